@@ -1,0 +1,75 @@
+/**
+ * The one error class of the library. Failures are told apart by `code`, never by text:
+ * misuse, the file's content, the system, and the state of the storage each have codes of their own.
+ */
+
+/** Every code that a {@link StorageError} can carry. */
+export type ErrorCode =
+  | "NO_SUCH_FILE"
+  | "ALREADY_EXISTS"
+  | "NOT_A_STORAGE"
+  | "INVALID_CONFIG"
+  | "CONFIG_MISMATCH"
+  | "HEADER_BROKEN"
+  | "TRUNCATED"
+  | "INDEX_OVERFLOW"
+  | "INDEX_OUT_OF_RANGE"
+  | "CHUNK_CORRUPT"
+  | "INVALID_WRITER_KEY"
+  | "WRITER_LOCKED"
+  | "DISK_FULL"
+  | "CLOSED"
+  | "FAILED"
+  | "SYSTEM"
+  | "UNSUPPORTED";
+
+/** What an error may say besides its code and its sentence. */
+export interface ErrorDetails {
+  readonly path?: string | undefined;
+  readonly index?: number | undefined;
+  readonly errno?: number | undefined;
+  readonly syscall?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * An operation that could not be done. The message says what is wrong, in which file, and what to do;
+ * `errno` and `syscall` are there when libc or the kernel said no.
+ *
+ * @example
+ * try {
+ *   StorageReader.open("data.cellar");
+ * } catch (error) {
+ *   if (error instanceof StorageError && error.code === "NO_SUCH_FILE") console.log("nothing stored yet");
+ *   else throw error;
+ * }
+ */
+export class StorageError extends Error {
+  override readonly name: string = "StorageError";
+  readonly code: ErrorCode;
+  readonly path: string | undefined;
+  readonly index: number | undefined;
+  readonly errno: number | undefined;
+  readonly syscall: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.path = details.path;
+    this.index = details.index;
+    this.errno = details.errno;
+    this.syscall = details.syscall;
+  }
+}
+
+/** The TypeError for an argument of the wrong type: what was expected, and what came. */
+export function wrongType(what: string, expected: string, got: unknown): TypeError {
+  return new TypeError(`${what}: expected ${expected}, got ${describe(got)}`);
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === "string") return `the string ${JSON.stringify(value.slice(0, 40))}`;
+  if (typeof value === "object") return `an object (${value.constructor?.name ?? "no prototype"})`;
+  return typeof value === "function" ? "a function" : `the ${typeof value} ${String(value)}`;
+}

@@ -1,0 +1,109 @@
+/**
+ * The annex, bytes 160 to 255: Cellar's own, zero in files of the original and ignored by it.
+ * Its head names the writer and guards the config; its two commit records let a commit prove itself.
+ * A missing or torn part is no error: what it would have told is not known, that is all.
+ */
+
+import { crc32 } from "node:zlib";
+import { hash96, sameBytes } from "./hash.ts";
+import { ANNEX_HEAD, COMMIT_RECORD, CONFIG, FILE, type Place } from "./layout.ts";
+
+const MAGIC: Uint8Array = new TextEncoder().encode("CLR1");
+
+/** What the annex's head says. */
+export interface AnnexHead {
+  /** The writer's process id, 0 after a clean close. */
+  readonly processId: number;
+  /** Whether head string, cell size and max index are still those that the file was made with. */
+  readonly configHolds: boolean;
+}
+
+/** What a commit record says; its own CRC held, the CRC over the cells is still to be compared. */
+export interface CommitRecord {
+  /** First cell under the CRC: the length at the last flush that had returned. */
+  readonly base: number;
+  readonly next: number;
+  readonly root: number;
+  /** CRC-32 of the cells `[base, next)`. */
+  readonly cellsCrc: number;
+  /** Counts commits, modulo 2^32. */
+  readonly sequence: number;
+  /** Counts truncations, modulo 2^32. */
+  readonly truncations: number;
+}
+
+const end = (place: Place): number => place.offset + place.sizeBytes;
+const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.offset, end(place));
+const viewOf = (raw: Uint8Array): DataView => new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
+/** The config without its version, which may change. */
+const fixedConfig = (area: Uint8Array): Uint8Array => area.subarray(0, CONFIG.version.offset);
+
+/** The 32 bytes of the annex's head. `area` is the header area, of which the config is hashed. */
+export function encodeAnnexHead(processId: number, area: Uint8Array): Uint8Array {
+  const raw = new Uint8Array(FILE.annexHead.sizeBytes);
+  raw.set(MAGIC, ANNEX_HEAD.magic.offset);
+  viewOf(raw).setUint32(ANNEX_HEAD.processId.offset, processId, true);
+  raw.set(hash96(fixedConfig(area)), ANNEX_HEAD.configHash.offset);
+  raw.set(hash96(raw.subarray(0, ANNEX_HEAD.headHash.offset)), ANNEX_HEAD.headHash.offset);
+  return raw;
+}
+
+/** The head in the header area, or null if there is none or it is torn. */
+export function decodeAnnexHead(area: Uint8Array): AnnexHead | null {
+  const raw = slice(area, FILE.annexHead);
+  if (!sameBytes(slice(raw, ANNEX_HEAD.magic), MAGIC)) return null;
+  const hash = hash96(raw.subarray(0, ANNEX_HEAD.headHash.offset));
+  if (!sameBytes(slice(raw, ANNEX_HEAD.headHash), hash)) return null;
+  return {
+    processId: viewOf(raw).getUint32(ANNEX_HEAD.processId.offset, true),
+    configHolds: sameBytes(slice(raw, ANNEX_HEAD.configHash), hash96(fixedConfig(area))),
+  };
+}
+
+/** The 32 bytes of a commit record. */
+export function encodeCommitRecord(record: CommitRecord): Uint8Array {
+  const raw = new Uint8Array(FILE.commitRecord1.sizeBytes);
+  const view = viewOf(raw);
+  view.setUint32(COMMIT_RECORD.base.offset, record.base, true);
+  view.setUint32(COMMIT_RECORD.next.offset, record.next, true);
+  view.setUint32(COMMIT_RECORD.root.offset, record.root, true);
+  view.setUint32(COMMIT_RECORD.cellsCrc.offset, record.cellsCrc, true);
+  view.setUint32(COMMIT_RECORD.sequence.offset, record.sequence, true);
+  view.setUint32(COMMIT_RECORD.truncations.offset, record.truncations, true);
+  view.setUint32(COMMIT_RECORD.recordCrc.offset, crc32(raw.subarray(0, COMMIT_RECORD.recordCrc.offset)), true);
+  return raw;
+}
+
+/** The commit record in 32 raw bytes, or null if its own CRC is wrong. */
+export function decodeCommitRecord(raw: Uint8Array): CommitRecord | null {
+  const view = viewOf(raw);
+  const u32 = (place: Place): number => view.getUint32(place.offset, true);
+  if (u32(COMMIT_RECORD.recordCrc) !== crc32(raw.subarray(0, COMMIT_RECORD.recordCrc.offset))) return null;
+  return {
+    base: u32(COMMIT_RECORD.base),
+    next: u32(COMMIT_RECORD.next),
+    root: u32(COMMIT_RECORD.root),
+    cellsCrc: u32(COMMIT_RECORD.cellsCrc),
+    sequence: u32(COMMIT_RECORD.sequence),
+    truncations: u32(COMMIT_RECORD.truncations),
+  };
+}
+
+/** Where the record of a sequence number stands: odd ones first, even ones second. */
+export function placeOfRecord(sequence: number): Place {
+  return sequence % 2 === 1 ? FILE.commitRecord1 : FILE.commitRecord2;
+}
+
+/** The records in the header area whose own CRC holds, the newest first. */
+export function decodeCommitRecords(area: Uint8Array): CommitRecord[] {
+  const records = [FILE.commitRecord1, FILE.commitRecord2].map((place) => decodeCommitRecord(slice(area, place)));
+  const [a, b] = records.filter((record) => record !== null);
+  if (a === undefined) return [];
+  if (b === undefined) return [a];
+  return isLater(a.sequence, b.sequence) ? [a, b] : [b, a];
+}
+
+/** Whether sequence `a` comes after `b`, across the wrap at 2^32. */
+export function isLater(a: number, b: number): boolean {
+  return ((a - b) | 0) > 0;
+}

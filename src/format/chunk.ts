@@ -1,0 +1,35 @@
+/**
+ * Chunks: how many cells bytes take, and which footers may be believed.
+ * A chunk's data stands from its first cell on; the last 6 bytes of its last cell are its footer.
+ */
+
+import { FOOTER_BYTES, MAX_CHUNK_BYTES } from "./layout.ts";
+
+/** The cells that a chunk of `sizeBytes` takes. */
+export function chunkCells(sizeBytes: number, bytesPerCell: number): number {
+  return Math.ceil((sizeBytes + FOOTER_BYTES) / bytesPerCell);
+}
+
+/** The cells that a blob of `sizeBytes` takes: full chunks, then the rest. An empty blob is one empty chunk. */
+export function blobCells(sizeBytes: number, bytesPerCell: number): number {
+  const fullChunks = sizeBytes === 0 ? 0 : Math.ceil(sizeBytes / MAX_CHUNK_BYTES) - 1;
+  const lastBytes = sizeBytes - fullChunks * MAX_CHUNK_BYTES;
+  return fullChunks * chunkCells(MAX_CHUNK_BYTES, bytesPerCell) + chunkCells(lastBytes, bytesPerCell);
+}
+
+/**
+ * The first index of the chunk that ends at `lastIndex`, or 0 if its footer cannot be right: the chunk must begin
+ * at or after `startIndex`, and the one before it must end before it begins. That rule alone excludes every cycle.
+ */
+export function firstIndexOf(
+  lastIndex: number,
+  sizeBytes: number,
+  previous: number,
+  startIndex: number,
+  bytesPerCell: number,
+): number {
+  const firstIndex = lastIndex + 1 - chunkCells(sizeBytes, bytesPerCell);
+  if (firstIndex < startIndex) return 0;
+  if (previous !== 0 && (previous < startIndex || previous >= firstIndex)) return 0;
+  return firstIndex;
+}

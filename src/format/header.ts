@@ -1,0 +1,71 @@
+/**
+ * A header copy: 32 bytes that say how long the storage is and where its root is, under a hash.
+ * Disk sync and process sync have two copies each, of the same layout.
+ *
+ * Three steps of trust: raw bytes, a decoded header (its hash holds: not torn), a checked header
+ * (it points at nothing outside the file). Only the last is used.
+ */
+
+import { hash96, keyedHash96, sameBytes } from "./hash.ts";
+import { HEADER, HEADER_BYTES, type Place } from "./layout.ts";
+
+/** A decoded header: the length in cells, and the root's index or 0. */
+export interface Header {
+  readonly next: number;
+  readonly root: number;
+}
+
+declare const checked: unique symbol;
+/** A header that {@link checkHeader} has held against the file. */
+export type CheckedHeader = Header & { readonly [checked]: true };
+
+/** What a header is held against. */
+export interface Bounds {
+  readonly startIndex: number;
+  readonly maxIndex: number;
+  /** Whole cells in the file. */
+  readonly fileCells: number;
+}
+
+const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.offset, place.offset + place.sizeBytes);
+const hashed = (raw: Uint8Array): Uint8Array => raw.subarray(HEADER.root.offset, HEADER_BYTES);
+
+/**
+ * The 32 bytes of a header. For process sync the second hash is made with the writer's key;
+ * for disk sync (`null`) it is the first one again, as the original's code has it.
+ */
+export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint8Array {
+  const raw = new Uint8Array(HEADER_BYTES);
+  const view = new DataView(raw.buffer);
+  view.setUint32(HEADER.root.offset, header.root, true);
+  view.setUint32(HEADER.next.offset, header.next, true);
+  const hash = hash96(hashed(raw));
+  raw.set(hash, HEADER.hash.offset);
+  raw.set(writerKey === null ? hash : keyedHash96(writerKey, hashed(raw)), HEADER.keyedHash.offset);
+  return raw;
+}
+
+/** The header in 32 raw bytes, or null if its hash is wrong: the copy is torn, or was never written. */
+export function decodeHeader(raw: Uint8Array): Header | null {
+  if (!sameBytes(slice(raw, HEADER.hash), hash96(hashed(raw)))) return null;
+  const view = new DataView(raw.buffer, raw.byteOffset, HEADER_BYTES);
+  return { root: view.getUint32(HEADER.root.offset, true), next: view.getUint32(HEADER.next.offset, true) };
+}
+
+/** Whether the copy in 32 raw bytes was written with this key. */
+export function carriesKey(raw: Uint8Array, writerKey: Uint8Array): boolean {
+  return sameBytes(slice(raw, HEADER.keyedHash), keyedHash96(writerKey, hashed(raw)));
+}
+
+/** The header if it points inside the file, else null. */
+export function checkHeader(header: Header, bounds: Bounds): CheckedHeader | null {
+  const { next, root } = header;
+  if (next < bounds.startIndex || next > bounds.maxIndex || next > bounds.fileCells) return null;
+  if (root !== 0 && (root < bounds.startIndex || root >= next)) return null;
+  return header as CheckedHeader;
+}
+
+/** Whether two headers say the same. */
+export function sameHeader(a: Header, b: Header): boolean {
+  return a.next === b.next && a.root === b.root;
+}

@@ -1,0 +1,15 @@
+/**
+ * Cellar: a file of fixed-size cells, mapped into memory; one process writes, many read.
+ * Importing this does nothing: the C library is loaded at the first open.
+ */
+
+export { type ErrorCode, type ErrorDetails, StorageError } from "./error.ts";
+export type { StorageConfig } from "./format/config.ts";
+export { makeWriterKey } from "./key.ts";
+export { nullStorage } from "./null-storage.ts";
+export type { CreateOptions, OpenReaderOptions, OpenWriterOptions, WriteOptions } from "./options.ts";
+export { StorageReader } from "./reader.ts";
+export { Storage } from "./storage.ts";
+export type { Follows } from "./store/follower.ts";
+export type { Recovery } from "./store/recover.ts";
+export { type StorageState, StorageWriter } from "./writer.ts";

@@ -1,0 +1,38 @@
+/** Writer keys: 32 bytes under which a writer hashes its process-sync header, as in the original. */
+
+import { StorageError, wrongType } from "./error.ts";
+
+const KEY_BYTES = 32;
+
+/** What a key can be held against. */
+interface Keyed {
+  readonly closed: boolean;
+  checkWriterKey(writerKey: Uint8Array): boolean;
+}
+
+/**
+ * A new writer key: 32 bytes from the system's random source, new to all the given storages.
+ *
+ * @example
+ * const writerKey = makeWriterKey();
+ * using writer = StorageWriter.create("data.cellar", { writerKey });
+ */
+export function makeWriterKey(storages: Iterable<Keyed> = []): Uint8Array {
+  const others = [...storages];
+  for (;;) {
+    const writerKey = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
+    if (!others.some((storage) => !storage.closed && storage.checkWriterKey(writerKey))) return writerKey;
+  }
+}
+
+/**
+ * A copy of a key that was passed in, which its owner may change later.
+ * @throws INVALID_WRITER_KEY not 32 bytes; TypeError not bytes at all
+ */
+export function copyOfKey(writerKey: Uint8Array): Uint8Array {
+  if (!(writerKey instanceof Uint8Array)) throw wrongType("writerKey", "a Uint8Array of 32 bytes", writerKey);
+  if (writerKey.length !== KEY_BYTES) {
+    throw new StorageError("INVALID_WRITER_KEY", `writerKey: expected ${KEY_BYTES} bytes, got ${writerKey.length}`);
+  }
+  return new Uint8Array(writerKey);
+}

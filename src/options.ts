@@ -1,0 +1,128 @@
+/** What users pass in: checked once, and turned into what the store wants. */
+
+import { StorageError, wrongType } from "./error.ts";
+import { type CheckedConfig, checkConfig, headStringOf, type StorageConfig } from "./format/config.ts";
+import { MAX_U32 } from "./format/layout.ts";
+import { copyOfKey, makeWriterKey } from "./key.ts";
+import type { WriterChoices } from "./store/open.ts";
+import type { Follows } from "./store/follower.ts";
+
+/** What a new storage is to be. */
+export interface CreateOptions extends WriteOptions {
+  /** At most 20 latin1 characters, or exactly 20 bytes. Default: empty. */
+  readonly headString?: string | Uint8Array;
+  /** A u32 for the application. Default 1. */
+  readonly version?: number;
+  /** 4 to 65535. Default 32. */
+  readonly bytesPerCell?: number;
+  /** The most cells that the storage may ever have. Default 2^32 - 1. */
+  readonly maxIndex?: number;
+  /** Cells to reserve at once, the header area included. */
+  readonly capacityCells?: number;
+}
+
+/** What a writer chooses whenever it opens a storage. */
+export interface WriteOptions {
+  /** 32 bytes that readers need to follow commits as in the original. Default: random. */
+  readonly writerKey?: Uint8Array;
+  /**
+   * Bytes by which the file grows. Default: the environment's PLEBEIA_RESIZE_STEP_BYTES, else the file doubles,
+   * by at least 64 KiB and at most 64 MiB.
+   */
+  readonly resizeStepBytes?: number;
+}
+
+/** What opening expects and waits for. */
+export interface OpenWriterOptions extends WriteOptions {
+  /** Refuse the file if its config is another: only what is given is compared. */
+  readonly expect?: Partial<StorageConfig>;
+  /** How long to wait, blocking, while another process writes the file. Default 0. */
+  readonly lockTimeoutMs?: number;
+}
+
+/** What a reader chooses. */
+export interface OpenReaderOptions {
+  /** Refuse the file if its config is another: only what is given is compared. */
+  readonly expect?: Partial<StorageConfig>;
+  /** What `refresh` goes by: durable states, or what the writer committed last. Default "flushes". */
+  readonly follow?: Follows;
+  /** The writer's key, for files whose writer is the original. Implies "commits". */
+  readonly writerKey?: Uint8Array;
+}
+
+const RESIZE_STEP_VARIABLE = "PLEBEIA_RESIZE_STEP_BYTES";
+const DEFAULT_CELL_BYTES = 32;
+
+/** The config of a new storage. */
+export function configFrom(options: CreateOptions): CheckedConfig {
+  for (const name of ["version", "bytesPerCell", "maxIndex"] as const) numberOrNothing(name, options[name]);
+  return checkConfig({
+    headString: headStringOf(options.headString ?? ""),
+    version: options.version ?? 1,
+    bytesPerCell: options.bytesPerCell ?? DEFAULT_CELL_BYTES,
+    maxIndex: options.maxIndex ?? MAX_U32,
+  });
+}
+
+/** The config that a file must have, as far as it was said. */
+export function expectedFrom(expect: CreateOptions | Partial<StorageConfig> | undefined): Partial<StorageConfig> {
+  if (expect === undefined) return {};
+  if (typeof expect !== "object" || expect === null) throw wrongType("expect", "an object", expect);
+  const { headString, version, bytesPerCell, maxIndex } = expect;
+  for (const [name, value] of Object.entries({ version, bytesPerCell, maxIndex })) numberOrNothing(name, value);
+  return {
+    ...(headString === undefined ? {} : { headString: headStringOf(headString) }),
+    ...(version === undefined ? {} : { version }),
+    ...(bytesPerCell === undefined ? {} : { bytesPerCell }),
+    ...(maxIndex === undefined ? {} : { maxIndex }),
+  };
+}
+
+/** The writer's key and step. */
+export function choicesFrom(options: WriteOptions): WriterChoices {
+  const writerKey = options.writerKey === undefined ? makeWriterKey() : copyOfKey(options.writerKey);
+  return { writerKey, stepBytes: stepFrom(options.resizeStepBytes) };
+}
+
+/** A number of cells to reserve, within the storage's bounds. */
+export function capacityFrom(capacityCells: number | undefined, startIndex: number, maxIndex: number): number | null {
+  if (capacityCells === undefined) return null;
+  positive("capacityCells", capacityCells);
+  return Math.max(startIndex, Math.min(capacityCells, maxIndex));
+}
+
+/** Milliseconds to wait. */
+export function timeoutFrom(timeoutMs: number | undefined): number {
+  if (timeoutMs === undefined) return 0;
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0))
+    throw wrongType("lockTimeoutMs", "a number from 0 on", timeoutMs);
+  return timeoutMs;
+}
+
+/** A path, as text. */
+export function pathFrom(path: string): string {
+  if (typeof path !== "string" || path === "") throw wrongType("path", "a file's path", path);
+  if (path.includes("\0")) throw wrongType("path", "a path without zero bytes", path);
+  return path;
+}
+
+function stepFrom(given: number | undefined): number | null {
+  if (given !== undefined) return positive("resizeStepBytes", given);
+  const text = process.env[RESIZE_STEP_VARIABLE];
+  if (text === undefined) return null;
+  const stepBytes = Number(text);
+  if (Number.isSafeInteger(stepBytes) && stepBytes > 0) return stepBytes;
+  throw new StorageError(
+    "INVALID_CONFIG",
+    `${RESIZE_STEP_VARIABLE}: expected a positive whole number, got ${JSON.stringify(text)}`,
+  );
+}
+
+function positive(name: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1) throw wrongType(name, "a positive whole number", value);
+  return value;
+}
+
+function numberOrNothing(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "number") throw wrongType(name, "a number", value);
+}

@@ -1,0 +1,39 @@
+/** Numbers of the C headers that the calls take, per platform. No literal flag stands anywhere else. */
+
+const linux: boolean = process.platform === "linux";
+
+/** sys/mman.h */
+export const PROT_READ = 0x1;
+export const PROT_WRITE = 0x2;
+export const MAP_SHARED = 0x01;
+export const MAP_PRIVATE = 0x02;
+export const MAP_ANONYMOUS: number = linux ? 0x20 : 0x1000;
+export const MAP_NORESERVE: number = linux ? 0x4000 : 0x40;
+export const MS_SYNC: number = linux ? 0x4 : 0x10;
+export const MADV_RANDOM = 1;
+export const MADV_DONTNEED = 4;
+
+/** unistd.h: lockf */
+export const F_ULOCK = 0;
+export const F_TLOCK = 2;
+
+/** fcntl.h, Linux: open-file-description locks and the types of a lock */
+export const F_OFD_GETLK = 36;
+export const F_OFD_SETLK = 37;
+export const F_WRLCK = 1;
+export const F_UNLCK = 2;
+
+/** sys/file.h: flock */
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+export const LOCK_UN = 8;
+
+/** linux/falloc.h */
+export const FALLOC_FL_KEEP_SIZE = 0x01;
+export const FALLOC_FL_ZERO_RANGE = 0x10;
+
+/** unistd.h: sysconf */
+export const SC_PAGESIZE: number = linux ? 30 : 29;
+
+/** sys/resource.h: getrlimit */
+export const RLIMIT_FSIZE = 1;

@@ -1,0 +1,75 @@
+/** From a failed call to a StorageError: code, errno, syscall, path, and a sentence that says what to do. */
+
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import { type ErrorCode, StorageError } from "../error.ts";
+import { libc } from "./libc.ts";
+
+export const EINTR: number = constants.errno.EINTR;
+export const EAGAIN: number = constants.errno.EAGAIN;
+export const EACCES: number = constants.errno.EACCES;
+export const ENOMEM: number = constants.errno.ENOMEM;
+export const EOPNOTSUPP: number = constants.errno.EOPNOTSUPP;
+export const EFBIG: number = constants.errno.EFBIG;
+
+const { ENOENT, EEXIST, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, EIO, ENOTDIR, ENOSYS, ENODEV } =
+  constants.errno;
+
+/** Codes of the numbers that mean the same wherever they come from. All others are SYSTEM. */
+const codes: Readonly<Record<number, ErrorCode>> = {
+  [ENOENT]: "NO_SUCH_FILE",
+  [EEXIST]: "ALREADY_EXISTS",
+  [ENOSPC]: "DISK_FULL",
+  [EDQUOT]: "DISK_FULL",
+  [EFBIG]: "DISK_FULL",
+  [EISDIR]: "NOT_A_STORAGE",
+  [ENODEV]: "UNSUPPORTED",
+};
+
+const advice: Readonly<Record<number, string>> = {
+  [ENOENT]: "check the path, or create the storage first",
+  [ENOTDIR]: "a part of the path is not a directory: check the path",
+  [EEXIST]: "open it, or choose another path",
+  [ENOSPC]: "free space on the file system, then try again; nothing was changed",
+  [EDQUOT]: "the disk quota is used up: free space or raise it, then try again; nothing was changed",
+  [EFBIG]: "the file may not grow further: raise the limit (ulimit -f) or use another file system",
+  [EISDIR]: "this is a directory: name a file in it",
+  [ENODEV]: "this file system cannot map files into memory: use a local one",
+  [EACCES]: "the permissions do not allow it: check the file's owner and mode",
+  [EPERM]: "the permissions do not allow it: check the file's owner, mode and attributes",
+  [EROFS]: "the file system is read-only: open a reader, or mount it writable",
+  [EMFILE]: "the process has too many open files: close storages, or raise the limit (ulimit -n)",
+  [ENFILE]: "the system has too many open files",
+  [ENOMEM]: "not enough memory or address space (ulimit -v, vm.max_map_count)",
+  [EIO]: "the device failed: see the kernel's log, and restore from a backup if the file does not open",
+  [ENOSYS]: "the kernel, or a sandbox around this process, does not offer this call",
+};
+
+/** The error for a libc call that has just failed: reads `errno`, so nothing may stand between the two. */
+export function libcError(syscall: string, path: string): StorageError {
+  return systemError(libc().errno(), syscall, path);
+}
+
+/** The error for an errno that was read already. */
+export function systemError(errno: number, syscall: string, path: string, cause?: unknown): StorageError {
+  const what = advice[errno] ?? "see the manual page of the call";
+  const message = `${path}: ${syscall} failed with ${getSystemErrorName(-errno)}: ${what}`;
+  return new StorageError(codes[errno] ?? "SYSTEM", message, { errno, syscall, path, cause });
+}
+
+/** The error for what `node:fs` threw; anything that is no system error stays what it is. */
+export function fsError(thrown: unknown, path: string): unknown {
+  if (!(thrown instanceof Error) || thrown instanceof StorageError) return thrown;
+  const { errno, syscall } = thrown as NodeJS.ErrnoException;
+  if (errno === undefined) return thrown;
+  return systemError(Math.abs(errno), syscall ?? "the system call", path, thrown);
+}
+
+/** Runs a call of `node:fs`, and throws what it throws as a StorageError. */
+export function withFsErrors<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (thrown) {
+    throw fsError(thrown, path);
+  }
+}

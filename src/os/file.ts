@@ -1,0 +1,167 @@
+/** Files: opening, sizes, blocks and syncs. Knows bytes, not what they mean. */
+
+import { randomBytes } from "node:crypto";
+import * as fs from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { StorageError } from "../error.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
+import { EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
+import { libc } from "./libc.ts";
+
+const linux: boolean = process.platform === "linux";
+const ZERO_PIECE_BYTES = 1024 * 1024;
+
+/** Which file a descriptor or a path means, whatever its name. */
+export function identityOf(target: number | string): string {
+  const path = typeof target === "string" ? target : `descriptor ${target}`;
+  const stat = withFsErrors(path, () =>
+    typeof target === "number" ? fs.fstatSync(target, { bigint: true }) : fs.statSync(target, { bigint: true }),
+  );
+  return `${stat.dev}:${stat.ino}`;
+}
+
+/**
+ * Opens an existing regular file.
+ * @throws NO_SUCH_FILE, NOT_A_STORAGE (a directory, a device), SYSTEM
+ */
+export function openFile(path: string, access: "read" | "write"): number {
+  // Non-blocking: opening a FIFO would wait for its other end. For a regular file the flag means nothing.
+  const flags = (access === "read" ? fs.constants.O_RDONLY : fs.constants.O_RDWR) | fs.constants.O_NONBLOCK;
+  const fd = withFsErrors(path, () => fs.openSync(path, flags));
+  if (fs.fstatSync(fd).isFile()) return fd;
+  fs.closeSync(fd);
+  throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file: name a file that cellar made`, { path });
+}
+
+/** The file's size. */
+export function sizeOf(fd: number, path: string): number {
+  return withFsErrors(path, () => fs.fstatSync(fd).size);
+}
+
+/** The first bytes of a file, fewer than asked for if it is shorter. By `pread`, which no content can turn into a signal. */
+export function readStart(fd: number, lengthBytes: number, path: string): Uint8Array {
+  const bytes = new Uint8Array(lengthBytes);
+  return bytes.subarray(
+    0,
+    withFsErrors(path, () => fs.readSync(fd, bytes, 0, lengthBytes, 0)),
+  );
+}
+
+export function closeFile(fd: number): void {
+  fs.closeSync(fd);
+}
+
+/**
+ * Allocates the blocks of `[fromBytes, toBytes)`, so that no store into them can meet a full disk, then makes the
+ * file at least `toBytes` long by one `ftruncate`: plain `fallocate` may stop half-way and leave any size.
+ * @throws DISK_FULL no space, quota or file size limit left; the file is as long as it was
+ */
+export function growFile(fd: number, fromBytes: number, toBytes: number, path: string): void {
+  const sizeBytes = sizeOf(fd, path);
+  // Past the limit the kernel would send SIGXFSZ, which ends the process.
+  if (toBytes > Math.max(sizeBytes, fileSizeLimitBytes(path))) throw systemError(EFBIG, "ftruncate", path);
+  try {
+    const allocated = allocateBlocks(fd, fromBytes, toBytes, path);
+    if (toBytes > sizeBytes) resizeFile(fd, toBytes, path);
+    if (!allocated) writeZeros(fd, fromBytes, toBytes, path);
+  } catch (error) {
+    // Returns the blocks beyond the end that were allocated before the failure.
+    resizeFile(fd, sizeBytes, path);
+    throw error;
+  }
+}
+
+/** Makes `[fromBytes, toBytes)` read as zeros without writing them. False where the file system cannot. */
+export function zeroRange(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
+  if (!linux) return false;
+  return fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+}
+
+/** Syncs data, metadata and size. */
+export function syncFile(fd: number, path: string): void {
+  withFsErrors(path, () => fs.fsyncSync(fd));
+}
+
+/**
+ * A second, independent opening of the same file. The kernel reports a failed write-back once to each opening:
+ * an asynchronous sync on one of its own takes no error away from the synchronous one. Null if it cannot be had.
+ */
+export function reopenFile(fd: number, path: string): number | null {
+  for (const name of linux ? [`/proc/self/fd/${fd}`, path] : [path]) {
+    try {
+      const again = openFile(name, "write");
+      if (identityOf(again) === identityOf(fd)) return again;
+      fs.closeSync(again);
+    } catch (error) {
+      // No /proc, a renamed file: the next name, or none.
+      if (!(error instanceof StorageError)) throw error;
+    }
+  }
+  return null;
+}
+
+/** A new empty file beside `path`, under a name of its own. */
+export function createBeside(path: string): { readonly fd: number; readonly temporaryPath: string } {
+  const name = `.${basename(path)}.${process.pid}.${randomBytes(6).toString("hex")}.new`;
+  const temporaryPath = join(dirname(path), name);
+  const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL;
+  return { fd: withFsErrors(path, () => fs.openSync(temporaryPath, flags, 0o644)), temporaryPath };
+}
+
+/**
+ * Gives a finished file its name, never over another file's, and makes the name durable.
+ * @throws ALREADY_EXISTS
+ */
+export function linkIntoPlace(temporaryPath: string, path: string): void {
+  withFsErrors(path, () => fs.linkSync(temporaryPath, path));
+  removeFile(temporaryPath);
+  const directory = dirname(path);
+  withFsErrors(directory, () => {
+    const fd = fs.openSync(directory, fs.constants.O_RDONLY);
+    try {
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  });
+}
+
+export function removeFile(path: string): void {
+  fs.rmSync(path, { force: true });
+}
+
+/** False if the file system has no such call: then only written zeros hold their place. */
+function allocateBlocks(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
+  return linux && fallocate(fd, FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+}
+
+function fallocate(fd: number, mode: number, fromBytes: number, toBytes: number, path: string): boolean {
+  if (toBytes <= fromBytes) return true;
+  while (libc().fallocate(fd, mode, fromBytes, toBytes - fromBytes) !== 0) {
+    const error = libcError("fallocate", path);
+    if (error.errno === EOPNOTSUPP) return false;
+    if (error.errno !== EINTR) throw error;
+  }
+  return true;
+}
+
+function resizeFile(fd: number, sizeBytes: number, path: string): void {
+  while (libc().ftruncate(fd, sizeBytes) !== 0) {
+    const error = libcError("ftruncate", path);
+    if (error.errno !== EINTR) throw error;
+  }
+}
+
+function writeZeros(fd: number, fromBytes: number, toBytes: number, path: string): void {
+  const zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, toBytes - fromBytes));
+  for (let offset = fromBytes; offset < toBytes;) {
+    const pieceBytes = Math.min(zeros.length, toBytes - offset);
+    offset += withFsErrors(path, () => fs.writeSync(fd, zeros, 0, pieceBytes, offset));
+  }
+}
+
+function fileSizeLimitBytes(path: string): number {
+  const limits = new BigUint64Array(2);
+  if (libc().getrlimit(RLIMIT_FSIZE, limits) !== 0) throw libcError("getrlimit", path);
+  return Number(limits[0]);
+}

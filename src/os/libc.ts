@@ -1,0 +1,146 @@
+/**
+ * The only file that imports `bun:ffi`. One declaration a symbol, its C prototype beside it, no logic;
+ * numbers and bigints are made one here. Nothing is loaded before the first call of `libc()`.
+ */
+
+import { dlopen, FFIType, type Pointer, read, toArrayBuffer } from "bun:ffi";
+import { StorageError } from "../error.ts";
+
+/** A native address. */
+export type Address = number;
+/** What may be passed where C wants a pointer: an address, or bytes whose memory is meant. */
+type Memory = Address | NodeJS.TypedArray | DataView;
+
+/** The calls that every supported platform has. `-1` means failed: read {@link Libc.errno} straight after. */
+export interface Libc {
+  /** `void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)`; -1 is MAP_FAILED */
+  mmap(address: Address, lengthBytes: number, prot: number, flags: number, fd: number, offset: number): Address;
+  /** `int munmap(void *addr, size_t length)` */
+  munmap(address: Address, lengthBytes: number): number;
+  /** `int msync(void *addr, size_t length, int flags)` */
+  msync(address: Address, lengthBytes: number, flags: number): number;
+  /** `int madvise(void *addr, size_t length, int advice)` */
+  madvise(address: Address, lengthBytes: number, advice: number): number;
+  /** `void *memcpy(void *dest, const void *src, size_t n)` */
+  memcpy(target: Memory, source: Memory, lengthBytes: number): void;
+  /** `void *memset(void *s, int c, size_t n)` */
+  memset(target: Address, byte: number, lengthBytes: number): void;
+  /** `int lockf(int fd, int cmd, off_t len)` */
+  lockf(fd: number, command: number, lengthBytes: number): number;
+  /** `int flock(int fd, int operation)` */
+  flock(fd: number, operation: number): number;
+  /** `int ftruncate(int fd, off_t length)` */
+  ftruncate(fd: number, lengthBytes: number): number;
+  /** `long sysconf(int name)` */
+  sysconf(name: number): number;
+  /** `int getrlimit(int resource, struct rlimit *rlim)` */
+  getrlimit(resource: number, limit: NodeJS.TypedArray): number;
+  /** `int fallocate(int fd, int mode, off_t offset, off_t len)`: Linux only */
+  fallocate(fd: number, mode: number, offset: number, lengthBytes: number): number;
+  /** `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic, which Apple Silicon passes otherwise) */
+  fcntl(fd: number, command: number, lock: NodeJS.TypedArray): number;
+  /** The calling thread's `errno`. */
+  errno(): number;
+}
+
+const { i32, ptr } = FFIType;
+const voidType = FFIType.void;
+/** 64 bits that arrive as a number when they fit one, which every length, offset and address of ours does. */
+const u64 = FFIType.u64_fast;
+const i64 = FFIType.i64_fast;
+
+const everywhere = {
+  mmap: { args: [u64, u64, i32, i32, i32, i64], returns: i64 },
+  munmap: { args: [u64, u64], returns: i32 },
+  msync: { args: [u64, u64, i32], returns: i32 },
+  madvise: { args: [u64, u64, i32], returns: i32 },
+  memcpy: { args: [ptr, ptr, u64], returns: voidType },
+  memset: { args: [ptr, i32, u64], returns: voidType },
+  lockf: { args: [i32, i32, i64], returns: i32 },
+  flock: { args: [i32, i32], returns: i32 },
+  ftruncate: { args: [i32, i64], returns: i32 },
+  sysconf: { args: [i32], returns: i64 },
+  getrlimit: { args: [i32, ptr], returns: i32 },
+} as const;
+
+const onLinux = {
+  fallocate: { args: [i32, i32, i64, i64], returns: i32 },
+  fcntl: { args: [i32, i32, ptr], returns: i32 },
+  __errno_location: { args: [], returns: ptr },
+} as const;
+
+const onMacos = {
+  __error: { args: [], returns: ptr },
+} as const;
+
+const linuxNames: readonly string[] = [
+  "libc.so.6",
+  `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`,
+  "libc.so",
+];
+const macosNames: readonly string[] = ["libSystem.B.dylib", "libc.dylib"];
+
+let loaded: Libc | undefined;
+
+/**
+ * The C library, loaded at the first call.
+ * @throws UNSUPPORTED a platform, or a libc, that Cellar does not know
+ */
+export function libc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libc {
+  if (process.arch !== "x64" && process.arch !== "arm64") {
+    throw new StorageError("UNSUPPORTED", `cellar runs on x64 and arm64, not on ${process.arch}`);
+  }
+  if (process.platform === "linux") return firstOf(linuxNames, loadLinux);
+  if (process.platform === "darwin") return firstOf(macosNames, loadMacos);
+  throw new StorageError("UNSUPPORTED", `cellar runs on Linux and macOS, not on ${process.platform}`);
+}
+
+function firstOf(names: readonly string[], open: (name: string) => Libc): Libc {
+  const causes: unknown[] = [];
+  for (const name of names) {
+    try {
+      return open(name);
+    } catch (cause) {
+      causes.push(cause);
+    }
+  }
+  const cause = new AggregateError(causes, `none of ${names.join(", ")} could be loaded`);
+  throw new StorageError("UNSUPPORTED", `no C library found: tried ${names.join(", ")}`, { cause });
+}
+
+// The casts rest on the declarations above: bun:ffi types 64-bit values as number | bigint.
+function loadLinux(name: string): Libc {
+  const { symbols } = dlopen(name, { ...everywhere, ...onLinux });
+  const location = symbols.__errno_location;
+  return { ...symbols, errno: () => read.i32(location() as Pointer, 0) } as unknown as Libc;
+}
+
+function loadMacos(name: string): Libc {
+  const { symbols } = dlopen(name, { ...everywhere, ...onMacos });
+  const location = symbols.__error;
+  const missing = (): never => {
+    throw new StorageError("UNSUPPORTED", "fallocate and fcntl are called on Linux only");
+  };
+  const errno = (): number => read.i32(location() as Pointer, 0);
+  return { ...symbols, fallocate: missing, fcntl: missing, errno } as unknown as Libc;
+}
+
+/** The little-endian u16 at an address that the caller has checked. */
+export function loadU16(address: Address): number {
+  return read.u16(address as Pointer, 0);
+}
+
+/** The little-endian u32 at an address that the caller has checked. */
+export function loadU32(address: Address): number {
+  return read.u32(address as Pointer, 0);
+}
+
+/** An ArrayBuffer over native memory, which must stay mapped until the buffer is detached. */
+export function bufferOver(address: Address, lengthBytes: number): ArrayBuffer {
+  return toArrayBuffer(address as Pointer, 0, lengthBytes);
+}

@@ -1,0 +1,140 @@
+/**
+ * Locks. The header lock is the original's: `lockf` on the first 256 bytes, for the moment of a store.
+ * The writer's locks are held for its life; on Linux they belong to the open file, so that reading the file
+ * elsewhere in the process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
+ */
+
+import { StorageError } from "../error.ts";
+import * as c from "./constants.ts";
+import { EACCES, EAGAIN, libcError } from "./errno.ts";
+import { identityOf } from "./file.ts";
+import { libc } from "./libc.ts";
+
+const linux: boolean = process.platform === "linux";
+const HEADER_LOCK_BYTES = 256;
+const HEADER_LOCK_WAIT_MS = 50;
+const POLL_MS = 2;
+
+/** Lock bytes far past any data: "there is a writer", and "the headers in memory are current". */
+const WRITER_BYTE: bigint = 1n << 62n;
+const LIVE_BYTE: bigint = WRITER_BYTE + 1n;
+
+/** Files that this thread writes. A second opening can only wait for itself, so it is refused at once. */
+const writtenHere = new Set<string>();
+
+export interface LockRequest {
+  readonly fd: number;
+  readonly path: string;
+  /** How long to wait for another process; 0 refuses at once. */
+  readonly timeoutMs: number;
+  /** The process id that the file names as its writer's, or 0. */
+  readonly holderProcessId: () => number;
+}
+
+/** The lock of the one writer of a file. It ends with `release`, or with the process. */
+export class WriterLock {
+  readonly #fd: number;
+  readonly #path: string;
+  readonly #identity: string;
+
+  private constructor(fd: number, path: string, identity: string) {
+    this.#fd = fd;
+    this.#path = path;
+    this.#identity = identity;
+  }
+
+  /** @throws WRITER_LOCKED another writer has the file */
+  static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock {
+    const identity = identityOf(fd);
+    if (writtenHere.has(identity)) {
+      const message = `${path}: this process (${process.pid}) is writing this file already: use that writer, or close it`;
+      throw new StorageError("WRITER_LOCKED", message, { path });
+    }
+    const deadline = performance.now() + timeoutMs;
+    while (!tryWriterLock(fd, path)) {
+      const holder = holderProcessId();
+      if (performance.now() >= deadline) {
+        const who = holder === 0 ? "another process" : `process ${holder}`;
+        const message = `${path}: ${who} is writing this file: close it there, or wait with lockTimeoutMs`;
+        throw new StorageError("WRITER_LOCKED", message, { path });
+      }
+      Bun.sleepSync(POLL_MS);
+    }
+    writtenHere.add(identity);
+    return new WriterLock(fd, path, identity);
+  }
+
+  /** Tells readers that the headers in memory are current: recovery is over. */
+  announce(): void {
+    // A reader only asks, and never holds this byte: a refusal is an error.
+    if (linux && !setLock(this.#fd, c.F_WRLCK, LIVE_BYTE, 1n, this.#path)) throw libcError("fcntl", this.#path);
+  }
+
+  release(): void {
+    writtenHere.delete(this.#identity);
+    if (!linux) {
+      if (libc().flock(this.#fd, c.LOCK_UN) !== 0) throw libcError("flock", this.#path);
+    } else if (!setLock(this.#fd, c.F_UNLCK, WRITER_BYTE, 2n, this.#path)) throw libcError("fcntl", this.#path);
+  }
+}
+
+/** Whether a writer has announced itself: then the headers in memory are current. Takes no lock; false where unknown. */
+export function isWriterLive(fd: number, path: string): boolean {
+  if (!linux) return false;
+  const lock = lockOf(c.F_WRLCK, LIVE_BYTE, 1n);
+  if (libc().fcntl(fd, c.F_OFD_GETLK, lock) !== 0) throw libcError("fcntl", path);
+  return new DataView(lock.buffer).getInt16(0, true) !== c.F_UNLCK;
+}
+
+/**
+ * Runs `action` under the original's header lock. After 50 ms it runs without: a stopped foreign reader must not
+ * freeze an event loop, and each header has two hashed copies.
+ */
+export function withHeaderLock(fd: number, path: string, action: () => void): void {
+  const locked = waitForHeaderLock(fd);
+  try {
+    action();
+  } finally {
+    if (locked) unlockHeader(fd, path);
+  }
+}
+
+function waitForHeaderLock(fd: number): boolean {
+  if (libc().lockf(fd, c.F_TLOCK, HEADER_LOCK_BYTES) === 0) return true;
+  const deadline = performance.now() + HEADER_LOCK_WAIT_MS;
+  while (performance.now() < deadline) {
+    Bun.sleepSync(1);
+    if (libc().lockf(fd, c.F_TLOCK, HEADER_LOCK_BYTES) === 0) return true;
+  }
+  return false;
+}
+
+function unlockHeader(fd: number, path: string): void {
+  if (libc().lockf(fd, c.F_ULOCK, HEADER_LOCK_BYTES) !== 0) throw libcError("lockf", path);
+}
+
+function tryWriterLock(fd: number, path: string): boolean {
+  if (linux) return setLock(fd, c.F_WRLCK, WRITER_BYTE, 1n, path);
+  if (libc().flock(fd, c.LOCK_EX | c.LOCK_NB) === 0) return true;
+  const error = libcError("flock", path);
+  if (error.errno === EAGAIN) return false;
+  throw error;
+}
+
+/** False if another open file has the lock. */
+function setLock(fd: number, type: number, start: bigint, lengthBytes: bigint, path: string): boolean {
+  if (libc().fcntl(fd, c.F_OFD_SETLK, lockOf(type, start, lengthBytes)) === 0) return true;
+  const error = libcError("fcntl", path);
+  if (error.errno === EAGAIN || error.errno === EACCES) return false;
+  throw error;
+}
+
+/** `struct flock` of 64-bit Linux: short l_type, short l_whence, off_t l_start, off_t l_len, pid_t l_pid (0 here). */
+function lockOf(type: number, start: bigint, lengthBytes: bigint): Uint8Array<ArrayBuffer> {
+  const lock = new Uint8Array(32);
+  const view = new DataView(lock.buffer);
+  view.setInt16(0, type, true);
+  view.setBigInt64(8, start, true);
+  view.setBigInt64(16, lengthBytes, true);
+  return lock;
+}

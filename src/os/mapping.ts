@@ -1,0 +1,159 @@
+/**
+ * Mapped memory and the ArrayBuffers over it. A mapping has one owner, who releases it once: every buffer is
+ * detached first, so that no view can reach the memory afterwards. A buffer that a native job holds cannot be
+ * detached; then the mapping stays, and is released when the job is done.
+ */
+
+import * as c from "./constants.ts";
+import { ENOMEM, libcError } from "./errno.ts";
+import { type Address, bufferOver, libc } from "./libc.ts";
+
+/** How a mapping relates to its file. */
+export type MappingKind =
+  /** Stores reach the file. */
+  | "shared"
+  /** Loads only: a store kills the process, so it is never handed out. */
+  | "sharedReadOnly"
+  /** Stores stay in this process: for views that are handed out over a file that may only be read. */
+  | "private"
+  /** No file. */
+  | "anonymous";
+
+const flagsOf: Readonly<Record<MappingKind, readonly [prot: number, flags: number]>> = {
+  shared: [c.PROT_READ | c.PROT_WRITE, c.MAP_SHARED],
+  sharedReadOnly: [c.PROT_READ, c.MAP_SHARED],
+  private: [c.PROT_READ | c.PROT_WRITE, c.MAP_PRIVATE | c.MAP_NORESERVE],
+  anonymous: [c.PROT_READ | c.PROT_WRITE, c.MAP_PRIVATE | c.MAP_ANONYMOUS | c.MAP_NORESERVE],
+};
+
+/** Views are cut from buffers of this size: the garbage collector counts each buffer as live memory. */
+const WINDOW_BYTES = 64 * 1024 * 1024;
+/** Buffers held strongly; the others live as long as somebody's view of them. */
+const HELD_WINDOWS = 4;
+const RETRY_MS = 100;
+
+let pageBytes = 0;
+
+/** The system's page size. */
+export function pageSizeBytes(): number {
+  if (pageBytes === 0) pageBytes = libc().sysconf(c.SC_PAGESIZE);
+  return pageBytes;
+}
+
+/** Mappings that a native job still holds. */
+const retained = new Set<Mapping>();
+let retryTimer: ReturnType<typeof setTimeout> | undefined;
+
+/** How many mappings wait for a native job to let go of their memory. */
+export function retainedMappings(): number {
+  releaseRetained();
+  return retained.size;
+}
+
+function releaseRetained(): void {
+  for (const mapping of retained) mapping.release();
+}
+
+function retain(mapping: Mapping): void {
+  retained.add(mapping);
+  if (retryTimer !== undefined) return;
+  retryTimer = setTimeout(() => {
+    retryTimer = undefined;
+    releaseRetained();
+  }, RETRY_MS);
+  retryTimer.unref();
+}
+
+export class Mapping {
+  readonly address: Address;
+  readonly lengthBytes: number;
+  readonly #path: string;
+  /** Buffers cut at multiples of WINDOW_BYTES, by number. */
+  readonly #windows = new Map<number, WeakRef<ArrayBuffer>>();
+  #held: ArrayBuffer[] = [];
+  /** Every buffer that may still have views. */
+  #buffers = new Set<WeakRef<ArrayBuffer>>();
+  #pruneAt = 64;
+  #released = false;
+  #transferred = false;
+
+  private constructor(address: Address, lengthBytes: number, path: string) {
+    this.address = address;
+    this.lengthBytes = lengthBytes;
+    this.#path = path;
+  }
+
+  /**
+   * Maps `wantedBytes`, more than the file has: the rest appears as the file grows. With too little address space
+   * it takes less, down to `neededBytes`.
+   * @throws SYSTEM, UNSUPPORTED the system does not map it
+   */
+  static of(kind: MappingKind, fd: number, wantedBytes: number, neededBytes: number, path: string): Mapping {
+    releaseRetained();
+    const [prot, flags] = flagsOf[kind];
+    const wholePages = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / pageSizeBytes()) * pageSizeBytes();
+    for (let lengthBytes = wholePages(Math.max(wantedBytes, neededBytes)); ;) {
+      const address = libc().mmap(0, lengthBytes, prot, flags, fd, 0);
+      if (address !== -1) return new Mapping(address, lengthBytes, path);
+      const error = libcError("mmap", path);
+      if (error.errno !== ENOMEM || lengthBytes <= wholePages(neededBytes)) throw error;
+      lengthBytes = wholePages(Math.max(lengthBytes / 2, neededBytes));
+    }
+  }
+
+  /**
+   * A view of `lengthBytes` bytes from `offset`, which the caller has checked against `endBytes`, where the file
+   * ends: no buffer reaches past it, for structured clone copies whole buffers.
+   */
+  view(offset: number, lengthBytes: number, endBytes: number): Uint8Array {
+    const slot = Math.floor(offset / WINDOW_BYTES);
+    const start = slot * WINDOW_BYTES;
+    const neededBytes = offset + lengthBytes - start;
+    if (neededBytes > WINDOW_BYTES) return new Uint8Array(this.#track(offset, lengthBytes));
+    let window = this.#windows.get(slot)?.deref();
+    if (window === undefined || window.byteLength < neededBytes) {
+      window = this.#track(start, Math.min(WINDOW_BYTES, endBytes - start));
+      this.#windows.set(slot, new WeakRef(window));
+    }
+    if (this.#held[0] !== window) this.#hold(window);
+    return new Uint8Array(window, offset - start, lengthBytes);
+  }
+
+  /** Detaches every buffer and unmaps. If a native job holds one, keeps the mapping and tries again later. */
+  release(): void {
+    if (this.#released) return;
+    this.#held = [];
+    this.#windows.clear();
+    for (const reference of this.#buffers) {
+      const buffer = reference.deref();
+      // A buffer that somebody else detached was transferred: its memory has an owner whom we do not know, so the
+      // mapping stays for good. Our own transfer, while a native job has the buffer, neither throws nor detaches.
+      if (buffer?.detached) this.#transferred = true;
+      else buffer?.transfer(0);
+      if (buffer === undefined || buffer.detached) this.#buffers.delete(reference);
+    }
+    if (this.#buffers.size > 0) {
+      retain(this);
+      return;
+    }
+    this.#released = true;
+    retained.delete(this);
+    if (this.#transferred) return;
+    if (libc().munmap(this.address, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
+  }
+
+  /** Most recently used first. */
+  #hold(window: ArrayBuffer): void {
+    this.#held = [window, ...this.#held.filter((held) => held !== window)].slice(0, HELD_WINDOWS);
+  }
+
+  #track(offset: number, lengthBytes: number): ArrayBuffer {
+    const buffer = bufferOver(this.address + offset, lengthBytes);
+    this.#buffers.add(new WeakRef(buffer));
+    if (this.#buffers.size >= this.#pruneAt) {
+      for (const reference of this.#buffers) if (reference.deref() === undefined) this.#buffers.delete(reference);
+      this.#pruneAt = 64 + 2 * this.#buffers.size;
+    }
+    return buffer;
+  }
+}

@@ -1,0 +1,127 @@
+/** Readers: any number, in any process, beside the writer. A reader takes no lock and cannot change the file. */
+
+import { StorageError, wrongType } from "./error.ts";
+import type { CheckedConfig } from "./format/config.ts";
+import { copyOfKey } from "./key.ts";
+import { expectedFrom, type OpenReaderOptions, pathFrom } from "./options.ts";
+import type { ReadableRegion } from "./region/region.ts";
+import { Cells } from "./store/cells.ts";
+import { openReaderFile } from "./store/files.ts";
+import { Follower, type Follows } from "./store/follower.ts";
+import { Storage } from "./storage.ts";
+
+interface ReaderParts {
+  readonly region: ReadableRegion;
+  readonly config: CheckedConfig;
+  readonly follower: Follower;
+}
+
+/**
+ * A storage that is open for reading. What it shows stands still until `refresh`.
+ * A store into one of its views stays in this process, and hides what the writer changes on that page.
+ *
+ * @example
+ * using reader = StorageReader.open("data.cellar", { follow: "commits" });
+ * if (reader.refresh() && reader.root !== null) console.log(reader.read(reader.root));
+ */
+export class StorageReader extends Storage {
+  readonly mode = "reader";
+  readonly #region: ReadableRegion;
+  readonly #cells: Cells;
+  #follower: Follower;
+
+  private constructor({ region, config, follower }: ReaderParts) {
+    const { next, root } = follower.header;
+    const cells = new Cells(region, config, next, root);
+    super({ region, config, cells });
+    this.#region = region;
+    this.#cells = cells;
+    this.#follower = follower;
+  }
+
+  /**
+   * Opens a file for reading, at its last flush or at its last commit.
+   * @throws NO_SUCH_FILE; NOT_A_STORAGE, INVALID_CONFIG, TRUNCATED, HEADER_BROKEN the file's content;
+   * CONFIG_MISMATCH; INVALID_WRITER_KEY; SYSTEM; UNSUPPORTED; TypeError
+   */
+  static open(path: string, options: OpenReaderOptions = {}): StorageReader {
+    const { follow, writerKey } = options;
+    if (follow !== undefined && follow !== "flushes" && follow !== "commits") {
+      throw wrongType("follow", '"flushes" or "commits"', follow);
+    }
+    if (follow === "flushes" && writerKey !== undefined) {
+      throw new TypeError(
+        'follow: a writerKey is for following "commits", got "flushes" and a key: leave one of them out',
+      );
+    }
+    const key = writerKey === undefined ? undefined : copyOfKey(writerKey);
+    const { region, config } = openReaderFile(pathFrom(path), expectedFrom(options.expect));
+    try {
+      const wanted: Follows = key === undefined ? (follow ?? "flushes") : "commits";
+      const follower = new Follower(region, config, wanted, key !== undefined);
+      const reader = new StorageReader({ region, config, follower });
+      if (key !== undefined) reader.#requireKey(key);
+      return reader;
+    } catch (error) {
+      region.close();
+      throw error;
+    }
+  }
+
+  /** The root's index, or null. */
+  get root(): number | null {
+    return this.#cells.root === 0 ? null : this.#cells.root;
+  }
+
+  /** What `refresh` goes by now: "flushes" too while a reader of commits has no commit to trust yet. */
+  get follows(): Follows {
+    return this.#follower.follows;
+  }
+
+  /** How often the storage was truncated, as far as its writers counted (0 in files of the original). */
+  get truncations(): number {
+    return this.#follower.truncations;
+  }
+
+  /**
+   * Looks for a newer state. Indices stay good but after a truncation, which `truncations` tells.
+   * @returns true if something new is visible
+   * @throws TRUNCATED the file has become shorter than what this reader shows; CLOSED
+   */
+  refresh(): boolean {
+    this.#cells.checkOpen();
+    if (!this.#follower.refresh()) return false;
+    this.#show();
+    return true;
+  }
+
+  /**
+   * From the next `refresh` on, follows the commits of the writer with this key. It keeps following when another
+   * writer, with another key, takes over. For files whose writer is the original: others need no key.
+   * @throws INVALID_WRITER_KEY not the writer's; CLOSED; TypeError
+   */
+  enableProcessSync(writerKey: Uint8Array): void {
+    this.#cells.checkOpen();
+    this.#requireKey(copyOfKey(writerKey));
+    this.#follower = this.#follower.followCommits();
+    this.#show();
+  }
+
+  close(): void {
+    if (this.#cells.closed) return;
+    this.#cells.closed = true;
+    this.#region.close();
+  }
+
+  #requireKey(writerKey: Uint8Array): void {
+    if (this.checkWriterKey(writerKey)) return;
+    const message = `${this.path}: this is not the key of the storage's last writer`;
+    throw new StorageError("INVALID_WRITER_KEY", message, { path: this.path });
+  }
+
+  #show(): void {
+    const { next, root } = this.#follower.header;
+    this.#cells.length = next;
+    this.#cells.root = root;
+  }
+}

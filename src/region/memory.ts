@@ -1,0 +1,55 @@
+/** A region over anonymous memory: for storages that no file holds. There is no disk, so every sync is done at once. */
+
+import { StorageError } from "../error.ts";
+import { Mapping } from "../os/mapping.ts";
+import { storeWords } from "./words.ts";
+import type { HeaderStore, WritableRegion } from "./region.ts";
+
+/** The most that is reserved; only pages that are touched take memory. */
+const MAX_RESERVED_BYTES = 2 ** 40;
+
+export class MemoryRegion implements WritableRegion {
+  readonly path = "(in memory)";
+  readonly address: number;
+  readonly header: Int32Array;
+  sizeBytes = 0;
+  readonly #mapping: Mapping;
+
+  /** Reserves addresses for `maxBytes`, as far as there are any. */
+  constructor(maxBytes: number, headerBytes: number) {
+    this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), headerBytes, this.path);
+    this.address = this.#mapping.address;
+    const header = this.#mapping.view(0, headerBytes, headerBytes);
+    this.header = new Int32Array(header.buffer, 0, headerBytes / 4);
+  }
+
+  store(...stores: HeaderStore[]): void {
+    for (const { offset, bytes } of stores) storeWords(this.header, offset, bytes);
+  }
+
+  view(offset: number, lengthBytes: number): Uint8Array {
+    return this.#mapping.view(offset, lengthBytes, this.sizeBytes);
+  }
+
+  grow(_fromBytes: number, toBytes: number): void {
+    if (toBytes > this.#mapping.lengthBytes) {
+      const message = `${this.path}: ${toBytes} bytes do not fit in the address space that was reserved`;
+      throw new StorageError("DISK_FULL", message, { path: this.path });
+    }
+    this.sizeBytes = Math.max(this.sizeBytes, toBytes);
+  }
+
+  zero(): boolean {
+    return false;
+  }
+
+  sync(): void {}
+
+  async syncLater(): Promise<void> {}
+
+  announce(): void {}
+
+  close(): void {
+    this.#mapping.release();
+  }
+}

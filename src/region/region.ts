@@ -1,0 +1,51 @@
+/**
+ * The seam between the protocol and the memory: an array of bytes that grows, with stores whose order on the disk
+ * can be told. The protocol cannot tell a mapped file from anonymous memory, or from the recording array of the tests.
+ *
+ * Bounds are the caller's: nothing here checks an offset against the storage's length.
+ */
+
+/** What a reader needs. */
+export interface ReadableRegion {
+  /** For messages. */
+  readonly path: string;
+  /** Native address of byte 0, in memory that nobody else gets: copies go there. May change when the region grows. */
+  readonly address: number;
+  /** The first 256 bytes as words, in the same memory: to be read with `Atomics.load`. */
+  readonly header: Int32Array;
+  /** Bytes that exist. Nothing at or past it may be touched. */
+  readonly sizeBytes: number;
+  /** A view for the user. Stores into a reader's view stay in this process. */
+  view(offset: number, lengthBytes: number): Uint8Array;
+  /** Looks at the file's size again. */
+  measure(): void;
+  /** Whether a writer holds the header in memory current, so that it may be believed. */
+  isWriterLive(): boolean;
+  /** Detaches every view and gives everything back. */
+  close(): void;
+}
+
+/** A store into the first 256 bytes; offset and length are multiples of 4. */
+export interface HeaderStore {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What a writer needs besides. */
+export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWriterLive"> {
+  /** Stores one after the other, under the header lock: all are visible to other processes on return. */
+  store(...stores: HeaderStore[]): void;
+  /**
+   * Makes `[fromBytes, toBytes)` storable, and the region at least `toBytes` long; new bytes are zero.
+   * @throws DISK_FULL, and nothing has changed
+   */
+  grow(fromBytes: number, toBytes: number): void;
+  /** Makes the range zero if that is cheap, else answers false. */
+  zero(fromBytes: number, toBytes: number): boolean;
+  /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */
+  sync(toBytes: number): void;
+  /** The same for the whole file, without blocking the event loop. Stores go on meanwhile. */
+  syncLater(): Promise<void>;
+  /** Tells readers that the header in memory is current. */
+  announce(): void;
+}

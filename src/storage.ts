@@ -1,0 +1,143 @@
+/** What a writer and a reader share: what a storage is, and how its cells and blobs are read. */
+
+import type { CheckedConfig, StorageConfig } from "./format/config.ts";
+import { carriesKey } from "./format/header.ts";
+import { FILE } from "./format/layout.ts";
+import { copyOfKey } from "./key.ts";
+import { loadWords } from "./region/words.ts";
+import { blobLength, chunkViews, readBlob } from "./store/blob.ts";
+import { Cells } from "./store/cells.ts";
+import { decodeAt } from "./store/recover.ts";
+import type { ReadableRegion } from "./region/region.ts";
+
+type HeaderedRegion = Pick<ReadableRegion, "path" | "address" | "view" | "header">;
+
+/** What an open storage is made of; its owner keeps `cells` current. */
+export interface StorageParts {
+  readonly region: HeaderedRegion;
+  readonly config: CheckedConfig;
+  readonly cells: Cells;
+}
+
+/**
+ * A storage that is open: a file of cells, or anonymous memory.
+ *
+ * An index names a cell. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
+ * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner.
+ */
+export abstract class Storage implements Disposable {
+  abstract readonly mode: "writer" | "reader";
+  readonly #region: HeaderedRegion;
+  readonly #cells: Cells;
+  #config: CheckedConfig;
+
+  protected constructor({ region, config, cells }: StorageParts) {
+    this.#region = region;
+    this.#config = config;
+    this.#cells = cells;
+  }
+
+  /** The file's path as it was given, or "(in memory)". */
+  get path(): string {
+    return this.#cells.path;
+  }
+
+  /** What the file says of itself. */
+  get config(): StorageConfig {
+    return { ...this.#config };
+  }
+
+  /** The first index for data. */
+  get startIndex(): number {
+    return this.#cells.startIndex;
+  }
+
+  /** The length in cells, the header area included: one more than the highest index that may be read. */
+  get length(): number {
+    return this.#cells.length;
+  }
+
+  /** The length in bytes. */
+  get byteLength(): number {
+    return this.#cells.length * this.#cells.bytesPerCell;
+  }
+
+  get closed(): boolean {
+    return this.#cells.closed;
+  }
+
+  /**
+   * A view of one cell.
+   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError the index is no number
+   */
+  cell(index: number): Uint8Array {
+    return this.#cells.view(index, this.#cells.bytesPerCell, "cell");
+  }
+
+  /**
+   * A view of `count` cells, at most 2^31 bytes.
+   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
+   */
+  cells(index: number, count: number): Uint8Array {
+    return this.#cells.view(index, count * this.#cells.bytesPerCell, "cells");
+  }
+
+  /**
+   * A view of `byteLength` bytes, from a cell's first byte on: at most 2^31, and within the storage.
+   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
+   */
+  bytes(index: number, byteLength: number): Uint8Array {
+    return this.#cells.view(index, byteLength, "bytes");
+  }
+
+  /**
+   * The blob with this index, copied: the bytes are the caller's.
+   * @throws INDEX_OUT_OF_RANGE; CHUNK_CORRUPT no blob ends there; UNSUPPORTED more than 2^31 bytes; CLOSED; TypeError
+   */
+  read(index: number): Uint8Array {
+    return readBlob(this.#cells, index);
+  }
+
+  /**
+   * The chunks of the blob with this index as views, first to last, each of at most 65535 bytes.
+   * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
+   */
+  chunks(index: number): Uint8Array[] {
+    return chunkViews(this.#cells, index);
+  }
+
+  /**
+   * The bytes of the blob with this index.
+   * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
+   */
+  blobLength(index: number): number {
+    return blobLength(this.#cells, index);
+  }
+
+  /**
+   * Whether the process-sync header was written with this key.
+   * @throws INVALID_WRITER_KEY not 32 bytes; CLOSED; TypeError
+   */
+  checkWriterKey(writerKey: Uint8Array): boolean {
+    this.#cells.checkOpen();
+    const key = copyOfKey(writerKey);
+    const area = loadWords(this.#region.header);
+    return [FILE.process1, FILE.process2].some((place) => {
+      return (
+        decodeAt(area, place) !== null && carriesKey(area.subarray(place.offset, place.offset + place.sizeBytes), key)
+      );
+    });
+  }
+
+  /** Releases everything; closing again does nothing. Views that are left have length 0. */
+  abstract close(): void;
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** For subclasses: the config after its version has changed. */
+  protected setConfig(config: CheckedConfig): void {
+    this.#config = config;
+  }
+}

@@ -1,0 +1,102 @@
+/** Blobs: chains of chunks, written forward and read from their last chunk back. */
+
+import { StorageError } from "../error.ts";
+import { chunkCells, firstIndexOf } from "../format/chunk.ts";
+import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
+import { libc, loadU16, loadU32 } from "../os/libc.ts";
+import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
+import type { Space } from "./space.ts";
+
+/** Called for each chunk, from the last to the first. */
+type Visit = (offsetBytes: number, sizeBytes: number) => void;
+
+/**
+ * Stores `bytes` as chunks into cells that were just taken from `firstIndex` on.
+ * @returns the blob's index: the last one of its last chunk
+ */
+export function writeBlob(cells: Cells, space: Space, firstIndex: number, bytes: Uint8Array): number {
+  const { memcpy } = libc();
+  const { bytesPerCell } = cells;
+  const { address } = cells.region;
+  const footer = new Uint8Array(FOOTER_BYTES);
+  const footerView = new DataView(footer.buffer);
+  let first = firstIndex;
+  let previous = 0;
+  for (let done = 0; ; done += MAX_CHUNK_BYTES) {
+    const sizeBytes = Math.min(MAX_CHUNK_BYTES, bytes.length - done);
+    const next = first + chunkCells(sizeBytes, bytesPerCell);
+    const start = first * bytesPerCell;
+    const footerStart = next * bytesPerCell - FOOTER_BYTES;
+    if (sizeBytes > 0) memcpy(address + start, sizeBytes === bytes.length ? bytes : bytes.subarray(done), sizeBytes);
+    space.clear(start + sizeBytes, footerStart);
+    footerView.setUint16(FOOTER.size.offset, sizeBytes, true);
+    footerView.setUint32(FOOTER.previous.offset, previous, true);
+    memcpy(address + footerStart, footer, FOOTER_BYTES);
+    previous = next - 1;
+    first = next;
+    if (done + sizeBytes >= bytes.length) return previous;
+  }
+}
+
+/** The blob's bytes, copied. */
+export function readBlob(cells: Cells, index: number): Uint8Array {
+  const lengthBytes = blobLength(cells, index);
+  if (lengthBytes > MAX_VIEW_BYTES) {
+    const message = `${cells.path}: the blob at ${index} has ${lengthBytes} bytes, more than read() copies: use chunks()`;
+    throw new StorageError("UNSUPPORTED", message, { path: cells.path, index });
+  }
+  const bytes = new Uint8Array(lengthBytes);
+  const { memcpy } = libc();
+  let left = lengthBytes;
+  walk(cells, index, (offsetBytes, sizeBytes) => {
+    left -= sizeBytes;
+    // The memory is shared: it may have changed since its length was taken.
+    if (left < 0) throw changed(cells, index);
+    if (sizeBytes === 0) return;
+    memcpy(left === 0 ? bytes : bytes.subarray(left), cells.region.address + offsetBytes, sizeBytes);
+  });
+  if (left !== 0) throw changed(cells, index);
+  return bytes;
+}
+
+/** The blob's chunks as views, first to last. */
+export function chunkViews(cells: Cells, index: number): Uint8Array[] {
+  const views: Uint8Array[] = [];
+  walk(cells, index, (offsetBytes, sizeBytes) => views.push(cells.region.view(offsetBytes, sizeBytes)));
+  return views.reverse();
+}
+
+/** The blob's bytes in all. */
+export function blobLength(cells: Cells, index: number): number {
+  let lengthBytes = 0;
+  walk(cells, index, (_offsetBytes, sizeBytes) => {
+    lengthBytes += sizeBytes;
+  });
+  return lengthBytes;
+}
+
+/** Follows the chain. Each footer is checked before it is used, and each step goes to a lower index. */
+function walk(cells: Cells, index: number, visit: Visit): void {
+  cells.checkOpen();
+  cells.checkIndex(index);
+  const { bytesPerCell, startIndex } = cells;
+  for (let last = index; last !== 0;) {
+    const footer = cells.region.address + (last + 1) * bytesPerCell - FOOTER_BYTES;
+    const sizeBytes = loadU16(footer + FOOTER.size.offset);
+    const previous = loadU32(footer + FOOTER.previous.offset);
+    const first = firstIndexOf(last, sizeBytes, previous, startIndex, bytesPerCell);
+    if (first === 0) throw corrupt(cells, last, sizeBytes, previous);
+    visit(first * bytesPerCell, sizeBytes);
+    last = previous;
+  }
+}
+
+function corrupt(cells: Cells, index: number, sizeBytes: number, previous: number): StorageError {
+  const message = `${cells.path}: no chunk ends at index ${index}: its footer says ${sizeBytes} bytes after index ${previous}; was this index returned by write()?`;
+  return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
+}
+
+function changed(cells: Cells, index: number): StorageError {
+  const message = `${cells.path}: the blob at ${index} changed while it was read: it is being written over`;
+  return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
+}

@@ -1,0 +1,172 @@
+/** Opening files as storages: what is checked by `pread` before anything is mapped. */
+
+import { StorageError } from "../error.ts";
+import { decodeAnnexHead } from "../format/annex.ts";
+import { type CheckedConfig, checkConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
+import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
+import {
+  closeFile,
+  createBeside,
+  growFile,
+  identityOf,
+  linkIntoPlace,
+  openFile,
+  readStart,
+  removeFile,
+  sizeOf,
+} from "../os/file.ts";
+import { WriterLock } from "../os/lock.ts";
+import { FileRegion, type OpenFile, ReadOnlyFileRegion } from "../region/file.ts";
+import { decodeAt } from "./recover.ts";
+
+/** How often an opening starts over because the path has come to name another file. */
+const MAX_REOPENINGS = 16;
+
+export interface WriterFile {
+  readonly region: FileRegion;
+  readonly config: CheckedConfig;
+}
+
+/**
+ * Opens an existing file for its one writer: locked before anything of it is believed.
+ * @throws NO_SUCH_FILE, WRITER_LOCKED, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, TRUNCATED, SYSTEM
+ */
+export function openWriterFile(path: string, expect: Partial<StorageConfig>, lockTimeoutMs: number): WriterFile {
+  const deadline = performance.now() + lockTimeoutMs;
+  for (let opening = 0; opening < MAX_REOPENINGS; opening++) {
+    const fd = openFile(path, "write");
+    try {
+      const holderProcessId = (): number => processIdIn(readStart(fd, HEADER_AREA_BYTES, path));
+      const timeoutMs = Math.max(0, deadline - performance.now());
+      const lock = WriterLock.acquire({ fd, path, timeoutMs, holderProcessId });
+      const opened = releasing(lock, () => {
+        // While we waited the file may have been replaced: a lock on the old one protects nothing.
+        if (identityOf(path) !== identityOf(fd)) return null;
+        const config = configOf(fd, path, expect);
+        const sizeBytes = wholeCells(fd, path, config.bytesPerCell);
+        return { config, region: new FileRegion(openFileOf(fd, path, sizeBytes, config), lock) };
+      });
+      if (opened !== null) return opened;
+      lock.release();
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
+    closeFile(fd);
+  }
+  throw new StorageError("WRITER_LOCKED", `${path}: the file is being replaced again and again: try later`, { path });
+}
+
+/**
+ * Opens an existing file for reading; a descriptor that can only read is enough, and nothing is changed.
+ * @throws NO_SUCH_FILE, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, TRUNCATED, SYSTEM
+ */
+export function openReaderFile(
+  path: string,
+  expect: Partial<StorageConfig>,
+): { readonly region: ReadOnlyFileRegion; readonly config: CheckedConfig } {
+  const fd = openFile(path, "read");
+  try {
+    const config = configOf(fd, path, expect);
+    return { config, region: new ReadOnlyFileRegion(openFileOf(fd, path, sizeOf(fd, path), config)) };
+  } catch (error) {
+    closeFile(fd);
+    throw error;
+  }
+}
+
+/**
+ * Makes a file that appears complete under its name, or not at all: `fill` writes it under another name, and what
+ * it returns is returned. A kill leaves at most that other name, which nothing ever looks for.
+ * @throws ALREADY_EXISTS, DISK_FULL, SYSTEM
+ */
+export function createWriterFile<T>(
+  path: string,
+  config: CheckedConfig,
+  cells: number,
+  fill: (region: FileRegion) => T,
+): T {
+  const { fd, temporaryPath } = createBeside(path);
+  let region: FileRegion | undefined;
+  try {
+    const sizeBytes = cells * config.bytesPerCell;
+    growFile(fd, 0, sizeBytes, path);
+    const lock = WriterLock.acquire({ fd, path, timeoutMs: 0, holderProcessId: () => 0 });
+    region = releasing(lock, () => new FileRegion(openFileOf(fd, path, sizeBytes, config), lock));
+    const filled = fill(region);
+    linkIntoPlace(temporaryPath, path);
+    return filled;
+  } catch (error) {
+    removeFile(temporaryPath);
+    if (region === undefined) closeFile(fd);
+    else region.close();
+    throw error;
+  }
+}
+
+/** Runs `open`, and gives the lock back if it throws. */
+function releasing<T>(lock: WriterLock, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function openFileOf(fd: number, path: string, sizeBytes: number, config: CheckedConfig): OpenFile {
+  const maxBytes = Math.max(HEADER_AREA_BYTES, config.maxIndex * config.bytesPerCell);
+  return { fd, path, sizeBytes, maxBytes, headerBytes: HEADER_AREA_BYTES };
+}
+
+/** The file's config, believed and as expected. */
+function configOf(fd: number, path: string, expect: Partial<StorageConfig>): CheckedConfig {
+  const area = readStart(fd, HEADER_AREA_BYTES, path);
+  const config = checkedConfig(area, path);
+  for (const name of ["headString", "bytesPerCell", "maxIndex", "version"] as const) {
+    const expected = expect[name];
+    if (expected === undefined || expected === config[name]) continue;
+    const message = `${path}: ${name}: expected ${JSON.stringify(expected)}, the file has ${JSON.stringify(config[name])}`;
+    throw new StorageError("CONFIG_MISMATCH", message, { path });
+  }
+  if (startIndexOf(config.bytesPerCell) * config.bytesPerCell > sizeOf(fd, path)) {
+    throw new StorageError("TRUNCATED", `${path}: the file ends before its first cell: restore it from a backup`, {
+      path,
+    });
+  }
+  return config;
+}
+
+function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
+  if (area.length < HEADER_AREA_BYTES) {
+    const what = area.length === 0 ? "the file is empty" : `the file has ${area.length} bytes, a storage at least 256`;
+    throw new StorageError("NOT_A_STORAGE", `${path}: ${what}: name a file that cellar made`, { path });
+  }
+  // Where the config is wrong, a header with a right hash tells a damaged storage from a foreign file.
+  const copies = [FILE.disk1, FILE.disk2, FILE.process1, FILE.process2];
+  const hasHeader = copies.some((place) => decodeAt(area, place) !== null);
+  if (decodeAnnexHead(area)?.configHolds === false) {
+    const message = `${path}: head string, cell size or max index are damaged: restore the file from a backup`;
+    throw new StorageError("INVALID_CONFIG", message, { path });
+  }
+  try {
+    return checkConfig(decodeConfig(area), path);
+  } catch (cause) {
+    if (hasHeader) throw cause;
+    const message = `${path}: not a storage of cellar or Plebeia: name a file that one of them made`;
+    throw new StorageError("NOT_A_STORAGE", message, { path, cause });
+  }
+}
+
+/** The file's size, after making it whole cells: a foreign tool, or a writer killed elsewhere, may have left a part of one. */
+function wholeCells(fd: number, path: string, bytesPerCell: number): number {
+  const sizeBytes = sizeOf(fd, path);
+  const wholeBytes = Math.ceil(sizeBytes / bytesPerCell) * bytesPerCell;
+  if (wholeBytes > sizeBytes) growFile(fd, sizeBytes, wholeBytes, path);
+  return wholeBytes;
+}
+
+/** The process id in the annex, 0 if there is none. */
+function processIdIn(area: Uint8Array): number {
+  return area.length < HEADER_AREA_BYTES ? 0 : (decodeAnnexHead(area)?.processId ?? 0);
+}

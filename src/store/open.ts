@@ -1,0 +1,96 @@
+/** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
+
+import { type CheckedConfig, encodeConfig } from "../format/config.ts";
+import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
+import { FILE, startIndexOf } from "../format/layout.ts";
+import { pageSizeBytes } from "../os/mapping.ts";
+import type { WritableRegion } from "../region/region.ts";
+import { loadWords } from "../region/words.ts";
+import { cellsMatch, RunningCrc } from "./proof.ts";
+import { Publisher } from "./publisher.ts";
+import { decide, decodeAt, type Recovery } from "./recover.ts";
+import { Space } from "./space.ts";
+
+/** A storage that is open for writing. */
+export interface OpenStore {
+  readonly publisher: Publisher;
+  readonly space: Space;
+  readonly root: number;
+  readonly recovery: Recovery;
+}
+
+/** What a writer chooses. */
+export interface WriterChoices {
+  readonly writerKey: Uint8Array;
+  /** Null: the step grows with the storage. */
+  readonly stepBytes: number | null;
+}
+
+const created: Recovery = { state: "clean", skippedCells: 0, tornCopies: 0 };
+
+/** Writes config, headers and annex into a region of zeros, and makes them durable. */
+export function createStore(region: WritableRegion, config: CheckedConfig, choices: WriterChoices): OpenStore {
+  const startIndex = startIndexOf(config.bytesPerCell);
+  const header: Header = { next: startIndex, root: 0 };
+  const running = new RunningCrc(region, config.bytesPerCell, startIndex);
+  const from = { durable: header, sequence: 0, truncations: 0, running };
+  const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
+  const space = new Space(region, config, choices.stepBytes, startIndex, startIndex);
+  region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
+  publisher.storeProcessId(process.pid);
+  publisher.flushSync(header);
+  region.announce();
+  return { publisher, space, root: 0, recovery: created };
+}
+
+/**
+ * Recovers the state of a region whose lock is held. A crash at any step leaves a file that opens at the same state.
+ * @throws HEADER_BROKEN, TRUNCATED, FAILED
+ */
+export function openStore(region: WritableRegion, config: CheckedConfig, choices: WriterChoices): OpenStore {
+  const { bytesPerCell, maxIndex } = config;
+  const area = loadWords(region.header);
+  const fileCells = Math.floor(region.sizeBytes / bytesPerCell);
+  const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
+  const matches = (record: CommitRecord): boolean => cellsMatch(region, bytesPerCell, record);
+  const { header, disk, proof, recovery } = decide(area, bounds, matches, region.path);
+
+  const latest = decodeCommitRecords(area)[0];
+  const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
+    durable: disk,
+    sequence: latest?.sequence ?? 0,
+    truncations: latest?.truncations ?? 0,
+    running: new RunningCrc(region, bytesPerCell, proof ?? disk.next),
+  });
+  // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
+  makeDirty(region, disk.next * bytesPerCell, header.next * bytesPerCell);
+  repairDiskCopies(region, area, disk, header.next * bytesPerCell);
+  publisher.flushSync(header);
+  publisher.storeProcessId(process.pid);
+  region.announce();
+  const space = new Space(region, config, choices.stepBytes, header.next, fileCells);
+  return { publisher, space, root: header.root, recovery };
+}
+
+/** Stores a byte of every page of the range as it is: a page that the disk has lost then fails honestly, or gets there. */
+function makeDirty(region: WritableRegion, fromBytes: number, toBytes: number): void {
+  const pageBytes = pageSizeBytes();
+  for (let offset = fromBytes; offset < toBytes; offset = (Math.floor(offset / pageBytes) + 1) * pageBytes) {
+    const byte = region.view(offset, 1);
+    Atomics.store(byte, 0, Atomics.load(byte, 0));
+  }
+}
+
+/** Makes both disk-sync copies the chosen header, so that the next flush finds a good one beside the one it stores. */
+function repairDiskCopies(region: WritableRegion, area: Uint8Array, disk: Header, toBytes: number): void {
+  const bad = [FILE.disk1, FILE.disk2].find((place) => {
+    const copy = decodeAt(area, place);
+    return copy === null || !sameHeader(copy, disk);
+  });
+  if (bad === undefined) return;
+  // Before a store into either copy, the other one must be on the disk as it is in memory.
+  region.sync(toBytes);
+  region.store({ offset: bad.offset, bytes: encodeHeader(disk, null) });
+  region.sync(toBytes);
+}

@@ -1,0 +1,208 @@
+/**
+ * Publishing the state: commits, which other processes see, and flushes, which survive a power cut.
+ * All header stores of a writer are made here, on the writer's own thread; what a crash at each step leaves
+ * stands beside the step.
+ *
+ * One flush at a time. Asynchronous flushes that are asked for while one runs share the next. A synchronous flush
+ * does not wait for the running one: it raises the generation and runs the full sequence itself, and the
+ * continuation of the older generation stores nothing. It cannot miss an error either: the asynchronous sync has
+ * its own opening of the file, and the kernel tells every opening of a failed write-back once.
+ */
+
+import { StorageError } from "../error.ts";
+import { encodeAnnexHead, encodeCommitRecord, placeOfRecord } from "../format/annex.ts";
+import { encodeHeader, type Header } from "../format/header.ts";
+import { CONFIG, FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
+import type { WritableRegion } from "../region/region.ts";
+import { loadWords } from "../region/words.ts";
+import type { RunningCrc } from "./proof.ts";
+
+/** Where a publisher goes on from. */
+export interface Published {
+  readonly durable: Header;
+  readonly sequence: number;
+  readonly truncations: number;
+  readonly running: RunningCrc;
+}
+
+interface Request {
+  readonly header: Header;
+  readonly generation: number;
+}
+
+export class Publisher {
+  readonly #region: WritableRegion;
+  readonly #bytesPerCell: number;
+  readonly #writerKey: Uint8Array;
+  readonly #running: RunningCrc;
+  #durable: Header;
+  #sequence: number;
+  #truncations: number;
+  #generation = 0;
+  #failure: StorageError | null = null;
+  /** The latest flush that was asked for, the one that runs, and the one that waits for it. */
+  #request: Request;
+  #inFlight: Promise<Header> | null = null;
+  #shared: Promise<Header> | null = null;
+
+  constructor(region: WritableRegion, bytesPerCell: number, writerKey: Uint8Array, from: Published) {
+    this.#region = region;
+    this.#bytesPerCell = bytesPerCell;
+    this.#writerKey = writerKey;
+    this.#running = from.running;
+    this.#durable = from.durable;
+    this.#sequence = from.sequence;
+    this.#truncations = from.truncations;
+    this.#request = { header: from.durable, generation: 0 };
+  }
+
+  /** The state that the disk has. */
+  get durable(): Header {
+    return this.#durable;
+  }
+
+  get failed(): boolean {
+    return this.#failure !== null;
+  }
+
+  /** @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk */
+  checkFailure(): void {
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** Makes the state visible to other processes: the record that proves it, then the process-sync copies. */
+  commit(header: Header): void {
+    this.checkFailure();
+    this.#sequence = (this.#sequence + 1) % (MAX_U32 + 1);
+    const record = encodeCommitRecord({
+      base: this.#running.base,
+      next: header.next,
+      root: header.root,
+      cellsCrc: this.#running.extendTo(header.next),
+      sequence: this.#sequence,
+      truncations: this.#truncations,
+    });
+    const copy = encodeHeader(header, this.#writerKey);
+    this.#region.store(
+      // A kill here: the other record still proves the process-sync header that stands.
+      { offset: placeOfRecord(this.#sequence).offset, bytes: record },
+      // A kill inside copy 1: torn, copy 2 stands. Between the two: copy 1 is chosen, its record is there.
+      { offset: FILE.process1.offset, bytes: copy },
+      { offset: FILE.process2.offset, bytes: copy },
+    );
+  }
+
+  /** Makes the state durable, and returns when it is. */
+  flushSync(header: Header): Header {
+    this.#generation++;
+    this.commit(header);
+    const copy = encodeHeader(header, null);
+    // A power cut up to here: the disk-sync header is the last flush's, and the cells that it refers to are there.
+    this.#sync(header.next * this.#bytesPerCell);
+    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
+    // Up to here: copy 1 is old, new or torn; copy 2 is the last flush's. If new, its cells are there.
+    this.#sync(HEADER_AREA_BYTES);
+    this.#acknowledge(header, copy);
+    return header;
+  }
+
+  /**
+   * The same without blocking: the state is the one of the latest call. Resolves with the state that is durable then,
+   * which is a later one if a synchronous flush came between.
+   */
+  async flush(header: Header): Promise<Header> {
+    this.commit(header);
+    this.#request = { header, generation: this.#generation };
+    if (this.#inFlight === null) return this.#begin();
+    this.#shared ??= this.#afterInFlight(this.#inFlight);
+    return this.#shared;
+  }
+
+  /** Empties the storage on the disk, by the order of a flush: until copy 1 is durable, nothing has happened. */
+  truncate(header: Header): void {
+    this.checkFailure();
+    this.#truncations = (this.#truncations + 1) % (MAX_U32 + 1);
+    this.#running.restart(header.next);
+    this.flushSync(header);
+  }
+
+  /** Stores the version; durable with the next flush. */
+  storeVersion(version: number): void {
+    this.checkFailure();
+    const bytes = new Uint8Array(CONFIG.version.sizeBytes);
+    new DataView(bytes.buffer).setUint32(0, version, true);
+    this.#region.store({ offset: CONFIG.version.offset, bytes });
+  }
+
+  /** Names the writer in the annex: its process id, or 0 for a clean close. */
+  storeProcessId(processId: number): void {
+    const bytes = encodeAnnexHead(processId, loadWords(this.#region.header));
+    this.#region.store({ offset: FILE.annexHead.offset, bytes });
+  }
+
+  async #afterInFlight(inFlight: Promise<Header>): Promise<Header> {
+    // Its failure is its callers'; this one meets it again as FAILED.
+    await inFlight.catch(() => undefined);
+    this.#shared = null;
+    return this.#begin();
+  }
+
+  #begin(): Promise<Header> {
+    const sequence = this.#flushLater(this.#request).finally(() => {
+      if (this.#inFlight === sequence) this.#inFlight = null;
+    });
+    this.#inFlight = sequence;
+    return sequence;
+  }
+
+  /** The steps of `flushSync`, with the same crash states; each store only if nothing synchronous came between. */
+  async #flushLater({ header, generation }: Request): Promise<Header> {
+    if (this.#overtaken(generation)) return this.#durable;
+    const copy = encodeHeader(header, null);
+    await this.#syncLater();
+    if (this.#overtaken(generation)) return this.#durable;
+    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
+    await this.#syncLater();
+    if (this.#overtaken(generation)) return this.#durable;
+    this.#acknowledge(header, copy);
+    return header;
+  }
+
+  /** Whether a synchronous flush has made a state durable since: then there is nothing left to do. */
+  #overtaken(generation: number): boolean {
+    this.checkFailure();
+    return generation !== this.#generation;
+  }
+
+  #acknowledge(header: Header, copy: Uint8Array): void {
+    this.#durable = header;
+    this.#running.restart(header.next);
+    // Durable with the next flush's first sync. Two copies are never in flight at once: they share a sector.
+    this.#region.store({ offset: FILE.disk2.offset, bytes: copy });
+  }
+
+  #sync(toBytes: number): void {
+    try {
+      this.#region.sync(toBytes);
+    } catch (cause) {
+      throw this.#fail(cause);
+    }
+  }
+
+  async #syncLater(): Promise<void> {
+    try {
+      await this.#region.syncLater();
+    } catch (cause) {
+      throw this.#fail(cause);
+    }
+  }
+
+  /** After one failed sync the next may report success although pages are lost: nothing is claimed any more. */
+  #fail(cause: unknown): StorageError {
+    const { path } = this.#region;
+    const { errno, syscall } = cause instanceof StorageError ? cause : {};
+    const message = `${path}: a sync failed, so nothing written since the last flush is known to be on the disk: close this writer and open the file again`;
+    this.#failure ??= new StorageError("FAILED", message, { path, errno, syscall, cause });
+    return this.#failure;
+  }
+}

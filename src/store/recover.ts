@@ -1,0 +1,120 @@
+/**
+ * Which state a file is in, told from its header area. Pure but for the question whether a commit record's cells
+ * are what it says they are, which the caller answers.
+ *
+ * | process sync, against disk sync | a commit record counts | opened at |
+ * |---|---|---|
+ * | the same | – | both: clean |
+ * | newer | yes | process sync: every committed cell is there |
+ * | newer | no | root of disk sync, next of process sync: no cell that a reader may hold is used again |
+ * | torn, older, or past the end of the file | – | disk sync |
+ */
+
+import { StorageError } from "../error.ts";
+import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import {
+  type Bounds,
+  type CheckedHeader,
+  checkHeader,
+  decodeHeader,
+  type Header,
+  sameHeader,
+} from "../format/header.ts";
+import { FILE, type Place } from "../format/layout.ts";
+
+/** What was found at opening, and what was made of it. */
+export interface Recovery {
+  /**
+   * `clean`: disk sync and process sync agreed. `resumedAtCommit`: a writer was killed, nothing committed is lost.
+   * `resumedAtFlush`: the state is that of the last flush.
+   */
+  readonly state: "clean" | "resumedAtCommit" | "resumedAtFlush";
+  /** Cells of commits that could not be proven: never used again, for a reader may hold their indices. */
+  readonly skippedCells: number;
+  /** Header copies whose hash was wrong, of four. */
+  readonly tornCopies: number;
+  /** Why the process-sync header was not looked at any further. */
+  readonly ignored?: "torn" | "older" | "pastEnd";
+}
+
+export interface Decision {
+  /** The state to go on from. */
+  readonly header: CheckedHeader;
+  /** The last flush. */
+  readonly disk: CheckedHeader;
+  /** The record that proved the commit, if one did. */
+  readonly proof: CommitRecord | null;
+  readonly recovery: Recovery;
+}
+
+/** Whether the cells `[base, next)` have the record's CRC. */
+export type CellsMatch = (record: CommitRecord) => boolean;
+
+/**
+ * @throws HEADER_BROKEN both disk-sync copies are torn or impossible
+ * @throws TRUNCATED the disk-sync header points past the end of the file
+ */
+export function decide(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch, path: string): Decision {
+  const diskCopies = [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place));
+  const processCopies = [FILE.process1, FILE.process2].map((place) => decodeAt(area, place));
+  const tornCopies = [...diskCopies, ...processCopies].filter((copy) => copy === null).length;
+  const disk = firstBelievable(diskCopies, bounds) ?? brokenHeader(diskCopies, bounds, path);
+  const process = firstBelievable(processCopies, bounds);
+
+  const atFlush = (ignored: "torn" | "older" | "pastEnd"): Decision => {
+    return {
+      header: disk,
+      disk,
+      proof: null,
+      recovery: { state: "resumedAtFlush", skippedCells: 0, tornCopies, ignored },
+    };
+  };
+  if (process === null) return atFlush(processCopies.every((copy) => copy === null) ? "torn" : "pastEnd");
+  if (process.next < disk.next) return atFlush("older");
+  if (sameHeader(process, disk)) {
+    return { header: disk, disk, proof: null, recovery: { state: "clean", skippedCells: 0, tornCopies } };
+  }
+  const proof = proofOf(area, process, disk, cellsMatch);
+  if (proof !== null) {
+    return { header: process, disk, proof, recovery: { state: "resumedAtCommit", skippedCells: 0, tornCopies } };
+  }
+  const skippedCells = process.next - disk.next;
+  const header = { next: process.next, root: disk.root } as CheckedHeader;
+  return { header, disk, proof: null, recovery: { state: "resumedAtFlush", skippedCells, tornCopies } };
+}
+
+/** The commit record that proves a process-sync header, or null. */
+export function proofOf(
+  area: Uint8Array,
+  process: CheckedHeader,
+  disk: CheckedHeader,
+  cellsMatch: CellsMatch,
+): CommitRecord | null {
+  const counts = (record: CommitRecord): boolean =>
+    sameHeader(record, process) && record.base <= disk.next && disk.next <= record.next && cellsMatch(record);
+  return decodeCommitRecords(area).find(counts) ?? null;
+}
+
+/** The header in the area at `place`, or null if it is torn. */
+export function decodeAt(area: Uint8Array, place: Place): Header | null {
+  return decodeHeader(area.subarray(place.offset, place.offset + place.sizeBytes));
+}
+
+/** The first of the copies that points inside the file: copy 1 wins where one is chosen. */
+export function firstBelievable(copies: readonly (Header | null)[], bounds: Bounds): CheckedHeader | null {
+  for (const copy of copies) {
+    const header = copy === null ? null : checkHeader(copy, bounds);
+    if (header !== null) return header;
+  }
+  return null;
+}
+
+function brokenHeader(copies: readonly (Header | null)[], bounds: Bounds, path: string): never {
+  const cut = copies.find((copy) => copy !== null && copy.next > bounds.fileCells && copy.next <= bounds.maxIndex);
+  if (cut) {
+    const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut short; restore it from a backup`;
+    throw new StorageError("TRUNCATED", message, { path });
+  }
+  const message = `${path}: both copies of the disk-sync header are broken: restore the file from a backup`;
+  throw new StorageError("HEADER_BROKEN", message, { path });
+}

@@ -1,0 +1,122 @@
+/**
+ * Space: three marks, `length <= reserved <= file`. No index above `reserved` is given out, for a store into a hole
+ * of the file on a full disk would end the process. Below `dirty` cells may hold anything, above it they are zero.
+ */
+
+import { StorageError } from "../error.ts";
+import type { CheckedConfig } from "../format/config.ts";
+import { libc } from "../os/libc.ts";
+import type { WritableRegion } from "../region/region.ts";
+
+/** The default step doubles the file, between these: ten blobs take little, 100 GB grow in few steps. */
+const MIN_STEP_BYTES = 64 * 1024;
+const MAX_STEP_BYTES = 64 * 1024 * 1024;
+
+/** Cells that a new file has at once. */
+export function initialCells(config: CheckedConfig, startIndex: number, stepBytes: number | null): number {
+  const cells = Math.floor((stepBytes ?? MIN_STEP_BYTES) / config.bytesPerCell);
+  return clamp(cells, startIndex, config.maxIndex);
+}
+
+export class Space {
+  readonly #region: WritableRegion;
+  readonly #bytesPerCell: number;
+  readonly #maxIndex: number;
+  readonly #stepBytes: number | null;
+  #length: number;
+  #reserved: number;
+  #dirty: number;
+
+  /** Marks of a region that is open: `length` from its header; everything in the file above it may be dirty. */
+  constructor(region: WritableRegion, config: CheckedConfig, stepBytes: number | null, length: number, dirty: number) {
+    this.#region = region;
+    this.#bytesPerCell = config.bytesPerCell;
+    this.#maxIndex = config.maxIndex;
+    this.#stepBytes = stepBytes;
+    this.#length = length;
+    this.#reserved = length;
+    this.#dirty = dirty;
+  }
+
+  /** Cells given out, the header area included: the next index. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Cells in the file; at most `maxIndex`, whatever the file's size. */
+  get fileCells(): number {
+    return Math.min(Math.floor(this.#region.sizeBytes / this.#bytesPerCell), this.#maxIndex);
+  }
+
+  /**
+   * Gives out `count` cells, and returns the first index. Their content is left as it is: see {@link clear}.
+   * @throws INDEX_OVERFLOW, DISK_FULL; nothing has changed
+   */
+  take(count: number): number {
+    const first = this.#length;
+    const next = first + count;
+    if (next > this.#reserved) this.#reserve(next);
+    this.#length = next;
+    return first;
+  }
+
+  /** Zeroes the bytes `[fromBytes, toBytes)` of cells just taken, where they may not be zero yet. */
+  clear(fromBytes: number, toBytes: number): void {
+    const endBytes = Math.min(toBytes, this.#dirty * this.#bytesPerCell);
+    if (fromBytes < endBytes) libc().memset(this.#region.address + fromBytes, 0, endBytes - fromBytes);
+  }
+
+  /**
+   * Makes sure that `cells` cells can be given out without growing.
+   * @throws INDEX_OVERFLOW, DISK_FULL
+   */
+  ensure(cells: number): void {
+    if (cells > this.#reserved) this.#reserve(cells);
+  }
+
+  /** Takes every cell back. The file keeps its size: a reader may have it mapped. */
+  empty(startIndex: number): void {
+    const zeroed = this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell);
+    if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);
+    this.#length = startIndex;
+  }
+
+  /** Reserves at least up to `required`, a step if there is room for one. */
+  #reserve(required: number): void {
+    const { path } = this.#region;
+    if (required > this.#maxIndex) {
+      const message = `${path}: ${required} cells are needed, and maxIndex is ${this.#maxIndex}: write to a new storage with a higher one`;
+      throw new StorageError("INDEX_OVERFLOW", message, { path });
+    }
+    for (let target = this.#target(required); ; target = required + Math.floor((target - required) / 2)) {
+      try {
+        this.#region.grow(this.#reserved * this.#bytesPerCell, target * this.#bytesPerCell);
+        this.#reserved = target;
+        return;
+      } catch (error) {
+        const full = error instanceof StorageError && error.code === "DISK_FULL";
+        if (!full || target === required) throw error;
+      }
+    }
+  }
+
+  #target(required: number): number {
+    const fileCells = this.fileCells;
+    if (required <= fileCells) return Math.min(fileCells, Math.max(required, this.#reserved + this.#stepCells()));
+    const stepCells = this.#stepCells();
+    // With a step that was chosen: whole steps, as many as the original takes (one more than just enough).
+    const steps = Math.floor((required - fileCells) / stepCells) + 1;
+    const target = this.#stepBytes === null ? Math.max(required, fileCells + stepCells) : fileCells + steps * stepCells;
+    return Math.min(target, this.#maxIndex);
+  }
+
+  #stepCells(): number {
+    const lengthBytes = this.#length * this.#bytesPerCell;
+    const stepBytes = this.#stepBytes ?? clamp(lengthBytes, MIN_STEP_BYTES, MAX_STEP_BYTES);
+    return Math.max(1, Math.floor(stepBytes / this.#bytesPerCell));
+  }
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.max(least, Math.min(value, most));
+}

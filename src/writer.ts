@@ -1,0 +1,300 @@
+/** The writer of a storage: one at a time, whatever the process. */
+
+import { StorageError, wrongType } from "./error.ts";
+import { type CheckedConfig, checkConfig } from "./format/config.ts";
+import { blobCells } from "./format/chunk.ts";
+import type { Header } from "./format/header.ts";
+import { startIndexOf } from "./format/layout.ts";
+import {
+  capacityFrom,
+  choicesFrom,
+  configFrom,
+  type CreateOptions,
+  expectedFrom,
+  type OpenWriterOptions,
+  pathFrom,
+  timeoutFrom,
+} from "./options.ts";
+import { MemoryRegion } from "./region/memory.ts";
+import type { WritableRegion } from "./region/region.ts";
+import { writeBlob } from "./store/blob.ts";
+import { Cells, MAX_VIEW_BYTES } from "./store/cells.ts";
+import { createWriterFile, openWriterFile } from "./store/files.ts";
+import { createStore, type OpenStore, openStore } from "./store/open.ts";
+import type { Publisher } from "./store/publisher.ts";
+import type { Recovery } from "./store/recover.ts";
+import { initialCells, type Space } from "./store/space.ts";
+import { Storage } from "./storage.ts";
+
+/** A state of a storage: its root, and its length in cells. */
+export interface StorageState {
+  readonly root: number | null;
+  readonly length: number;
+}
+
+interface WriterParts {
+  readonly region: WritableRegion;
+  readonly config: CheckedConfig;
+  readonly store: OpenStore;
+  readonly writerKey: Uint8Array;
+}
+
+/** How often `openOrCreate` tries the other way when somebody creates or removes the file between. */
+const MAX_ATTEMPTS = 16;
+
+/**
+ * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
+ * `commit` shows the state to other processes, `flush` makes it survive a power cut.
+ *
+ * @example
+ * using writer = StorageWriter.openOrCreate("data.cellar");
+ * writer.root = writer.write(new TextEncoder().encode("hello"));
+ * writer.flushSync();
+ */
+export class StorageWriter extends Storage implements AsyncDisposable {
+  readonly mode = "writer";
+  /** What opening found, and what it made of it. */
+  readonly recovery: Recovery;
+  readonly #region: WritableRegion;
+  readonly #cells: Cells;
+  readonly #space: Space;
+  readonly #publisher: Publisher;
+  readonly #writerKey: Uint8Array;
+
+  private constructor({ region, config, store, writerKey }: WriterParts) {
+    const cells = new Cells(region, config, store.space.length, store.root);
+    super({ region, config, cells });
+    this.recovery = store.recovery;
+    this.#region = region;
+    this.#cells = cells;
+    this.#space = store.space;
+    this.#publisher = store.publisher;
+    this.#writerKey = writerKey;
+  }
+
+  /**
+   * Makes a new file, which appears complete and durable, or not at all.
+   * @throws ALREADY_EXISTS; INVALID_CONFIG; INVALID_WRITER_KEY; DISK_FULL; NO_SUCH_FILE the directory is missing;
+   * SYSTEM; UNSUPPORTED; TypeError
+   */
+  static create(path: string, options: CreateOptions = {}): StorageWriter {
+    const config = configFrom(options);
+    const choices = choicesFrom(options);
+    return createWriterFile(pathFrom(path), config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
+      return new StorageWriter({ region, config, store: createStore(region, config, choices), ...choices });
+    });
+  }
+
+  /**
+   * Opens an existing file, and recovers it if its last writer was killed: see `recovery`.
+   * @throws NO_SUCH_FILE; WRITER_LOCKED; NOT_A_STORAGE, INVALID_CONFIG, TRUNCATED, HEADER_BROKEN the file's content;
+   * CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
+   */
+  static open(path: string, options: OpenWriterOptions = {}): StorageWriter {
+    const choices = choicesFrom(options);
+    const expect = expectedFrom(options.expect);
+    const { region, config } = openWriterFile(pathFrom(path), expect, timeoutFrom(options.lockTimeoutMs));
+    try {
+      return new StorageWriter({ region, config, store: openStore(region, config, choices), ...choices });
+    } catch (error) {
+      region.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens the file, or makes it if there is none. Of an existing one, only the options that are given are compared.
+   * @throws as `open` and `create`
+   */
+  static openOrCreate(path: string, options: CreateOptions & OpenWriterOptions = {}): StorageWriter {
+    const expect = { ...expectedFrom(options), ...expectedFrom(options.expect) };
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return StorageWriter.open(path, { ...options, expect });
+      } catch (error) {
+        if (!hasCode(error, "NO_SUCH_FILE")) throw error;
+      }
+      try {
+        return StorageWriter.create(path, options);
+      } catch (error) {
+        // Another process has made it between: open that one.
+        if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /**
+   * A storage in anonymous memory, gone at `close`: for tests and scratch work. Everything works, nothing is durable.
+   * @throws INVALID_CONFIG, INVALID_WRITER_KEY, SYSTEM; TypeError
+   */
+  static inMemory(options: CreateOptions = {}): StorageWriter {
+    const config = configFrom(options);
+    const choices = choicesFrom(options);
+    const sizeBytes = cellsAtFirst(config, options, choices.stepBytes) * config.bytesPerCell;
+    const region = new MemoryRegion(config.maxIndex * config.bytesPerCell, sizeBytes);
+    return new StorageWriter({ region, config, store: createStore(region, config, choices), ...choices });
+  }
+
+  /** The root's index, or null. Other processes see it at the next commit. */
+  get root(): number | null {
+    return this.#cells.root === 0 ? null : this.#cells.root;
+  }
+
+  /** @throws INDEX_OUT_OF_RANGE neither null nor an index of data; FAILED, CLOSED; TypeError */
+  set root(index: number | null) {
+    this.#checkWritable();
+    if (index !== null) this.#cells.checkIndex(index);
+    this.#cells.root = index ?? 0;
+  }
+
+  /** The key of this writer's process-sync header, a copy: readers of the original need it. */
+  get writerKey(): Uint8Array {
+    return new Uint8Array(this.#writerKey);
+  }
+
+  /**
+   * Gives out `count` consecutive cells, all zero.
+   * @returns the FIRST index
+   * @throws INDEX_OVERFLOW maxIndex is reached; DISK_FULL; both leave the storage as it was; FAILED, CLOSED; TypeError
+   */
+  allocate(count = 1): number {
+    this.#checkWritable();
+    if (!Number.isInteger(count) || count < 1) throw wrongType("count", "a positive whole number", count);
+    const first = this.#space.take(count);
+    const { bytesPerCell } = this.#cells;
+    this.#space.clear(first * bytesPerCell, (first + count) * bytesPerCell);
+    this.#cells.length = this.#space.length;
+    return first;
+  }
+
+  /**
+   * Stores bytes as a blob of 0 to 2^31 bytes.
+   * @returns the LAST index, as `read` takes it
+   * @throws INDEX_OVERFLOW, DISK_FULL, both leave the storage as it was; UNSUPPORTED more than 2^31 bytes;
+   * FAILED, CLOSED; TypeError
+   */
+  write(bytes: ArrayBufferView | ArrayBufferLike): number {
+    this.#checkWritable();
+    const source = asBytes(bytes);
+    if (source.length > MAX_VIEW_BYTES) {
+      const message = `${this.path}: a blob has at most 2^31 bytes, got ${source.length}: write it in parts`;
+      throw new StorageError("UNSUPPORTED", message, { path: this.path });
+    }
+    const first = this.#space.take(blobCells(source.length, this.#cells.bytesPerCell));
+    const last = writeBlob(this.#cells, this.#space, first, source);
+    this.#cells.length = this.#space.length;
+    return last;
+  }
+
+  /**
+   * Shows root and length to other processes, in microseconds. Survives a kill of this process, not a power cut.
+   * @throws FAILED an earlier sync has failed; CLOSED
+   */
+  commit(): void {
+    this.#cells.checkOpen();
+    this.#publisher.commit(this.#header());
+  }
+
+  /**
+   * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile.
+   * @returns what was made durable: the state at the call, or a later one
+   * @throws FAILED the disk reported an error, now or before; CLOSED (both as rejections)
+   */
+  async flush(): Promise<StorageState> {
+    this.#cells.checkOpen();
+    return stateOf(await this.#publisher.flush(this.#header()));
+  }
+
+  /**
+   * Commits, and returns when the state is durable.
+   * @throws FAILED the disk reported an error, now or before; CLOSED
+   */
+  flushSync(): StorageState {
+    this.#cells.checkOpen();
+    return stateOf(this.#publisher.flushSync(this.#header()));
+  }
+
+  /**
+   * Empties the storage, durably. The file keeps its size, for readers may have it mapped.
+   * @throws FAILED, DISK_FULL, CLOSED; TypeError
+   */
+  truncate({ capacityCells }: { readonly capacityCells?: number } = {}): void {
+    this.#checkWritable();
+    const { startIndex } = this.#cells;
+    const capacity = capacityFrom(capacityCells, startIndex, this.config.maxIndex);
+    this.#publisher.truncate({ next: startIndex, root: 0 });
+    this.#space.empty(startIndex);
+    this.#cells.length = startIndex;
+    this.#cells.root = 0;
+    if (capacity !== null) this.#space.ensure(capacity);
+  }
+
+  /**
+   * Changes the version in the file; durable with the next flush.
+   * @throws INVALID_CONFIG not a u32; FAILED, CLOSED; TypeError
+   */
+  overrideVersion(version: number): void {
+    this.#checkWritable();
+    if (typeof version !== "number") throw wrongType("version", "a number", version);
+    const config = checkConfig({ ...this.config, version }, this.path);
+    this.#publisher.storeVersion(version);
+    this.setConfig(config);
+  }
+
+  /**
+   * Flushes, then releases everything, which it does even if the flush fails. Closing again does nothing.
+   * @throws FAILED the flush failed; after an earlier failed sync it does not flush, and does not throw
+   */
+  close(): void {
+    if (this.#cells.closed) return;
+    try {
+      if (!this.#publisher.failed) {
+        this.#publisher.flushSync(this.#header());
+        this.#publisher.storeProcessId(0);
+      }
+    } finally {
+      this.#cells.closed = true;
+      this.#region.close();
+    }
+  }
+
+  /** Flushes without blocking the event loop, then closes. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (!this.closed && !this.#publisher.failed) await this.flush();
+    } finally {
+      this.close();
+    }
+  }
+
+  #header(): Header {
+    return { next: this.#cells.length, root: this.#cells.root };
+  }
+
+  #checkWritable(): void {
+    this.#cells.checkOpen();
+    this.#publisher.checkFailure();
+  }
+}
+
+function cellsAtFirst(config: CheckedConfig, options: CreateOptions, stepBytes: number | null): number {
+  const startIndex = startIndexOf(config.bytesPerCell);
+  return (
+    capacityFrom(options.capacityCells, startIndex, config.maxIndex) ?? initialCells(config, startIndex, stepBytes)
+  );
+}
+
+function stateOf({ next, root }: Header): StorageState {
+  return { root: root === 0 ? null : root, length: next };
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof StorageError && error.code === code;
+}
+
+function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
+  throw wrongType("bytes", "a typed array, a DataView, an ArrayBuffer or a SharedArrayBuffer", value);
+}

@@ -106,6 +106,14 @@ export function pathFrom(path: string): string {
   return path;
 }
 
+/** The bytes of whatever holds bytes. */
+export function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
+  throw wrongType("bytes", "a typed array, a DataView, an ArrayBuffer or a SharedArrayBuffer", value);
+}
+
 function stepFrom(given: number | undefined): number | null {
   if (given !== undefined) return positive("resizeStepBytes", given);
   const text = process.env[RESIZE_STEP_VARIABLE];

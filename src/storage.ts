@@ -71,7 +71,7 @@ export abstract class Storage implements Disposable {
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError the index is no number
    */
   cell(index: number): Uint8Array {
-    return this.#cells.view(index, this.#cells.bytesPerCell, "cell");
+    return this.#cells.view(index, 1, this.#cells.bytesPerCell);
   }
 
   /**
@@ -79,7 +79,7 @@ export abstract class Storage implements Disposable {
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
   cells(index: number, count: number): Uint8Array {
-    return this.#cells.view(index, count * this.#cells.bytesPerCell, "cells");
+    return this.#cells.view(index, count, this.#cells.bytesPerCell);
   }
 
   /**
@@ -87,7 +87,7 @@ export abstract class Storage implements Disposable {
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
   bytes(index: number, byteLength: number): Uint8Array {
-    return this.#cells.view(index, byteLength, "bytes");
+    return this.#cells.view(index, byteLength, 1);
   }
 
   /**

@@ -1,29 +1,17 @@
 /** The writer of a storage: one at a time, whatever the process. */
 
+import { type Attached, attachEither, attachExisting, attachMemory, attachNew } from "./attach.ts";
 import { StorageError, wrongType } from "./error.ts";
-import { type CheckedConfig, checkConfig } from "./format/config.ts";
+import { checkConfig } from "./format/config.ts";
 import { blobCells } from "./format/chunk.ts";
 import type { Header } from "./format/header.ts";
-import { startIndexOf } from "./format/layout.ts";
-import {
-  capacityFrom,
-  choicesFrom,
-  configFrom,
-  type CreateOptions,
-  expectedFrom,
-  type OpenWriterOptions,
-  pathFrom,
-  timeoutFrom,
-} from "./options.ts";
-import { MemoryRegion } from "./region/memory.ts";
+import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
 import type { WritableRegion } from "./region/region.ts";
 import { writeBlob } from "./store/blob.ts";
 import { Cells, MAX_VIEW_BYTES } from "./store/cells.ts";
-import { createWriterFile, openWriterFile } from "./store/files.ts";
-import { createStore, type OpenStore, openStore } from "./store/open.ts";
 import type { Publisher } from "./store/publisher.ts";
 import type { Recovery } from "./store/recover.ts";
-import { initialCells, type Space } from "./store/space.ts";
+import type { Space } from "./store/space.ts";
 import { Storage } from "./storage.ts";
 
 /** A state of a storage: its root, and its length in cells. */
@@ -31,16 +19,6 @@ export interface StorageState {
   readonly root: number | null;
   readonly length: number;
 }
-
-interface WriterParts {
-  readonly region: WritableRegion;
-  readonly config: CheckedConfig;
-  readonly store: OpenStore;
-  readonly writerKey: Uint8Array;
-}
-
-/** How often `openOrCreate` tries the other way when somebody creates or removes the file between. */
-const MAX_ATTEMPTS = 16;
 
 /**
  * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
@@ -61,7 +39,7 @@ export class StorageWriter extends Storage implements AsyncDisposable {
   readonly #publisher: Publisher;
   readonly #writerKey: Uint8Array;
 
-  private constructor({ region, config, store, writerKey }: WriterParts) {
+  private constructor({ region, config, store, writerKey }: Attached) {
     const cells = new Cells(region, config, store.space.length, store.root);
     super({ region, config, cells });
     this.recovery = store.recovery;
@@ -78,11 +56,7 @@ export class StorageWriter extends Storage implements AsyncDisposable {
    * SYSTEM; UNSUPPORTED; TypeError
    */
   static create(path: string, options: CreateOptions = {}): StorageWriter {
-    const config = configFrom(options);
-    const choices = choicesFrom(options);
-    return createWriterFile(pathFrom(path), config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
-      return new StorageWriter({ region, config, store: createStore(region, config, choices), ...choices });
-    });
+    return new StorageWriter(attachNew(path, options));
   }
 
   /**
@@ -91,15 +65,7 @@ export class StorageWriter extends Storage implements AsyncDisposable {
    * CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string, options: OpenWriterOptions = {}): StorageWriter {
-    const choices = choicesFrom(options);
-    const expect = expectedFrom(options.expect);
-    const { region, config } = openWriterFile(pathFrom(path), expect, timeoutFrom(options.lockTimeoutMs));
-    try {
-      return new StorageWriter({ region, config, store: openStore(region, config, choices), ...choices });
-    } catch (error) {
-      region.close();
-      throw error;
-    }
+    return new StorageWriter(attachExisting(path, options));
   }
 
   /**
@@ -107,20 +73,7 @@ export class StorageWriter extends Storage implements AsyncDisposable {
    * @throws as `open` and `create`
    */
   static openOrCreate(path: string, options: CreateOptions & OpenWriterOptions = {}): StorageWriter {
-    const expect = { ...expectedFrom(options), ...expectedFrom(options.expect) };
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return StorageWriter.open(path, { ...options, expect });
-      } catch (error) {
-        if (!hasCode(error, "NO_SUCH_FILE")) throw error;
-      }
-      try {
-        return StorageWriter.create(path, options);
-      } catch (error) {
-        // Another process has made it between: open that one.
-        if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;
-      }
-    }
+    return new StorageWriter(attachEither(path, options));
   }
 
   /**
@@ -128,11 +81,7 @@ export class StorageWriter extends Storage implements AsyncDisposable {
    * @throws INVALID_CONFIG, INVALID_WRITER_KEY, SYSTEM; TypeError
    */
   static inMemory(options: CreateOptions = {}): StorageWriter {
-    const config = configFrom(options);
-    const choices = choicesFrom(options);
-    const sizeBytes = cellsAtFirst(config, options, choices.stepBytes) * config.bytesPerCell;
-    const region = new MemoryRegion(config.maxIndex * config.bytesPerCell, sizeBytes);
-    return new StorageWriter({ region, config, store: createStore(region, config, choices), ...choices });
+    return new StorageWriter(attachMemory(options));
   }
 
   /** The root's index, or null. Other processes see it at the next commit. */
@@ -277,24 +226,6 @@ export class StorageWriter extends Storage implements AsyncDisposable {
   }
 }
 
-function cellsAtFirst(config: CheckedConfig, options: CreateOptions, stepBytes: number | null): number {
-  const startIndex = startIndexOf(config.bytesPerCell);
-  return (
-    capacityFrom(options.capacityCells, startIndex, config.maxIndex) ?? initialCells(config, startIndex, stepBytes)
-  );
-}
-
 function stateOf({ next, root }: Header): StorageState {
   return { root: root === 0 ? null : root, length: next };
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof StorageError && error.code === code;
-}
-
-function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  if (value instanceof Uint8Array) return value;
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
-  throw wrongType("bytes", "a typed array, a DataView, an ArrayBuffer or a SharedArrayBuffer", value);
 }

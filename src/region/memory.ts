@@ -12,12 +12,13 @@ export class MemoryRegion implements WritableRegion {
   readonly path = "(in memory)";
   readonly address: number;
   readonly header: Int32Array;
-  sizeBytes = 0;
+  sizeBytes: number;
   readonly #mapping: Mapping;
 
-  /** Reserves addresses for `maxBytes`, as far as there are any. */
-  constructor(maxBytes: number, headerBytes: number) {
-    this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), headerBytes, this.path);
+  /** `sizeBytes` of zeros, with addresses reserved for `maxBytes`, as far as there are any. */
+  constructor(sizeBytes: number, maxBytes: number, headerBytes: number) {
+    this.sizeBytes = sizeBytes;
+    this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);
     this.address = this.#mapping.address;
     const header = this.#mapping.view(0, headerBytes, headerBytes);
     this.header = new Int32Array(header.buffer, 0, headerBytes / 4);

@@ -40,23 +40,23 @@ export class Cells {
 
   /** @throws INDEX_OUT_OF_RANGE not an index of data; TypeError not a number */
   checkIndex(index: number): void {
-    if (index >= this.startIndex && index < this.length && Number.isInteger(index)) return;
+    if (typeof index === "number" && index >= this.startIndex && index < this.length && Number.isInteger(index)) return;
     if (typeof index !== "number") throw wrongType("index", "a number", index);
     this.#outOfRange(index, `expected an index from ${this.startIndex} to ${this.length - 1}, got ${index}`);
   }
 
-  /** A view of `byteLength` bytes from the cell on. */
-  view(index: number, byteLength: number, what: string): Uint8Array {
+  /** A view of `count` units of `unitBytes` bytes, from the cell on. */
+  view(index: number, count: number, unitBytes: number): Uint8Array {
     this.checkOpen();
     this.checkIndex(index);
-    if (typeof byteLength !== "number") throw wrongType(what, "a number", byteLength);
     const offset = index * this.bytesPerCell;
-    const restBytes = this.length * this.bytesPerCell - offset;
-    if (!(Number.isInteger(byteLength) && byteLength >= 0 && byteLength <= Math.min(restBytes, MAX_VIEW_BYTES))) {
-      const most = Math.min(restBytes, MAX_VIEW_BYTES);
-      this.#outOfRange(index, `${what}: expected at most ${most} bytes from index ${index} on, got ${byteLength}`);
+    const mostBytes = Math.min(this.length * this.bytesPerCell - offset, MAX_VIEW_BYTES);
+    if (!(typeof count === "number" && count >= 0 && count * unitBytes <= mostBytes && Number.isInteger(count))) {
+      if (typeof count !== "number") throw wrongType("length of a view", "a number", count);
+      const what = `from index ${index} on a view has at most ${Math.floor(mostBytes / unitBytes)} units of ${unitBytes} bytes`;
+      this.#outOfRange(index, `${what}, got ${count}`);
     }
-    return this.region.view(offset, byteLength);
+    return this.region.view(offset, count * unitBytes);
   }
 
   #outOfRange(index: number, what: string): never {

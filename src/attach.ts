@@ -1,0 +1,87 @@
+/** From what a user asks for to a store that is open for writing: over a new file, an existing one, or memory. */
+
+import { StorageError } from "./error.ts";
+import type { CheckedConfig } from "./format/config.ts";
+import { HEADER_AREA_BYTES, startIndexOf } from "./format/layout.ts";
+import {
+  capacityFrom,
+  choicesFrom,
+  configFrom,
+  type CreateOptions,
+  expectedFrom,
+  type OpenWriterOptions,
+  pathFrom,
+  timeoutFrom,
+} from "./options.ts";
+import { MemoryRegion } from "./region/memory.ts";
+import type { WritableRegion } from "./region/region.ts";
+import { createWriterFile, openWriterFile } from "./store/files.ts";
+import { createStore, type OpenStore, openStore } from "./store/open.ts";
+import { initialCells } from "./store/space.ts";
+
+/** A store that is open, and the region that its owner closes. */
+export interface Attached {
+  readonly region: WritableRegion;
+  readonly config: CheckedConfig;
+  readonly store: OpenStore;
+  readonly writerKey: Uint8Array;
+}
+
+/** How often `attachEither` tries the other way when somebody creates or removes the file between. */
+const MAX_ATTEMPTS = 16;
+
+export function attachNew(path: string, options: CreateOptions): Attached {
+  const config = configFrom(options);
+  const choices = choicesFrom(options);
+  return createWriterFile(pathFrom(path), config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
+    return { region, config, store: createStore(region, config, choices), writerKey: choices.writerKey };
+  });
+}
+
+export function attachExisting(path: string, options: OpenWriterOptions): Attached {
+  const choices = choicesFrom(options);
+  const expect = expectedFrom(options.expect);
+  const { region, config } = openWriterFile(pathFrom(path), expect, timeoutFrom(options.lockTimeoutMs));
+  try {
+    return { region, config, store: openStore(region, config, choices), writerKey: choices.writerKey };
+  } catch (error) {
+    region.close();
+    throw error;
+  }
+}
+
+/** The existing file, whose config is held against the options that were given, or a new one. */
+export function attachEither(path: string, options: CreateOptions & OpenWriterOptions): Attached {
+  const expect = { ...expectedFrom(options), ...expectedFrom(options.expect) };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return attachExisting(path, { ...options, expect });
+    } catch (error) {
+      if (!hasCode(error, "NO_SUCH_FILE")) throw error;
+    }
+    try {
+      return attachNew(path, options);
+    } catch (error) {
+      // Another process has made it between: open that one.
+      if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+export function attachMemory(options: CreateOptions): Attached {
+  const config = configFrom(options);
+  const choices = choicesFrom(options);
+  const sizeBytes = cellsAtFirst(config, options, choices.stepBytes) * config.bytesPerCell;
+  const region = new MemoryRegion(sizeBytes, config.maxIndex * config.bytesPerCell, HEADER_AREA_BYTES);
+  return { region, config, store: createStore(region, config, choices), writerKey: choices.writerKey };
+}
+
+function cellsAtFirst(config: CheckedConfig, options: CreateOptions, stepBytes: number | null): number {
+  const startIndex = startIndexOf(config.bytesPerCell);
+  const capacityCells = capacityFrom(options.capacityCells, startIndex, config.maxIndex);
+  return capacityCells ?? initialCells(config, startIndex, stepBytes);
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof StorageError && error.code === code;
+}

@@ -1,5 +1,6 @@
 /** From what a user asks for to a store that is open for writing: over a new file, an existing one, or memory. */
 
+import { dirname } from "node:path";
 import { StorageError } from "./error.ts";
 import type { CheckedConfig } from "./format/config.ts";
 import { HEADER_AREA_BYTES, startIndexOf } from "./format/layout.ts";
@@ -13,6 +14,7 @@ import {
   pathFrom,
   timeoutFrom,
 } from "./options.ts";
+import { checkFilesystem } from "./os/filesystem.ts";
 import { MemoryRegion } from "./region/memory.ts";
 import type { WritableRegion } from "./region/region.ts";
 import { createWriterFile, openWriterFile } from "./store/files.ts";
@@ -33,7 +35,8 @@ const MAX_ATTEMPTS = 16;
 export function attachNew(path: string, options: CreateOptions): Attached {
   const config = configFrom(options);
   const choices = choicesFrom(options);
-  return createWriterFile(pathFrom(path), config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
+  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(pathFrom(path)), path);
+  return createWriterFile(path, config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
     return { region, config, store: createStore(region, config, choices), writerKey: choices.writerKey };
   });
 }
@@ -41,7 +44,8 @@ export function attachNew(path: string, options: CreateOptions): Attached {
 export function attachExisting(path: string, options: OpenWriterOptions): Attached {
   const choices = choicesFrom(options);
   const expect = expectedFrom(options.expect);
-  const { region, config } = openWriterFile(pathFrom(path), expect, timeoutFrom(options.lockTimeoutMs));
+  if (!options.allowUnsafeFilesystem) checkFilesystem(pathFrom(path), path);
+  const { region, config } = openWriterFile(path, expect, timeoutFrom(options.lockTimeoutMs));
   try {
     return { region, config, store: openStore(region, config, choices), writerKey: choices.writerKey };
   } catch (error) {

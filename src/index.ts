@@ -3,6 +3,7 @@
  * Importing this does nothing: the C library is loaded at the first open.
  */
 
+export { check, type Finding } from "./check.ts";
 export { type ErrorCode, type ErrorDetails, StorageError } from "./error.ts";
 export type { StorageConfig } from "./format/config.ts";
 export { makeWriterKey } from "./key.ts";

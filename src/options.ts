@@ -30,6 +30,8 @@ export interface WriteOptions {
    * by at least 64 KiB and at most 64 MiB.
    */
   readonly resizeStepBytes?: number;
+  /** Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. */
+  readonly allowUnsafeFilesystem?: boolean;
 }
 
 /** What opening expects and waits for. */
@@ -48,6 +50,8 @@ export interface OpenReaderOptions {
   readonly follow?: Follows;
   /** The writer's key, for files whose writer is the original. Implies "commits". */
   readonly writerKey?: Uint8Array;
+  /** Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. */
+  readonly allowUnsafeFilesystem?: boolean;
 }
 
 const RESIZE_STEP_VARIABLE = "PLEBEIA_RESIZE_STEP_BYTES";

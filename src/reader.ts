@@ -4,6 +4,7 @@ import { StorageError, wrongType } from "./error.ts";
 import type { CheckedConfig } from "./format/config.ts";
 import { copyOfKey } from "./key.ts";
 import { expectedFrom, type OpenReaderOptions, pathFrom } from "./options.ts";
+import { checkFilesystem } from "./os/filesystem.ts";
 import type { ReadableRegion } from "./region/region.ts";
 import { Cells } from "./store/cells.ts";
 import { openReaderFile } from "./store/files.ts";
@@ -28,7 +29,7 @@ export class StorageReader extends Storage {
   readonly mode = "reader";
   readonly #region: ReadableRegion;
   readonly #cells: Cells;
-  #follower: Follower;
+  readonly #follower: Follower;
 
   private constructor({ region, config, follower }: ReaderParts) {
     const { next, root } = follower.header;
@@ -55,7 +56,9 @@ export class StorageReader extends Storage {
       );
     }
     const key = writerKey === undefined ? undefined : copyOfKey(writerKey);
-    const { region, config } = openReaderFile(pathFrom(path), expectedFrom(options.expect));
+    const expect = expectedFrom(options.expect);
+    if (!options.allowUnsafeFilesystem) checkFilesystem(pathFrom(path), path);
+    const { region, config } = openReaderFile(path, expect);
     try {
       const wanted: Follows = key === undefined ? (follow ?? "flushes") : "commits";
       const follower = new Follower(region, config, wanted, key !== undefined);
@@ -90,9 +93,13 @@ export class StorageReader extends Storage {
    */
   refresh(): boolean {
     this.#cells.checkOpen();
-    if (!this.#follower.refresh()) return false;
-    this.#show();
-    return true;
+    if (!this.#follower.hasMoved()) return false;
+    try {
+      return this.#follower.refresh();
+    } finally {
+      // Also when it throws: what the file no longer has must not be touched.
+      this.#show();
+    }
   }
 
   /**
@@ -103,8 +110,7 @@ export class StorageReader extends Storage {
   enableProcessSync(writerKey: Uint8Array): void {
     this.#cells.checkOpen();
     this.#requireKey(copyOfKey(writerKey));
-    this.#follower = this.#follower.followCommits();
-    this.#show();
+    this.#follower.followCommits();
   }
 
   close(): void {
@@ -120,8 +126,7 @@ export class StorageReader extends Storage {
   }
 
   #show(): void {
-    const { next, root } = this.#follower.header;
-    this.#cells.length = next;
-    this.#cells.root = root;
+    this.#cells.length = this.#follower.readableCells;
+    this.#cells.root = this.#follower.header.root;
   }
 }

@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
 import { EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
@@ -28,9 +28,13 @@ export function openFile(path: string, access: "read" | "write"): number {
   // Non-blocking: opening a FIFO would wait for its other end. For a regular file the flag means nothing.
   const flags = (access === "read" ? fs.constants.O_RDONLY : fs.constants.O_RDWR) | fs.constants.O_NONBLOCK;
   const fd = withFsErrors(path, () => fs.openSync(path, flags));
-  if (fs.fstatSync(fd).isFile()) return fd;
-  fs.closeSync(fd);
-  throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file: name a file that cellar made`, { path });
+  try {
+    if (withFsErrors(path, () => fs.fstatSync(fd).isFile())) return fd;
+    throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file: name a file that cellar made`, { path });
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
 }
 
 /** The file's size. */
@@ -47,8 +51,8 @@ export function readStart(fd: number, lengthBytes: number, path: string): Uint8A
   );
 }
 
-export function closeFile(fd: number): void {
-  fs.closeSync(fd);
+export function closeFile(fd: number, path: string): void {
+  withFsErrors(path, () => fs.closeSync(fd));
 }
 
 /**
@@ -102,7 +106,7 @@ export function reopenFile(fd: number, path: string): number | null {
 
 /** A new empty file beside `path`, under a name of its own. */
 export function createBeside(path: string): { readonly fd: number; readonly temporaryPath: string } {
-  const name = `.${basename(path)}.${process.pid}.${randomBytes(6).toString("hex")}.new`;
+  const name = `.cellar-${process.pid}-${randomBytes(8).toString("hex")}.new`;
   const temporaryPath = join(dirname(path), name);
   const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL;
   return { fd: withFsErrors(path, () => fs.openSync(temporaryPath, flags, 0o644)), temporaryPath };
@@ -115,7 +119,16 @@ export function createBeside(path: string): { readonly fd: number; readonly temp
 export function linkIntoPlace(temporaryPath: string, path: string): void {
   withFsErrors(path, () => fs.linkSync(temporaryPath, path));
   removeFile(temporaryPath);
-  const directory = dirname(path);
+  try {
+    syncDirectory(dirname(path));
+  } catch (error) {
+    // A name that a power cut may take away again is worse than none.
+    removeFile(path);
+    throw error;
+  }
+}
+
+function syncDirectory(directory: string): void {
   withFsErrors(directory, () => {
     const fd = fs.openSync(directory, fs.constants.O_RDONLY);
     try {

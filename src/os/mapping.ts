@@ -36,7 +36,10 @@ let pageBytes = 0;
 
 /** The system's page size. */
 export function pageSizeBytes(): number {
-  if (pageBytes === 0) pageBytes = libc().sysconf(c.SC_PAGESIZE);
+  if (pageBytes > 0) return pageBytes;
+  const answer = libc().sysconf(c.SC_PAGESIZE);
+  if (answer < 1) throw libcError("sysconf", "the system's page size");
+  pageBytes = answer;
   return pageBytes;
 }
 

@@ -166,7 +166,7 @@ export class FileRegion implements WritableRegion {
       this.#memory.release();
       this.#lock.release();
     } finally {
-      closeFile(this.#fd);
+      closeFile(this.#fd, this.path);
       this.#closeAsyncFd();
     }
   }
@@ -174,7 +174,7 @@ export class FileRegion implements WritableRegion {
   /** Not before the last sync has returned: the number could be another file's by then. */
   #closeAsyncFd(): void {
     if (this.#syncsInFlight > 0 || typeof this.#asyncFd !== "number") return;
-    closeFile(this.#asyncFd);
+    closeFile(this.#asyncFd, this.path);
     this.#asyncFd = null;
   }
 }
@@ -228,7 +228,7 @@ export class ReadOnlyFileRegion implements ReadableRegion {
       this.#trusted.release();
       this.#views.release();
     } finally {
-      closeFile(this.#fd);
+      closeFile(this.#fd, this.path);
     }
   }
 }

@@ -43,16 +43,15 @@ export function openWriterFile(path: string, expect: Partial<StorageConfig>, loc
         // While we waited the file may have been replaced: a lock on the old one protects nothing.
         if (identityOf(path) !== identityOf(fd)) return null;
         const config = configOf(fd, path, expect);
-        const sizeBytes = wholeCells(fd, path, config.bytesPerCell);
-        return { config, region: new FileRegion(openFileOf(fd, path, sizeBytes, config), lock) };
+        return { config, region: new FileRegion(openFileOf(fd, path, sizeOf(fd, path), config), lock) };
       });
       if (opened !== null) return opened;
       lock.release();
     } catch (error) {
-      closeFile(fd);
+      closeFile(fd, path);
       throw error;
     }
-    closeFile(fd);
+    closeFile(fd, path);
   }
   throw new StorageError("WRITER_LOCKED", `${path}: the file is being replaced again and again: try later`, { path });
 }
@@ -70,7 +69,7 @@ export function openReaderFile(
     const config = configOf(fd, path, expect);
     return { config, region: new ReadOnlyFileRegion(openFileOf(fd, path, sizeOf(fd, path), config)) };
   } catch (error) {
-    closeFile(fd);
+    closeFile(fd, path);
     throw error;
   }
 }
@@ -98,7 +97,7 @@ export function createWriterFile<T>(
     return filled;
   } catch (error) {
     removeFile(temporaryPath);
-    if (region === undefined) closeFile(fd);
+    if (region === undefined) closeFile(fd, path);
     else region.close();
     throw error;
   }
@@ -156,14 +155,6 @@ function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
     const message = `${path}: not a storage of cellar or Plebeia: name a file that one of them made`;
     throw new StorageError("NOT_A_STORAGE", message, { path, cause });
   }
-}
-
-/** The file's size, after making it whole cells: a foreign tool, or a writer killed elsewhere, may have left a part of one. */
-function wholeCells(fd: number, path: string, bytesPerCell: number): number {
-  const sizeBytes = sizeOf(fd, path);
-  const wholeBytes = Math.ceil(sizeBytes / bytesPerCell) * bytesPerCell;
-  if (wholeBytes > sizeBytes) growFile(fd, sizeBytes, wholeBytes, path);
-  return wholeBytes;
 }
 
 /** The process id in the annex, 0 if there is none. */

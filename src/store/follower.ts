@@ -3,9 +3,10 @@
  * Takes no lock. A header that is torn or cannot be right is looked at again, and then left for the next time.
  */
 
+import { StorageError } from "../error.ts";
 import { decodeCommitRecords } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
-import { type Bounds, carriesKey, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
+import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { COMMIT_RECORD, FILE, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { loadWords } from "../region/words.ts";
@@ -27,7 +28,7 @@ const processCopies = [FILE.process1, FILE.process2];
 export class Follower {
   readonly #region: ReadableRegion;
   readonly #config: CheckedConfig;
-  readonly #wanted: Follows;
+  #wanted: Follows;
   /** The words that were there at the last look: the watched copy's, then the two truncation counts. */
   readonly #seen = new Int32Array(HEADER_WORDS + truncationWords.length);
   #follows: Follows = "flushes";
@@ -44,9 +45,13 @@ export class Follower {
     this.#wanted = wanted;
     const area = this.#firstLook();
     this.#header = decide(area, this.#bounds(), () => false, region.path).disk;
-    if (wanted === "commits") this.#startAtCommit(area, trusted);
+    const process = wanted === "commits" ? this.#processHeader(area) : null;
+    if (process !== null && this.#isCurrent(area, process, trusted)) {
+      this.#header = process;
+      this.#follows = "commits";
+    }
     this.#truncations = decodeCommitRecords(area)[0]?.truncations ?? 0;
-    this.#remember(area, this.#watched(this.#wanted));
+    this.#remember(area);
   }
 
   get header(): CheckedHeader {
@@ -61,26 +66,51 @@ export class Follower {
     return this.#truncations;
   }
 
-  /** Whether the process-sync header was written with this key. */
-  carriesKey(writerKey: Uint8Array): boolean {
+  /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
+  followCommits(): void {
+    this.#wanted = "commits";
     const area = loadWords(this.#region.header);
-    return processCopies.some((place) => decodeAt(area, place) !== null && carriesKey(slice(area, place), writerKey));
+    const process = this.#processHeader(area);
+    // An older one is what a power cut left: it counts when it moves.
+    if (process === null || this.#isCurrent(area, process, true)) this.#seen.fill(0);
+    else this.#remember(area);
+    this.#follows = "commits";
   }
 
-  /** Goes by the process-sync header from the next refresh on. */
-  followCommits(): Follower {
-    return new Follower(this.#region, this.#config, "commits", true);
+  /** The cells of the header that the file still has. */
+  get readableCells(): number {
+    return Math.min(this.#header.next, this.#bounds().fileCells);
   }
 
-  /** True if another state is visible than before. */
+  /** Whether the header in memory differs from what was last looked at. */
+  hasMoved(): boolean {
+    const { header } = this.#region;
+    const first = this.#watched.offset / 4;
+    for (let word = 0; word < HEADER_WORDS; word++) {
+      if (Atomics.load(header, first + word) !== this.#seen[word]) return true;
+    }
+    return truncationWords.some((word, i) => Atomics.load(header, word) !== this.#seen[HEADER_WORDS + i]);
+  }
+
+  /**
+   * After `hasMoved`: true if another state is visible than before.
+   * @throws TRUNCATED the file has become shorter than the state that was visible
+   */
   refresh(): boolean {
-    if (!this.#hasMoved()) return false;
+    this.#region.measure();
+    if (this.readableCells < this.#header.next) {
+      const { path } = this.#region;
+      const message = `${path}: the file was cut to ${this.readableCells} of ${this.#header.next} cells by another program: restore it from a backup`;
+      throw new StorageError("TRUNCATED", message, { path });
+    }
     for (let look = 0; look < MAX_LOOKS; look++) {
       const area = loadWords(this.#region.header);
+      // After the header: a file that has grown for it has done so before.
+      this.#region.measure();
       const header = this.#currentHeader(area);
       if (header === "torn") continue;
       if (header === null) return false;
-      this.#remember(area, this.#watched(this.#wanted));
+      this.#remember(area);
       this.#follows = this.#wanted;
       const truncations = decodeCommitRecords(area)[0]?.truncations ?? this.#truncations;
       const news = !sameHeader(header, this.#header) || truncations !== this.#truncations;
@@ -96,21 +126,10 @@ export class Follower {
     const places = this.#wanted === "commits" ? processCopies : diskCopies;
     const copies = places.map((place) => decodeAt(area, place));
     const [first, second] = copies;
-    if (this.#wanted === "commits") {
-      if (!first && !second) return "torn";
-      return this.#believe(() => firstBelievable(copies, this.#bounds()));
-    }
+    if (this.#wanted === "commits") return first || second ? firstBelievable(copies, this.#bounds()) : "torn";
     if (!first || !second) return "torn";
     // A flush is acknowledged when both copies carry it.
-    return sameHeader(first, second) ? this.#believe(() => checkHeader(first, this.#bounds())) : null;
-  }
-
-  /** A header that points past the end of the file: the file may have grown. */
-  #believe(check: () => CheckedHeader | null): CheckedHeader | null {
-    const header = check();
-    if (header !== null) return header;
-    this.#region.measure();
-    return check();
+    return sameHeader(first, second) ? checkHeader(first, this.#bounds()) : null;
   }
 
   /** The area at opening. Both disk-sync copies torn may mean that we looked while they were stored. */
@@ -129,24 +148,21 @@ export class Follower {
     return [...diskCopies, ...processCopies].some((place) => (decodeAt(area, place)?.next ?? 0) > fileCells);
   }
 
-  /** Starts at the process-sync header if it is current, or proves itself; else stays at the flush until it moves. */
-  #startAtCommit(area: Uint8Array, trusted: boolean): void {
-    const disk = this.#header;
-    const process = firstBelievable(
+  #processHeader(area: Uint8Array): CheckedHeader | null {
+    return firstBelievable(
       processCopies.map((place) => decodeAt(area, place)),
       this.#bounds(),
     );
-    if (process === null) return;
+  }
+
+  /** Whether the process-sync header may be believed before it has moved: it is kept current, or proves itself. */
+  #isCurrent(area: Uint8Array, process: CheckedHeader, trusted: boolean): boolean {
+    if (this.#region.isWriterLive()) return true;
+    const disk = this.#header;
+    if (process.next < disk.next) return false;
+    if (trusted || sameHeader(process, disk)) return true;
     const { bytesPerCell } = this.#config;
-    const believed =
-      this.#region.isWriterLive() ||
-      (process.next >= disk.next &&
-        (trusted ||
-          sameHeader(process, disk) ||
-          proofOf(area, process, disk, (record) => cellsMatch(this.#region, bytesPerCell, record)) !== null));
-    if (!believed) return;
-    this.#header = process;
-    this.#follows = "commits";
+    return proofOf(area, process, disk, (record) => cellsMatch(this.#region, bytesPerCell, record)) !== null;
   }
 
   #bounds(): Bounds {
@@ -155,29 +171,17 @@ export class Follower {
     return { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
   }
 
-  /** The copy that is stored last of those that must agree. */
-  #watched(follows: Follows): Place {
-    return follows === "commits" ? FILE.process1 : FILE.disk2;
+  /** The copy that is looked at for news: of disk sync the one that is stored last. */
+  get #watched(): Place {
+    return this.#wanted === "commits" ? FILE.process1 : FILE.disk2;
   }
 
-  #hasMoved(): boolean {
-    const { header } = this.#region;
-    const first = this.#watched(this.#wanted).offset / 4;
-    for (let word = 0; word < HEADER_WORDS; word++) {
-      if (Atomics.load(header, first + word) !== this.#seen[word]) return true;
-    }
-    return truncationWords.some((word, i) => Atomics.load(header, word) !== this.#seen[HEADER_WORDS + i]);
-  }
-
-  #remember(area: Uint8Array, watched: Place): void {
+  #remember(area: Uint8Array): void {
     const view = new DataView(area.buffer);
-    for (let word = 0; word < HEADER_WORDS; word++) this.#seen[word] = view.getInt32(watched.offset + word * 4, true);
+    const { offset } = this.#watched;
+    for (let word = 0; word < HEADER_WORDS; word++) this.#seen[word] = view.getInt32(offset + word * 4, true);
     truncationWords.forEach((word, i) => {
       this.#seen[HEADER_WORDS + i] = view.getInt32(word * 4, true);
     });
   }
-}
-
-function slice(area: Uint8Array, place: Place): Uint8Array {
-  return area.subarray(place.offset, place.offset + place.sizeBytes);
 }

@@ -63,13 +63,16 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
     truncations: latest?.truncations ?? 0,
     running: new RunningCrc(region, bytesPerCell, proof ?? disk.next),
   });
+  // A foreign tool, or a killed writer where blocks cannot be reserved, may have left a part of a cell at the end.
+  const wholeBytes = Math.ceil(region.sizeBytes / bytesPerCell) * bytesPerCell;
+  if (wholeBytes > region.sizeBytes) region.grow(region.sizeBytes, wholeBytes);
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
   makeDirty(region, disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   publisher.flushSync(header);
   publisher.storeProcessId(process.pid);
   region.announce();
-  const space = new Space(region, config, choices.stepBytes, header.next, fileCells);
+  const space = new Space(region, config, choices.stepBytes, header.next, wholeBytes / bytesPerCell);
   return { publisher, space, root: header.root, recovery };
 }
 

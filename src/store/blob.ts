@@ -10,6 +10,9 @@ import type { Space } from "./space.ts";
 /** Called for each chunk, from the last to the first. */
 type Visit = (offsetBytes: number, sizeBytes: number) => void;
 
+/** Filled and copied for every chunk that is written: two bytes of size, four of the chunk before. */
+const footer = new Uint8Array(FOOTER_BYTES);
+
 /**
  * Stores `bytes` as chunks into cells that were just taken from `firstIndex` on.
  * @returns the blob's index: the last one of its last chunk
@@ -18,8 +21,6 @@ export function writeBlob(cells: Cells, space: Space, firstIndex: number, bytes:
   const { memcpy } = libc();
   const { bytesPerCell } = cells;
   const { address } = cells.region;
-  const footer = new Uint8Array(FOOTER_BYTES);
-  const footerView = new DataView(footer.buffer);
   let first = firstIndex;
   let previous = 0;
   for (let done = 0; ; done += MAX_CHUNK_BYTES) {
@@ -29,8 +30,12 @@ export function writeBlob(cells: Cells, space: Space, firstIndex: number, bytes:
     const footerStart = next * bytesPerCell - FOOTER_BYTES;
     if (sizeBytes > 0) memcpy(address + start, sizeBytes === bytes.length ? bytes : bytes.subarray(done), sizeBytes);
     space.clear(start + sizeBytes, footerStart);
-    footerView.setUint16(FOOTER.size.offset, sizeBytes, true);
-    footerView.setUint32(FOOTER.previous.offset, previous, true);
+    footer[0] = sizeBytes;
+    footer[1] = sizeBytes >>> 8;
+    footer[2] = previous;
+    footer[3] = previous >>> 8;
+    footer[4] = previous >>> 16;
+    footer[5] = previous >>> 24;
     memcpy(address + footerStart, footer, FOOTER_BYTES);
     previous = next - 1;
     first = next;

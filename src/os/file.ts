@@ -20,6 +20,17 @@ export function identityOf(target: number | string): string {
   return `${stat.dev}:${stat.ino}`;
 }
 
+/** Whether this process has the file open under another descriptor too. False where it cannot be told. */
+export function isOpenTwice(fd: number): boolean {
+  // Without /proc it cannot be told.
+  if (!linux || !fs.existsSync("/proc/self/fd")) return false;
+  const identity = identityOf(fd);
+  return fs.readdirSync("/proc/self/fd").some((name) => {
+    const stat = fs.statSync(`/proc/self/fd/${name}`, { bigint: true, throwIfNoEntry: false });
+    return name !== String(fd) && stat !== undefined && `${stat.dev}:${stat.ino}` === identity;
+  });
+}
+
 /**
  * Opens an existing regular file.
  * @throws NO_SUCH_FILE, NOT_A_STORAGE (a directory, a device), SYSTEM

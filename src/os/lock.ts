@@ -7,7 +7,7 @@
 import { StorageError } from "../error.ts";
 import * as c from "./constants.ts";
 import { EACCES, EAGAIN, libcError } from "./errno.ts";
-import { identityOf } from "./file.ts";
+import { identityOf, isOpenTwice } from "./file.ts";
 import { libc } from "./libc.ts";
 
 const linux: boolean = process.platform === "linux";
@@ -19,7 +19,7 @@ const POLL_MS = 2;
 const WRITER_BYTE: bigint = 1n << 62n;
 const LIVE_BYTE: bigint = WRITER_BYTE + 1n;
 
-/** Files that this thread writes. A second opening can only wait for itself, so it is refused at once. */
+/** Files that this thread writes. */
 const writtenHere = new Set<string>();
 
 export interface LockRequest {
@@ -46,13 +46,15 @@ export class WriterLock {
   /** @throws WRITER_LOCKED another writer has the file */
   static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock {
     const identity = identityOf(fd);
-    if (writtenHere.has(identity)) {
-      const message = `${path}: this process (${process.pid}) is writing this file already: use that writer, or close it`;
-      throw new StorageError("WRITER_LOCKED", message, { path });
-    }
     const deadline = performance.now() + timeoutMs;
-    while (!tryWriterLock(fd, path)) {
+    while (writtenHere.has(identity) || !tryWriterLock(fd, path)) {
       const holder = holderProcessId();
+      // Here or in a Worker: the wait would hold up whoever could end it. A process id alone may be another
+      // container's.
+      if (writtenHere.has(identity) || (holder === process.pid && isOpenTwice(fd))) {
+        const message = `${path}: this process (${process.pid}) is writing this file already: use that writer, or close it`;
+        throw new StorageError("WRITER_LOCKED", message, { path });
+      }
       if (performance.now() >= deadline) {
         const who = holder === 0 ? "another process" : `process ${holder}`;
         const message = `${path}: ${who} is writing this file: close it there, or wait with lockTimeoutMs`;

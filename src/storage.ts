@@ -4,17 +4,14 @@ import type { CheckedConfig, StorageConfig } from "./format/config.ts";
 import { carriesKey } from "./format/header.ts";
 import { FILE } from "./format/layout.ts";
 import { copyOfKey } from "./key.ts";
-import { loadWords } from "./region/words.ts";
 import { blobLength, chunkViews, readBlob } from "./store/blob.ts";
 import { Cells } from "./store/cells.ts";
-import { decodeAt } from "./store/recover.ts";
+import { decodeAt, loadArea } from "./store/recover.ts";
 import type { ReadableRegion } from "./region/region.ts";
-
-type HeaderedRegion = Pick<ReadableRegion, "path" | "address" | "view" | "header">;
 
 /** What an open storage is made of; its owner keeps `cells` current. */
 export interface StorageParts {
-  readonly region: HeaderedRegion;
+  readonly region: Pick<ReadableRegion, "address">;
   readonly config: CheckedConfig;
   readonly cells: Cells;
 }
@@ -27,7 +24,7 @@ export interface StorageParts {
  */
 export abstract class Storage implements Disposable {
   abstract readonly mode: "writer" | "reader";
-  readonly #region: HeaderedRegion;
+  readonly #region: Pick<ReadableRegion, "address">;
   readonly #cells: Cells;
   #config: CheckedConfig;
 
@@ -121,7 +118,7 @@ export abstract class Storage implements Disposable {
   checkWriterKey(writerKey: Uint8Array): boolean {
     this.#cells.checkOpen();
     const key = copyOfKey(writerKey);
-    const area = loadWords(this.#region.header);
+    const area = loadArea(this.#region);
     return [FILE.process1, FILE.process2].some((place) => {
       return (
         decodeAt(area, place) !== null && carriesKey(area.subarray(place.offset, place.offset + place.sizeBytes), key)

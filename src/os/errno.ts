@@ -11,9 +11,9 @@ export const EACCES: number = constants.errno.EACCES;
 export const ENOMEM: number = constants.errno.ENOMEM;
 export const EOPNOTSUPP: number = constants.errno.EOPNOTSUPP;
 export const EFBIG: number = constants.errno.EFBIG;
+export const EEXIST: number = constants.errno.EEXIST;
 
-const { ENOENT, EEXIST, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, EIO, ENOTDIR, ENOSYS, ENODEV } =
-  constants.errno;
+const { ENOENT, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, EIO, ENOTDIR, ENOSYS, ENODEV } = constants.errno;
 
 /** Codes of the numbers that mean the same wherever they come from. All others are SYSTEM. */
 const codes: Readonly<Record<number, ErrorCode>> = {

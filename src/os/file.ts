@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
-import { EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
+import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 
 const linux: boolean = process.platform === "linux";
@@ -115,8 +115,13 @@ export function reopenFile(fd: number, path: string): number | null {
   return null;
 }
 
-/** A new empty file beside `path`, under a name of its own. */
+/**
+ * A new empty file beside `path`, under a name of its own.
+ * @throws ALREADY_EXISTS there is something at `path`: told early, before any space is taken
+ */
 export function createBeside(path: string): { readonly fd: number; readonly temporaryPath: string } {
+  const taken = withFsErrors(path, () => fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined);
+  if (taken) throw systemError(EEXIST, "link", path);
   const name = `.cellar-${process.pid}-${randomBytes(8).toString("hex")}.new`;
   const temporaryPath = join(dirname(path), name);
   const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL;

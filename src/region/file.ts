@@ -9,8 +9,8 @@ import { closeFile, growFile, reopenFile, sizeOf, syncFile, zeroRange } from "..
 import { libc } from "../os/libc.ts";
 import { isWriterLive, withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { Mapping, type MappingKind, pageSizeBytes } from "../os/mapping.ts";
+import { storeHeader } from "./header.ts";
 import type { HeaderStore, ReadableRegion, WritableRegion } from "./region.ts";
-import { storeWords } from "./words.ts";
 
 const fsyncLater: (fd: number) => Promise<void> = promisify(fs.fsync);
 const fdatasyncLater: (fd: number) => Promise<void> = promisify(fs.fdatasync);
@@ -72,14 +72,10 @@ class FileMemory {
   }
 }
 
-function headerOf(memory: FileMemory, headerBytes: number): Int32Array {
-  return new Int32Array(memory.view(0, headerBytes, headerBytes).buffer, 0, headerBytes / 4);
-}
-
 /** The writer's region. Owns the descriptor and the writer's lock. */
 export class FileRegion implements WritableRegion {
   readonly path: string;
-  readonly header: Int32Array;
+  readonly #header: Int32Array;
   readonly #fd: number;
   readonly #lock: WriterLock;
   readonly #memory: FileMemory;
@@ -98,7 +94,8 @@ export class FileRegion implements WritableRegion {
     this.#lock = lock;
     this.#memory = new FileMemory(file, "shared");
     this.#sizeBytes = file.sizeBytes;
-    this.header = headerOf(this.#memory, file.headerBytes);
+    const { headerBytes } = file;
+    this.#header = new Int32Array(this.#memory.view(0, headerBytes, headerBytes).buffer, 0, headerBytes / 4);
   }
 
   get address(): number {
@@ -115,7 +112,7 @@ export class FileRegion implements WritableRegion {
 
   store(...stores: HeaderStore[]): void {
     withHeaderLock(this.#fd, this.path, () => {
-      for (const { offset, bytes } of stores) storeWords(this.header, offset, bytes);
+      for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
     });
   }
 
@@ -185,7 +182,6 @@ export class FileRegion implements WritableRegion {
  */
 export class ReadOnlyFileRegion implements ReadableRegion {
   readonly path: string;
-  readonly header: Int32Array;
   readonly #fd: number;
   readonly #trusted: FileMemory;
   readonly #views: FileMemory;
@@ -197,7 +193,6 @@ export class ReadOnlyFileRegion implements ReadableRegion {
     this.#sizeBytes = file.sizeBytes;
     this.#trusted = new FileMemory(file, "sharedReadOnly");
     this.#views = viewMemory(file);
-    this.header = headerOf(this.#trusted, file.headerBytes);
   }
 
   get address(): number {

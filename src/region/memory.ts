@@ -2,7 +2,7 @@
 
 import { StorageError } from "../error.ts";
 import { Mapping } from "../os/mapping.ts";
-import { storeWords } from "./words.ts";
+import { storeHeader } from "./header.ts";
 import type { HeaderStore, WritableRegion } from "./region.ts";
 
 /** The most that is reserved; only pages that are touched take memory. */
@@ -11,9 +11,9 @@ const MAX_RESERVED_BYTES = 2 ** 40;
 export class MemoryRegion implements WritableRegion {
   readonly path = "(in memory)";
   readonly address: number;
-  readonly header: Int32Array;
   sizeBytes: number;
   readonly #mapping: Mapping;
+  readonly #header: Int32Array;
 
   /** `sizeBytes` of zeros, with addresses reserved for `maxBytes`, as far as there are any. */
   constructor(sizeBytes: number, maxBytes: number, headerBytes: number) {
@@ -21,11 +21,11 @@ export class MemoryRegion implements WritableRegion {
     this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);
     this.address = this.#mapping.address;
     const header = this.#mapping.view(0, headerBytes, headerBytes);
-    this.header = new Int32Array(header.buffer, 0, headerBytes / 4);
+    this.#header = new Int32Array(header.buffer, 0, headerBytes / 4);
   }
 
   store(...stores: HeaderStore[]): void {
-    for (const { offset, bytes } of stores) storeWords(this.header, offset, bytes);
+    for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
   }
 
   view(offset: number, lengthBytes: number): Uint8Array {

@@ -9,10 +9,8 @@
 export interface ReadableRegion {
   /** For messages. */
   readonly path: string;
-  /** Native address of byte 0, in memory that nobody else gets: copies go there. May change when the region grows. */
+  /** Native address of byte 0, in memory that nobody else gets. May change when the region grows. */
   readonly address: number;
-  /** The first 256 bytes as words, in the same memory: to be read with `Atomics.load`. */
-  readonly header: Int32Array;
   /** Bytes that exist. Nothing at or past it may be touched. */
   readonly sizeBytes: number;
   /** A view for the user. Stores into a reader's view stay in this process. */

@@ -7,11 +7,11 @@ import { StorageError } from "../error.ts";
 import { decodeCommitRecords } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
-import { COMMIT_RECORD, FILE, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { COMMIT_RECORD, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
-import { loadWords } from "../region/words.ts";
+import { loadHeader } from "../region/header.ts";
 import { cellsMatch } from "./proof.ts";
-import { decide, decodeAt, firstBelievable, proofOf } from "./recover.ts";
+import { decide, decodeAt, firstBelievable, loadArea, proofOf } from "./recover.ts";
 
 /** Which header a reader goes by. */
 export type Follows = "flushes" | "commits";
@@ -31,6 +31,9 @@ export class Follower {
   #wanted: Follows;
   /** The words that were there at the last look: the watched copy's, then the two truncation counts. */
   readonly #seen = new Int32Array(HEADER_WORDS + truncationWords.length);
+  /** The header area as it is now, and as bytes. */
+  readonly #now = new Int32Array(HEADER_AREA_BYTES / 4);
+  readonly #nowBytes = new Uint8Array(this.#now.buffer);
   #follows: Follows = "flushes";
   #header: CheckedHeader;
   #truncations = 0;
@@ -69,7 +72,7 @@ export class Follower {
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
   followCommits(): void {
     this.#wanted = "commits";
-    const area = loadWords(this.#region.header);
+    const area = loadArea(this.#region);
     const process = this.#processHeader(area);
     // An older one is what a power cut left: it counts when it moves.
     if (process === null || this.#isCurrent(area, process, true)) this.#seen.fill(0);
@@ -84,12 +87,12 @@ export class Follower {
 
   /** Whether the header in memory differs from what was last looked at. */
   hasMoved(): boolean {
-    const { header } = this.#region;
+    loadHeader(this.#region.address, this.#nowBytes);
     const first = this.#watched.offset / 4;
     for (let word = 0; word < HEADER_WORDS; word++) {
-      if (Atomics.load(header, first + word) !== this.#seen[word]) return true;
+      if (this.#now[first + word] !== this.#seen[word]) return true;
     }
-    return truncationWords.some((word, i) => Atomics.load(header, word) !== this.#seen[HEADER_WORDS + i]);
+    return truncationWords.some((word, i) => this.#now[word] !== this.#seen[HEADER_WORDS + i]);
   }
 
   /**
@@ -104,7 +107,7 @@ export class Follower {
       throw new StorageError("TRUNCATED", message, { path });
     }
     for (let look = 0; look < MAX_LOOKS; look++) {
-      const area = loadWords(this.#region.header);
+      const area = loadArea(this.#region);
       // After the header: a file that has grown for it has done so before.
       this.#region.measure();
       const header = this.#currentHeader(area);
@@ -135,7 +138,7 @@ export class Follower {
   /** The area at opening. Both disk-sync copies torn may mean that we looked while they were stored. */
   #firstLook(): Uint8Array {
     for (let look = 0; ; look++) {
-      const area = loadWords(this.#region.header);
+      const area = loadArea(this.#region);
       const torn = diskCopies.every((place) => decodeAt(area, place) === null);
       const grown = this.#pointsPastEnd(area);
       if (grown) this.#region.measure();

@@ -6,10 +6,9 @@ import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/he
 import { FILE, startIndexOf } from "../format/layout.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import type { WritableRegion } from "../region/region.ts";
-import { loadWords } from "../region/words.ts";
 import { cellsMatch, RunningCrc } from "./proof.ts";
 import { Publisher } from "./publisher.ts";
-import { decide, decodeAt, type Recovery } from "./recover.ts";
+import { decide, decodeAt, loadArea, type Recovery } from "./recover.ts";
 import { Space } from "./space.ts";
 
 /** A storage that is open for writing. */
@@ -50,7 +49,7 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
  */
 export function openStore(region: WritableRegion, config: CheckedConfig, choices: WriterChoices): OpenStore {
   const { bytesPerCell, maxIndex } = config;
-  const area = loadWords(region.header);
+  const area = loadArea(region);
   const fileCells = Math.floor(region.sizeBytes / bytesPerCell);
   const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
   const matches = (record: CommitRecord): boolean => cellsMatch(region, bytesPerCell, record);

@@ -14,8 +14,8 @@ import { encodeAnnexHead, encodeCommitRecord, placeOfRecord } from "../format/an
 import { encodeHeader, type Header } from "../format/header.ts";
 import { CONFIG, FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
-import { loadWords } from "../region/words.ts";
 import type { RunningCrc } from "./proof.ts";
+import { loadArea } from "./recover.ts";
 
 /** Where a publisher goes on from. */
 export interface Published {
@@ -136,7 +136,7 @@ export class Publisher {
 
   /** Names the writer in the annex: its process id, or 0 for a clean close. */
   storeProcessId(processId: number): void {
-    const bytes = encodeAnnexHead(processId, loadWords(this.#region.header));
+    const bytes = encodeAnnexHead(processId, loadArea(this.#region));
     this.#region.store({ offset: FILE.annexHead.offset, bytes });
   }
 

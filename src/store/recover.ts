@@ -20,7 +20,9 @@ import {
   type Header,
   sameHeader,
 } from "../format/header.ts";
-import { FILE, type Place } from "../format/layout.ts";
+import { FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
+import { loadHeader } from "../region/header.ts";
+import type { ReadableRegion } from "../region/region.ts";
 
 /** What was found at opening, and what was made of it. */
 export interface Recovery {
@@ -81,6 +83,13 @@ export function decide(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch,
   const skippedCells = process.next - disk.next;
   const header = { next: process.next, root: disk.root } as CheckedHeader;
   return { header, disk, proof: null, recovery: { state: "resumedAtFlush", skippedCells, tornCopies } };
+}
+
+/** A copy of the header area, as it is now. */
+export function loadArea(region: Pick<ReadableRegion, "address">): Uint8Array {
+  const area = new Uint8Array(HEADER_AREA_BYTES);
+  loadHeader(region.address, area);
+  return area;
 }
 
 /** The commit record that proves a process-sync header, or null. */

@@ -1,16 +1,19 @@
 /** A temp folder for one test file, removed when its tests are over, also after a failure. */
 
 import { afterAll, beforeAll } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** A file system in memory, where syncs cost nothing, for tests that are not about them. */
+const MEMORY_FOLDER = "/dev/shm";
+
 /** Call at the top of a test file. The answer makes a path in the folder: the given name, or a new one each time. */
-export function useFolder(): (name?: string) => string {
+export function useFolder({ inMemory = false }: { inMemory?: boolean } = {}): (name?: string) => string {
   let folder = "";
   let count = 0;
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "cellar-test-"));
+    folder = mkdtempSync(join(inMemory && existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), "cellar-test-"));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return (name = `${++count}.cellar`) => join(folder, name);

@@ -1,0 +1,159 @@
+/**
+ * The files that the original wrote, what was done to each, and what it answered. Run as a program, it replays one
+ * of them in a process of its own, up to the SIGKILL that ended the original's: `bun golden.ts NAME PATH`.
+ */
+
+import { blake2b } from "@noble/hashes/blake2.js";
+import { readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { type StorageConfig, StorageError, StorageWriter } from "../../src/index.ts";
+
+export type GoldenOp =
+  | { readonly op: "write"; readonly seed: number; readonly size: number; readonly answer: Answer }
+  | { readonly op: "alloc"; readonly cells: number; readonly fillSeed?: number; readonly answer: Answer }
+  | { readonly op: "setRoot"; readonly root: number }
+  | { readonly op: "overrideVersion"; readonly version: number }
+  | { readonly op: "commit" | "flush" | "truncate" | "close" | "kill" };
+
+/** An index, or that there is none left. */
+export type Answer = number | "index overflow";
+
+export interface GoldenHeader {
+  readonly hash: string;
+  readonly keyedHash: string;
+  readonly root: number;
+  readonly next: number;
+}
+
+export interface GoldenCase {
+  readonly name: string;
+  readonly why: string;
+  readonly fileBytes: number;
+  readonly sha256: string;
+  /** As it was at creation. */
+  readonly config: StorageConfig;
+  readonly resizeStepBytes: number;
+  readonly writerKey: string;
+  readonly ops: readonly GoldenOp[];
+  readonly startIndex: number;
+  readonly disk: readonly GoldenHeader[];
+  readonly process: readonly GoldenHeader[];
+  /** By index. */
+  readonly blobs: Readonly<Record<string, { readonly size: number; readonly sha256: string }>>;
+  readonly reopenedByReader: GoldenState;
+  readonly reopenedByWriter: GoldenState;
+}
+
+interface GoldenState {
+  readonly answer: "ok";
+  readonly root: string;
+  readonly length: number;
+}
+
+/** A root, 0 for none, and a length in cells. */
+export interface State {
+  readonly root: number;
+  readonly length: number;
+}
+
+const folder = join(import.meta.dir, "..", "golden");
+const HASH_BYTES = 12;
+
+export const goldenCases: readonly GoldenCase[] = JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")).cases;
+
+/** The file of a case. */
+export function goldenBytes(name: string): Uint8Array {
+  return gunzipSync(readFileSync(join(folder, `${name}.bin.gz`)));
+}
+
+/** The bytes that the original was given: of a blob, or of the cells of one allocation taken as one piece. */
+export function patternBytes(seed: number, sizeBytes: number): Uint8Array {
+  const bytes = new Uint8Array(sizeBytes);
+  for (let i = 0; i < sizeBytes; i++) bytes[i] = seed + i * 7 + (i >> 8);
+  return bytes;
+}
+
+/** The key of a case's writer. */
+export function keyOf(golden: GoldenCase): Uint8Array {
+  return Uint8Array.fromHex(golden.writerKey);
+}
+
+/** Does what was done, up to a `close` or a `kill`, and tells what each step answered; a `kill` is the caller's. */
+export function replay(golden: GoldenCase, path: string): (Answer | null)[] {
+  const { config, resizeStepBytes } = golden;
+  const writer = StorageWriter.create(path, { ...config, resizeStepBytes, writerKey: keyOf(golden) });
+  return golden.ops.map((op) => step(writer, op));
+}
+
+function step(writer: StorageWriter, op: GoldenOp): Answer | null {
+  switch (op.op) {
+    case "write":
+      return orOverflow(() => writer.write(patternBytes(op.seed, op.size)));
+    case "alloc":
+      return orOverflow(() => {
+        const first = writer.allocate(op.cells);
+        const cells = writer.cells(first, op.cells);
+        if (op.fillSeed !== undefined) cells.set(patternBytes(op.fillSeed, cells.length));
+        return first;
+      });
+    case "setRoot":
+      writer.root = op.root;
+      return null;
+    case "overrideVersion":
+      writer.overrideVersion(op.version);
+      return null;
+    case "flush":
+      writer.flushSync();
+      return null;
+    case "commit":
+    case "truncate":
+    case "close":
+      writer[op.op]();
+      return null;
+    case "kill":
+      return null;
+  }
+}
+
+function orOverflow(take: () => number): Answer {
+  try {
+    return take();
+  } catch (error) {
+    if (error instanceof StorageError && error.code === "INDEX_OVERFLOW") return "index overflow";
+    throw error;
+  }
+}
+
+/**
+ * What the original would show of a file, as its `open_existing_for_read` and `open_existing_for_write` decide it.
+ * @throws where the original refuses the file
+ */
+export function openAsOriginal(bytes: Uint8Array): { readonly reader: State; readonly writer: State } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const [bytesPerCell, maxIndex] = [view.getUint32(20, true), view.getUint32(24, true)];
+  if (bytesPerCell < 4 || bytesPerCell >= 0x10000 || maxIndex === 0) throw new Error("check_config");
+  if (bytes.length % bytesPerCell !== 0) throw new Error("a part of a cell at the end");
+  if (bytes.length / bytesPerCell > maxIndex) throw new Error("more cells than max_index");
+  const disk = readAsOriginal(bytes, 32) ?? readAsOriginal(bytes, 64);
+  const shown = readAsOriginal(bytes, 96) ?? readAsOriginal(bytes, 128);
+  if (disk === null || shown === null) throw new Error("header broken");
+  if (disk.length > shown.length || disk.root > shown.root) throw new Error("process sync is older than disk sync");
+  return { reader: disk, writer: { root: disk.root, length: shown.length } };
+}
+
+function readAsOriginal(bytes: Uint8Array, offset: number): State | null {
+  const header = bytes.subarray(offset, offset + 32);
+  const hash = blake2b(header.subarray(24), { dkLen: HASH_BYTES });
+  if (!hash.every((byte, i) => byte === header[i])) return null;
+  const view = new DataView(header.buffer, header.byteOffset, header.length);
+  return { root: view.getUint32(24, true), length: view.getUint32(28, true) };
+}
+
+if (import.meta.main) {
+  const [name, path] = process.argv.slice(2);
+  const golden = goldenCases.find((one) => one.name === name);
+  if (golden === undefined || path === undefined) throw new Error(`bun golden.ts NAME PATH, got ${process.argv}`);
+  writeSync(process.stdout.fd, `${JSON.stringify({ answers: replay(golden, path) })}\n`);
+  process.kill(process.pid, "SIGKILL");
+}

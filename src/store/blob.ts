@@ -45,6 +45,21 @@ export function writeBlob(cells: Cells, space: Space, firstIndex: number, bytes:
 
 /** The blob's bytes, copied. */
 export function readBlob(cells: Cells, index: number): Uint8Array {
+  cells.checkOpen();
+  cells.checkIndex(index);
+  const footerAddress = footerOf(cells, index);
+  const sizeBytes = loadU16(footerAddress + FOOTER.size.offset);
+  const previous = loadU32(footerAddress + FOOTER.previous.offset);
+  // Most blobs are one chunk: without the two walks.
+  if (previous !== 0) return readChunks(cells, index);
+  const first = firstIndexOf(index, sizeBytes, previous, cells.startIndex, cells.bytesPerCell);
+  if (first === 0) throw corrupt(cells, index, sizeBytes, previous);
+  const bytes = new Uint8Array(sizeBytes);
+  if (sizeBytes > 0) libc().memcpy(bytes, cells.region.address + first * cells.bytesPerCell, sizeBytes);
+  return bytes;
+}
+
+function readChunks(cells: Cells, index: number): Uint8Array {
   const lengthBytes = blobLength(cells, index);
   if (lengthBytes > MAX_VIEW_BYTES) {
     const message = `${cells.path}: the blob at ${index} has ${lengthBytes} bytes, more than read() copies: use chunks()`;
@@ -57,8 +72,7 @@ export function readBlob(cells: Cells, index: number): Uint8Array {
     left -= sizeBytes;
     // The memory is shared: it may have changed since its length was taken.
     if (left < 0) throw changed(cells, index);
-    if (sizeBytes === 0) return;
-    memcpy(left === 0 ? bytes : bytes.subarray(left), cells.region.address + offsetBytes, sizeBytes);
+    if (sizeBytes > 0) memcpy(bytes.subarray(left), cells.region.address + offsetBytes, sizeBytes);
   });
   if (left !== 0) throw changed(cells, index);
   return bytes;
@@ -86,14 +100,19 @@ function walk(cells: Cells, index: number, visit: Visit): void {
   cells.checkIndex(index);
   const { bytesPerCell, startIndex } = cells;
   for (let last = index; last !== 0;) {
-    const footer = cells.region.address + (last + 1) * bytesPerCell - FOOTER_BYTES;
-    const sizeBytes = loadU16(footer + FOOTER.size.offset);
-    const previous = loadU32(footer + FOOTER.previous.offset);
+    const footerAddress = footerOf(cells, last);
+    const sizeBytes = loadU16(footerAddress + FOOTER.size.offset);
+    const previous = loadU32(footerAddress + FOOTER.previous.offset);
     const first = firstIndexOf(last, sizeBytes, previous, startIndex, bytesPerCell);
     if (first === 0) throw corrupt(cells, last, sizeBytes, previous);
     visit(first * bytesPerCell, sizeBytes);
     last = previous;
   }
+}
+
+/** The address of the footer of the chunk that ends at a checked index. */
+function footerOf(cells: Cells, lastIndex: number): number {
+  return cells.region.address + (lastIndex + 1) * cells.bytesPerCell - FOOTER_BYTES;
 }
 
 function corrupt(cells: Cells, index: number, sizeBytes: number, previous: number): StorageError {

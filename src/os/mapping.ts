@@ -109,17 +109,28 @@ export class Mapping {
    * ends: no buffer reaches past it, for structured clone copies whole buffers.
    */
   view(offset: number, lengthBytes: number, endBytes: number): Uint8Array {
+    // Not a view of no bytes over a window: its buffer would be there for taking.
+    if (lengthBytes === 0) return new Uint8Array(0);
     const slot = Math.floor(offset / WINDOW_BYTES);
     const start = slot * WINDOW_BYTES;
     const neededBytes = offset + lengthBytes - start;
     if (neededBytes > WINDOW_BYTES) return new Uint8Array(this.#track(offset, lengthBytes));
     let window = this.#windows.get(slot)?.deref();
+    if (window?.detached) {
+      this.#transferred = true;
+      window = undefined;
+    }
     if (window === undefined || window.byteLength < neededBytes) {
       window = this.#track(start, Math.min(WINDOW_BYTES, endBytes - start));
       this.#windows.set(slot, new WeakRef(window));
     }
     if (this.#held[0] !== window) this.#hold(window);
     return new Uint8Array(window, offset - start, lengthBytes);
+  }
+
+  /** A buffer over the first bytes that no view shares: for the owner's own use. */
+  ownBuffer(lengthBytes: number): ArrayBuffer {
+    return this.#track(0, lengthBytes);
   }
 
   /** Detaches every buffer and unmaps. If a native job holds one, keeps the mapping and tries again later. */
@@ -129,8 +140,8 @@ export class Mapping {
     this.#windows.clear();
     for (const reference of this.#buffers) {
       const buffer = reference.deref();
-      // A buffer that somebody else detached was transferred: its memory has an owner whom we do not know, so the
-      // mapping stays for good. Our own transfer, while a native job has the buffer, neither throws nor detaches.
+      // A buffer that somebody else detached was transferred, though it is said not to: its memory has an owner whom
+      // we do not know, so the mapping stays for good. Our own transfer, while a native job has the buffer, neither throws nor detaches.
       if (buffer?.detached) this.#transferred = true;
       else buffer?.transfer(0);
       if (buffer === undefined || buffer.detached) this.#buffers.delete(reference);

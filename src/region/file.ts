@@ -48,6 +48,10 @@ class FileMemory {
     return this.#mapping.view(offset, lengthBytes, endBytes);
   }
 
+  ownBuffer(lengthBytes: number): ArrayBuffer {
+    return this.#mapping.ownBuffer(lengthBytes);
+  }
+
   /** Makes sure that `[0, sizeBytes)` is mapped. */
   cover(sizeBytes: number): void {
     if (sizeBytes <= this.#mapping.lengthBytes) return;
@@ -94,8 +98,7 @@ export class FileRegion implements WritableRegion {
     this.#lock = lock;
     this.#memory = new FileMemory(file, "shared");
     this.#sizeBytes = file.sizeBytes;
-    const { headerBytes } = file;
-    this.#header = new Int32Array(this.#memory.view(0, headerBytes, headerBytes).buffer, 0, headerBytes / 4);
+    this.#header = new Int32Array(this.#memory.ownBuffer(file.headerBytes));
   }
 
   get address(): number {

@@ -20,8 +20,7 @@ export class MemoryRegion implements WritableRegion {
     this.sizeBytes = sizeBytes;
     this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);
     this.address = this.#mapping.address;
-    const header = this.#mapping.view(0, headerBytes, headerBytes);
-    this.#header = new Int32Array(header.buffer, 0, headerBytes / 4);
+    this.#header = new Int32Array(this.#mapping.ownBuffer(headerBytes));
   }
 
   store(...stores: HeaderStore[]): void {

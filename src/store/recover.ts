@@ -119,7 +119,8 @@ export function firstBelievable(copies: readonly (Header | null)[], bounds: Boun
 }
 
 function brokenHeader(copies: readonly (Header | null)[], bounds: Bounds, path: string): never {
-  const cut = copies.find((copy) => copy !== null && copy.next > bounds.fileCells && copy.next <= bounds.maxIndex);
+  const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
+  const cut = copies.find((copy) => copy !== null && checkHeader(copy, inLongerFile) !== null);
   if (cut) {
     const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut short; restore it from a backup`;
     throw new StorageError("TRUNCATED", message, { path });

@@ -33,7 +33,7 @@ export interface Attached {
 const MAX_ATTEMPTS = 16;
 
 export function attachNew(path: string, options: CreateOptions): Attached {
-  const config = configFrom(options);
+  const config = configFrom(options, path);
   const choices = choicesFrom(options);
   if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(pathFrom(path)), path);
   return createWriterFile(path, config, cellsAtFirst(config, options, choices.stepBytes), (region) => {

@@ -57,15 +57,18 @@ export interface OpenReaderOptions {
 const RESIZE_STEP_VARIABLE = "PLEBEIA_RESIZE_STEP_BYTES";
 const DEFAULT_CELL_BYTES = 32;
 
-/** The config of a new storage. */
-export function configFrom(options: CreateOptions): CheckedConfig {
+/** The config of a new storage, at `path` if it has one. */
+export function configFrom(options: CreateOptions, path?: string): CheckedConfig {
   for (const name of ["version", "bytesPerCell", "maxIndex"] as const) numberOrNothing(name, options[name]);
-  return checkConfig({
-    headString: headStringOf(options.headString ?? ""),
-    version: options.version ?? 1,
-    bytesPerCell: options.bytesPerCell ?? DEFAULT_CELL_BYTES,
-    maxIndex: options.maxIndex ?? MAX_U32,
-  });
+  return checkConfig(
+    {
+      headString: headStringOf(options.headString === undefined ? "" : options.headString),
+      version: options.version ?? 1,
+      bytesPerCell: options.bytesPerCell ?? DEFAULT_CELL_BYTES,
+      maxIndex: options.maxIndex ?? MAX_U32,
+    },
+    path,
+  );
 }
 
 /** The config that a file must have, as far as it was said. */

@@ -22,7 +22,7 @@ export interface StorageParts {
  * An index names a cell. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
  * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner.
  */
-export abstract class Storage implements Disposable {
+export abstract class Storage implements Disposable, AsyncDisposable {
   abstract readonly mode: "writer" | "reader";
   readonly #region: Pick<ReadableRegion, "address">;
   readonly #cells: Cells;
@@ -33,6 +33,9 @@ export abstract class Storage implements Disposable {
     this.#config = config;
     this.#cells = cells;
   }
+
+  /** The root's index, or null. */
+  abstract readonly root: number | null;
 
   /** The file's path as it was given, or "(in memory)". */
   get path(): string {
@@ -130,6 +133,10 @@ export abstract class Storage implements Disposable {
   abstract close(): void;
 
   [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
 

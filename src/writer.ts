@@ -29,7 +29,7 @@ export interface StorageState {
  * writer.root = writer.write(new TextEncoder().encode("hello"));
  * writer.flushSync();
  */
-export class StorageWriter extends Storage implements AsyncDisposable {
+export class StorageWriter extends Storage {
   readonly mode = "writer";
   /** What opening found, and what it made of it. */
   readonly recovery: Recovery;
@@ -208,7 +208,7 @@ export class StorageWriter extends Storage implements AsyncDisposable {
   }
 
   /** Flushes without blocking the event loop, then closes. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  override async [Symbol.asyncDispose](): Promise<void> {
     try {
       if (!this.closed && !this.#publisher.failed) await this.flush();
     } finally {

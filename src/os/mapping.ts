@@ -109,8 +109,8 @@ export class Mapping {
    * ends: no buffer reaches past it, for structured clone copies whole buffers.
    */
   view(offset: number, lengthBytes: number, endBytes: number): Uint8Array {
-    // Not a view of no bytes over a window: its buffer would be there for taking.
-    if (lengthBytes === 0) return new Uint8Array(0);
+    // A view of no bytes has a buffer of no bytes, which dies at the same time as the others.
+    if (lengthBytes === 0) return new Uint8Array(this.#remember(new ArrayBuffer(0)));
     const slot = Math.floor(offset / WINDOW_BYTES);
     const start = slot * WINDOW_BYTES;
     const neededBytes = offset + lengthBytes - start;
@@ -162,7 +162,10 @@ export class Mapping {
   }
 
   #track(offset: number, lengthBytes: number): ArrayBuffer {
-    const buffer = bufferOver(this.address + offset, lengthBytes);
+    return this.#remember(bufferOver(this.address + offset, lengthBytes));
+  }
+
+  #remember(buffer: ArrayBuffer): ArrayBuffer {
     this.#buffers.add(new WeakRef(buffer));
     if (this.#buffers.size >= this.#pruneAt) {
       for (const reference of this.#buffers) if (reference.deref() === undefined) this.#buffers.delete(reference);

@@ -35,7 +35,7 @@ export interface Recovery {
   readonly skippedCells: number;
   /** Header copies whose hash was wrong, of four. */
   readonly tornCopies: number;
-  /** Why the process-sync header was not looked at any further. */
+  /** Why the process-sync header was not looked at any further; `pastEnd`: it points at what the file does not have. */
   readonly ignored?: "torn" | "older" | "pastEnd";
 }
 

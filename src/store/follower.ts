@@ -4,7 +4,7 @@
  */
 
 import { StorageError } from "../error.ts";
-import { decodeCommitRecords } from "../format/annex.ts";
+import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { COMMIT_RECORD, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
@@ -53,8 +53,9 @@ export class Follower {
       this.#header = process;
       this.#follows = "commits";
     }
-    this.#truncations = decodeCommitRecords(area)[0]?.truncations ?? 0;
-    this.#remember(area);
+    this.#truncations = this.#truncationsOf(area) ?? decodeCommitRecords(area)[0]?.truncations ?? 0;
+    this.#rememberHeader(area);
+    this.#rememberTruncations(area);
   }
 
   get header(): CheckedHeader {
@@ -76,7 +77,7 @@ export class Follower {
     const process = this.#processHeader(area);
     // An older one is what a power cut left: it counts when it moves.
     if (process === null || this.#isCurrent(area, process, true)) this.#seen.fill(0);
-    else this.#remember(area);
+    else this.#rememberHeader(area);
     this.#follows = "commits";
   }
 
@@ -113,13 +114,17 @@ export class Follower {
       const header = this.#currentHeader(area);
       if (header === "torn") continue;
       if (header === null) return false;
-      this.#remember(area);
+      const before = { header: this.#header, truncations: this.#truncations };
       this.#follows = this.#wanted;
-      const truncations = decodeCommitRecords(area)[0]?.truncations ?? this.#truncations;
-      const news = !sameHeader(header, this.#header) || truncations !== this.#truncations;
       this.#header = header;
-      this.#truncations = truncations;
-      return news;
+      this.#rememberHeader(area);
+      const truncations = this.#truncationsOf(area);
+      // None tells of this header: a truncation is under way, and is looked for again.
+      if (truncations !== null) {
+        this.#truncations = truncations;
+        this.#rememberTruncations(area);
+      }
+      return !sameHeader(header, before.header) || this.#truncations !== before.truncations;
     }
     return false;
   }
@@ -179,10 +184,22 @@ export class Follower {
     return this.#wanted === "commits" ? FILE.process1 : FILE.disk2;
   }
 
-  #remember(area: Uint8Array): void {
+  /** The count of truncations that belongs to the header that is shown, from a commit record that tells of it. */
+  #truncationsOf(area: Uint8Array): number | null {
+    const { next } = this.#header;
+    const tellsOfIt = (record: CommitRecord): boolean =>
+      this.#follows === "commits" ? sameHeader(record, this.#header) : record.base <= next && next <= record.next;
+    return decodeCommitRecords(area).find(tellsOfIt)?.truncations ?? null;
+  }
+
+  #rememberHeader(area: Uint8Array): void {
     const view = new DataView(area.buffer);
     const { offset } = this.#watched;
     for (let word = 0; word < HEADER_WORDS; word++) this.#seen[word] = view.getInt32(offset + word * 4, true);
+  }
+
+  #rememberTruncations(area: Uint8Array): void {
+    const view = new DataView(area.buffer);
     truncationWords.forEach((word, i) => {
       this.#seen[HEADER_WORDS + i] = view.getInt32(word * 4, true);
     });

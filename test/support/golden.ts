@@ -1,6 +1,7 @@
 /**
- * The files that the original wrote, what was done to each, and what it answered. Run as a program, it replays one
- * of them in a process of its own, up to the SIGKILL that ended the original's: `bun golden.ts NAME PATH`.
+ * The original, as data: the files that it wrote, what was done to each and what it answered, its rules for opening,
+ * and its operations on plain arrays. Run as a program, this replays one file in a process of its own, up to the
+ * SIGKILL that ended the original's: `bun golden.ts NAME PATH`.
  */
 
 import { blake2b } from "@noble/hashes/blake2.js";
@@ -8,6 +9,7 @@ import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { type StorageConfig, StorageError, StorageWriter } from "../../src/index.ts";
+import type { State } from "../decoder.ts";
 
 export type GoldenOp =
   | { readonly op: "write"; readonly seed: number; readonly size: number; readonly answer: Answer }
@@ -37,6 +39,7 @@ export interface GoldenCase {
   readonly writerKey: string;
   readonly ops: readonly GoldenOp[];
   readonly startIndex: number;
+  readonly lengthAtEnd: number;
   readonly disk: readonly GoldenHeader[];
   readonly process: readonly GoldenHeader[];
   /** By index. */
@@ -51,14 +54,9 @@ interface GoldenState {
   readonly length: number;
 }
 
-/** A root, 0 for none, and a length in cells. */
-export interface State {
-  readonly root: number;
-  readonly length: number;
-}
-
 const folder = join(import.meta.dir, "..", "golden");
 const HASH_BYTES = 12;
+const MAX_CHUNK_BYTES = 65535;
 
 export const goldenCases: readonly GoldenCase[] = JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")).cases;
 
@@ -116,7 +114,8 @@ function step(writer: StorageWriter, op: GoldenOp): Answer | null {
   }
 }
 
-function orOverflow(take: () => number): Answer {
+/** The index that is given out, or that there is none left. */
+export function orOverflow(take: () => Answer): Answer {
   try {
     return take();
   } catch (error) {
@@ -138,8 +137,8 @@ export function openAsOriginal(bytes: Uint8Array): { readonly reader: State; rea
   const disk = readAsOriginal(bytes, 32) ?? readAsOriginal(bytes, 64);
   const shown = readAsOriginal(bytes, 96) ?? readAsOriginal(bytes, 128);
   if (disk === null || shown === null) throw new Error("header broken");
-  if (disk.length > shown.length || disk.root > shown.root) throw new Error("process sync is older than disk sync");
-  return { reader: disk, writer: { root: disk.root, length: shown.length } };
+  if (disk.next > shown.next || disk.root > shown.root) throw new Error("process sync is older than disk sync");
+  return { reader: disk, writer: { root: disk.root, next: shown.next } };
 }
 
 function readAsOriginal(bytes: Uint8Array, offset: number): State | null {
@@ -147,7 +146,96 @@ function readAsOriginal(bytes: Uint8Array, offset: number): State | null {
   const hash = blake2b(header.subarray(24), { dkLen: HASH_BYTES });
   if (!hash.every((byte, i) => byte === header[i])) return null;
   const view = new DataView(header.buffer, header.byteOffset, header.length);
-  return { root: view.getUint32(24, true), length: view.getUint32(28, true) };
+  return { root: view.getUint32(24, true), next: view.getUint32(28, true) };
+}
+
+/** A storage in plain arrays. */
+export class Model {
+  readonly bytesPerCell: number;
+  readonly startIndex: number;
+  readonly maxIndex: number;
+  /** The cells from `startIndex` on. */
+  data: Uint8Array = new Uint8Array();
+  root = 0;
+  committed: State;
+  flushed: State;
+  /** By index. */
+  readonly blobs: Map<number, Uint8Array> = new Map();
+  /** The cells since the last flush, as they were when a commit covered them. */
+  #covered: Uint8Array = new Uint8Array();
+
+  constructor(bytesPerCell: number, maxIndex: number) {
+    this.bytesPerCell = bytesPerCell;
+    this.startIndex = Math.ceil(256 / bytesPerCell);
+    this.maxIndex = maxIndex;
+    this.committed = this.flushed = this.state;
+  }
+
+  get next(): number {
+    return this.startIndex + this.data.length / this.bytesPerCell;
+  }
+
+  get state(): State {
+    return { root: this.root, next: this.next };
+  }
+
+  /** Whether the cells of the last commit are as they were when it was made: then a kill loses nothing of it. */
+  get provesCommit(): boolean {
+    return Buffer.compare(this.from(this.flushed.next).subarray(0, this.#covered.length), this.#covered) === 0;
+  }
+
+  /** The cells from an index on. */
+  from(index: number): Uint8Array {
+    return this.data.subarray((index - this.startIndex) * this.bytesPerCell);
+  }
+
+  write(bytes: Uint8Array): Answer {
+    const chunks = chunksOf(bytes, this.next, this.bytesPerCell);
+    const first = this.allocate(chunks.length / this.bytesPerCell);
+    if (first === "index overflow") return first;
+    this.from(first).set(chunks);
+    this.blobs.set(this.next - 1, bytes);
+    return this.next - 1;
+  }
+
+  allocate(count: number): Answer {
+    const first = this.next;
+    if (first + count > this.maxIndex) return "index overflow";
+    this.data = Buffer.concat([this.data, new Uint8Array(count * this.bytesPerCell)]);
+    return first;
+  }
+
+  commit(): void {
+    this.#covered = Buffer.concat([this.#covered, this.from(this.committed.next)]);
+    this.committed = this.state;
+  }
+
+  /** Goes on from a state, which is durable; the cells after it are gone. */
+  flush({ root, next }: State = this.state): void {
+    this.data = this.data.slice(0, (next - this.startIndex) * this.bytesPerCell);
+    for (const index of this.blobs.keys()) if (index >= next) this.blobs.delete(index);
+    this.root = root;
+    this.committed = this.flushed = this.state;
+    this.#covered = new Uint8Array();
+  }
+}
+
+/** The cells that a blob becomes from an index on. */
+function chunksOf(bytes: Uint8Array, firstIndex: number, bytesPerCell: number): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  let [next, previous] = [firstIndex, 0];
+  for (let done = 0; done === 0 || done < bytes.length; done += MAX_CHUNK_BYTES) {
+    const piece = bytes.subarray(done, done + MAX_CHUNK_BYTES);
+    const cells = Math.ceil((piece.length + 6) / bytesPerCell);
+    const chunk = new Uint8Array(cells * bytesPerCell);
+    chunk.set(piece);
+    new DataView(chunk.buffer).setUint16(chunk.length - 6, piece.length, true);
+    new DataView(chunk.buffer).setUint32(chunk.length - 4, previous, true);
+    chunks.push(chunk);
+    next += cells;
+    previous = next - 1;
+  }
+  return Buffer.concat(chunks);
 }
 
 if (import.meta.main) {

@@ -37,7 +37,9 @@ export function attachNew(path: string, options: CreateOptions): Attached {
   const choices = choicesFrom(options);
   if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(pathFrom(path)), path);
   return createWriterFile(path, config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
-    return { region, config, store: createStore(region, config, choices), writerKey: choices.writerKey };
+    const store = createStore(region, config, choices);
+    region.announce();
+    return { region, config, store, writerKey: choices.writerKey };
   });
 }
 
@@ -47,7 +49,9 @@ export function attachExisting(path: string, options: OpenWriterOptions): Attach
   if (!options.allowUnsafeFilesystem) checkFilesystem(pathFrom(path), path);
   const { region, config } = openWriterFile(path, expect, timeoutFrom(options.lockTimeoutMs));
   try {
-    return { region, config, store: openStore(region, config, choices), writerKey: choices.writerKey };
+    const store = openStore(region, config, choices);
+    region.announce();
+    return { region, config, store, writerKey: choices.writerKey };
   } catch (error) {
     region.close();
     throw error;

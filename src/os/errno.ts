@@ -11,6 +11,7 @@ export const EACCES: number = constants.errno.EACCES;
 export const ENOMEM: number = constants.errno.ENOMEM;
 export const EOPNOTSUPP: number = constants.errno.EOPNOTSUPP;
 export const EFBIG: number = constants.errno.EFBIG;
+export const EINVAL: number = constants.errno.EINVAL;
 export const EEXIST: number = constants.errno.EEXIST;
 
 const { ENOENT, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, EIO, ENOTDIR, ENOSYS, ENODEV } = constants.errno;

@@ -35,10 +35,10 @@ export function isOpenTwice(fd: number): boolean {
  * Opens an existing regular file.
  * @throws NO_SUCH_FILE, NOT_A_STORAGE (a directory, a device), SYSTEM
  */
-export function openFile(path: string, access: "read" | "write"): number {
+export function openFile(path: string, access: "read" | "write", extraFlags = 0): number {
   // Non-blocking: opening a FIFO would wait for its other end. For a regular file the flag means nothing.
   const flags = (access === "read" ? fs.constants.O_RDONLY : fs.constants.O_RDWR) | fs.constants.O_NONBLOCK;
-  const fd = withFsErrors(path, () => fs.openSync(path, flags));
+  const fd = withFsErrors(path, () => fs.openSync(path, flags | extraFlags));
   try {
     if (withFsErrors(path, () => fs.fstatSync(fd).isFile())) return fd;
     throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file: name a file that cellar made`, { path });
@@ -101,14 +101,14 @@ export function syncFile(fd: number, path: string): void {
  * A second, independent opening of the same file. The kernel reports a failed write-back once to each opening:
  * an asynchronous sync on one of its own takes no error away from the synchronous one. Null if it cannot be had.
  */
-export function reopenFile(fd: number, path: string): number | null {
+export function reopenFile(fd: number, path: string, extraFlags = 0): number | null {
   for (const name of linux ? [`/proc/self/fd/${fd}`, path] : [path]) {
     try {
-      const again = openFile(name, "write");
+      const again = openFile(name, "write", extraFlags);
       if (identityOf(again) === identityOf(fd)) return again;
       fs.closeSync(again);
     } catch (error) {
-      // No /proc, a renamed file: the next name, or none.
+      // No /proc, a renamed file, flags that are not supported: the next name, or none.
       if (!(error instanceof StorageError)) throw error;
     }
   }
@@ -164,7 +164,8 @@ function allocateBlocks(fd: number, fromBytes: number, toBytes: number, path: st
   return linux && fallocate(fd, FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
 }
 
-function fallocate(fd: number, mode: number, fromBytes: number, toBytes: number, path: string): boolean {
+/** True if done, false if the file system has no such call. */
+export function fallocate(fd: number, mode: number, fromBytes: number, toBytes: number, path: string): boolean {
   if (toBytes <= fromBytes) return true;
   while (libc().fallocate(fd, mode, fromBytes, toBytes - fromBytes) !== 0) {
     const error = libcError("fallocate", path);

@@ -47,7 +47,7 @@ export class MemoryRegion implements WritableRegion {
 
   async syncLater(): Promise<void> {}
 
-  announce(): void {}
+  renew(): void {}
 
   close(): void {
     this.#mapping.release();

@@ -40,10 +40,13 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
   grow(fromBytes: number, toBytes: number): void;
   /** Makes the range zero if that is cheap, else answers false. */
   zero(fromBytes: number, toBytes: number): boolean;
+  /**
+   * After a crash: puts `[fromBytes, toBytes)` on its way to the disk as it is, whatever earlier syncs have said of it,
+   * and lets go of what is cached of the bytes behind: those may be anything then, and storing into them needs `grow`.
+   */
+  renew(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */
   sync(toBytes: number): void;
   /** The same for the whole file, without blocking the event loop. Stores go on meanwhile. */
   syncLater(): Promise<void>;
-  /** Tells readers that the header in memory is current. */
-  announce(): void;
 }

@@ -16,7 +16,9 @@ import {
   sizeOf,
 } from "../os/file.ts";
 import { WriterLock } from "../os/lock.ts";
-import { FileRegion, type OpenFile, ReadOnlyFileRegion } from "../region/file.ts";
+import type { OpenFile } from "../region/file-memory.ts";
+import { FileRegion } from "../region/file.ts";
+import { ReadOnlyFileRegion } from "../region/read-only-file.ts";
 import { decodeAt } from "./recover.ts";
 
 /** How often an opening starts over because the path has come to name another file. */

@@ -1,7 +1,7 @@
 /** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
 
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
-import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead, decodeCommitRecords } from "../format/annex.ts";
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, startIndexOf } from "../format/layout.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
@@ -39,7 +39,6 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
   region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
   publisher.storeProcessId(process.pid);
   publisher.flushSync(header);
-  region.announce();
   return { publisher, space, root: 0, recovery: created };
 }
 
@@ -62,26 +61,27 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
     truncations: latest?.truncations ?? 0,
     running: new RunningCrc(region, bytesPerCell, proof ?? disk.next),
   });
-  // A foreign tool, or a killed writer where blocks cannot be reserved, may have left a part of a cell at the end.
-  const wholeBytes = Math.ceil(region.sizeBytes / bytesPerCell) * bytesPerCell;
-  if (wholeBytes > region.sizeBytes) region.grow(region.sizeBytes, wholeBytes);
+  const closed = decodeAnnexHead(area)?.processId === 0 && sameHeader(header, disk);
+  const wholeCells = makeWhole(region, config, closed ? 0 : header.next);
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
-  makeDirty(region, disk.next * bytesPerCell, header.next * bytesPerCell);
+  if (!closed) region.renew(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   publisher.flushSync(header);
   publisher.storeProcessId(process.pid);
-  region.announce();
-  const space = new Space(region, config, choices.stepBytes, header.next, wholeBytes / bytesPerCell);
+  const space = new Space(region, config, choices.stepBytes, header.next, wholeCells);
   return { publisher, space, root: header.root, recovery };
 }
 
-/** Stores a byte of every page of the range as it is: a page that the disk has lost then fails honestly, or gets there. */
-function makeDirty(region: WritableRegion, fromBytes: number, toBytes: number): void {
-  const pageBytes = pageSizeBytes();
-  for (let offset = fromBytes; offset < toBytes; offset = (Math.floor(offset / pageBytes) + 1) * pageBytes) {
-    const byte = region.view(offset, 1);
-    Atomics.store(byte, 0, Atomics.load(byte, 0));
-  }
+/**
+ * Makes the file whole cells, and long enough that the page of the last of `cells` is whole too.
+ * A foreign tool, or a writer killed where blocks cannot be reserved, may have left a part of a cell at the end.
+ */
+function makeWhole(region: WritableRegion, { bytesPerCell, maxIndex }: CheckedConfig, cells: number): number {
+  const pageEnd = Math.ceil((cells * bytesPerCell) / pageSizeBytes()) * pageSizeBytes();
+  const fileCells = Math.ceil(region.sizeBytes / bytesPerCell);
+  const wholeCells = Math.max(fileCells, Math.min(maxIndex, Math.ceil(pageEnd / bytesPerCell)));
+  if (wholeCells * bytesPerCell > region.sizeBytes) region.grow(region.sizeBytes, wholeCells * bytesPerCell);
+  return wholeCells;
 }
 
 /** Makes both disk-sync copies the chosen header, so that the next flush finds a good one beside the one it stores. */

@@ -11,7 +11,7 @@
 
 import { StorageError } from "../error.ts";
 import { encodeAnnexHead, encodeCommitRecord, placeOfRecord } from "../format/annex.ts";
-import { encodeHeader, type Header } from "../format/header.ts";
+import { encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { CONFIG, FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import type { RunningCrc } from "./proof.ts";
@@ -36,6 +36,8 @@ export class Publisher {
   readonly #writerKey: Uint8Array;
   readonly #running: RunningCrc;
   #durable: Header;
+  /** The state of the last commit. */
+  #committed: Header;
   #sequence: number;
   #truncations: number;
   #generation = 0;
@@ -51,6 +53,7 @@ export class Publisher {
     this.#writerKey = writerKey;
     this.#running = from.running;
     this.#durable = from.durable;
+    this.#committed = from.durable;
     this.#sequence = from.sequence;
     this.#truncations = from.truncations;
     this.#request = { header: from.durable, generation: 0 };
@@ -90,6 +93,7 @@ export class Publisher {
       { offset: FILE.process1.offset, bytes: copy },
       { offset: FILE.process2.offset, bytes: copy },
     );
+    this.#committed = header;
   }
 
   /** Makes the state durable, and returns when it is. */
@@ -121,6 +125,8 @@ export class Publisher {
   /** Empties the storage on the disk, by the order of a flush: until copy 1 is durable, nothing has happened. */
   truncate(header: Header): void {
     this.checkFailure();
+    // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
+    if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);
     this.#truncations = (this.#truncations + 1) % (MAX_U32 + 1);
     this.#running.restart(header.next);
     this.flushSync(header);

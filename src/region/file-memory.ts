@@ -1,0 +1,79 @@
+/** The mappings of a file: one, longer than the file, until the file outgrows it. */
+
+import { MADV_RANDOM } from "../os/constants.ts";
+import { libc } from "../os/libc.ts";
+import { Mapping, type MappingKind } from "../os/mapping.ts";
+
+/** A file is mapped once, longer than it is; past this a growing file is mapped again. */
+const MAX_MAPPED_BYTES = 2 ** 40;
+
+/** An open file, and how far it may grow. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly maxBytes: number;
+  readonly headerBytes: number;
+}
+
+/** A mapping of the file, and those that it has outgrown: they stay until close, so every view stays good. */
+export class FileMemory {
+  readonly #file: OpenFile;
+  readonly #kind: MappingKind;
+  readonly #outgrown: Mapping[] = [];
+  #mapping: Mapping;
+
+  constructor(file: OpenFile, kind: MappingKind) {
+    this.#file = file;
+    this.#kind = kind;
+    this.#mapping = this.#map(file.sizeBytes);
+  }
+
+  get address(): number {
+    return this.#mapping.address;
+  }
+
+  view(offset: number, lengthBytes: number, endBytes: number): Uint8Array {
+    return this.#mapping.view(offset, lengthBytes, endBytes);
+  }
+
+  ownBuffer(lengthBytes: number): ArrayBuffer {
+    return this.#mapping.ownBuffer(lengthBytes);
+  }
+
+  /** Makes sure that `[0, sizeBytes)` is mapped. */
+  cover(sizeBytes: number): void {
+    if (sizeBytes <= this.#mapping.lengthBytes) return;
+    const larger = this.#map(sizeBytes);
+    this.#outgrown.push(this.#mapping);
+    this.#mapping = larger;
+  }
+
+  release(): void {
+    releaseAll(...[...this.#outgrown, this.#mapping].map((mapping) => () => mapping.release()));
+  }
+
+  #map(sizeBytes: number): Mapping {
+    const { fd, path, maxBytes } = this.#file;
+    const wantedBytes = Math.min(maxBytes, Math.max(MAX_MAPPED_BYTES, 2 * sizeBytes));
+    const mapping = Mapping.of(this.#kind, fd, wantedBytes, sizeBytes, path);
+    // As the original: cells are read in no order. Advice only, so a refusal changes nothing that must be right.
+    if (process.env["PLEBEIA_MADVISE_READ_AHEAD"] === undefined) {
+      libc().madvise(mapping.address, mapping.lengthBytes, MADV_RANDOM);
+    }
+    return mapping;
+  }
+}
+
+/** Does every step, whatever the others throw; then throws what was thrown first. */
+export function releaseAll(...steps: readonly (() => void)[]): void {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}

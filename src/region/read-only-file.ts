@@ -1,0 +1,74 @@
+/** The reader's region over a file, which it cannot change. */
+
+import { StorageError } from "../error.ts";
+import { ENOMEM } from "../os/errno.ts";
+import { closeFile, sizeOf } from "../os/file.ts";
+import { isWriterLive } from "../os/lock.ts";
+import { FileMemory, type OpenFile, releaseAll } from "./file-memory.ts";
+import type { ReadableRegion } from "./region.ts";
+
+/**
+ * The reader's region, over a descriptor that may be read only. Two mappings: one for headers, footers and copies,
+ * which nobody else gets, and a private one for views, so that a stray store into a view stays in this process.
+ */
+export class ReadOnlyFileRegion implements ReadableRegion {
+  readonly path: string;
+  readonly #fd: number;
+  readonly #trusted: FileMemory;
+  readonly #views: FileMemory;
+  #sizeBytes: number;
+
+  constructor(file: OpenFile) {
+    this.path = file.path;
+    this.#fd = file.fd;
+    this.#sizeBytes = file.sizeBytes;
+    this.#trusted = new FileMemory(file, "sharedReadOnly");
+    try {
+      this.#views = viewMemory(file);
+    } catch (error) {
+      this.#trusted.release();
+      throw error;
+    }
+  }
+
+  get address(): number {
+    return this.#trusted.address;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  view(offset: number, lengthBytes: number): Uint8Array {
+    return this.#views.view(offset, lengthBytes, this.#sizeBytes);
+  }
+
+  measure(): void {
+    const sizeBytes = sizeOf(this.#fd, this.path);
+    this.#trusted.cover(sizeBytes);
+    this.#views.cover(sizeBytes);
+    this.#sizeBytes = sizeBytes;
+  }
+
+  isWriterLive(): boolean {
+    return isWriterLive(this.#fd, this.path);
+  }
+
+  close(): void {
+    releaseAll(
+      () => this.#trusted.release(),
+      () => this.#views.release(),
+      () => closeFile(this.#fd, this.path),
+    );
+  }
+}
+
+/** Where private writable memory is accounted for and refused, views cannot be written: a store kills the process. */
+function viewMemory(file: OpenFile): FileMemory {
+  try {
+    return new FileMemory(file, "private");
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.errno !== ENOMEM) throw error;
+    return new FileMemory(file, "sharedReadOnly");
+  }
+}

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
 import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 
@@ -86,10 +86,13 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
   }
 }
 
-/** Makes `[fromBytes, toBytes)` read as zeros without writing them. False where the file system cannot. */
-export function zeroRange(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
+/**
+ * Gives back the blocks of `[fromBytes, toBytes)`, with whatever is cached of them: the range reads as zeros, and
+ * has to be allocated again before a store. False where the file system cannot.
+ */
+export function giveBack(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
   if (!linux) return false;
-  return fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+  return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
 }
 
 /** Syncs data, metadata and size. */
@@ -165,7 +168,7 @@ function allocateBlocks(fd: number, fromBytes: number, toBytes: number, path: st
 }
 
 /** True if done, false if the file system has no such call. */
-export function fallocate(fd: number, mode: number, fromBytes: number, toBytes: number, path: string): boolean {
+function fallocate(fd: number, mode: number, fromBytes: number, toBytes: number, path: string): boolean {
   if (toBytes <= fromBytes) return true;
   while (libc().fallocate(fd, mode, fromBytes, toBytes - fromBytes) !== 0) {
     const error = libcError("fallocate", path);

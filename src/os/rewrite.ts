@@ -7,9 +7,8 @@
 
 import * as fs from "node:fs";
 import { StorageError } from "../error.ts";
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "./constants.ts";
 import { EINVAL, EOPNOTSUPP, fsError, withFsErrors } from "./errno.ts";
-import { fallocate, reopenFile } from "./file.ts";
+import { reopenFile } from "./file.ts";
 import { type Address, libc } from "./libc.ts";
 import { Mapping, pageSizeBytes } from "./mapping.ts";
 
@@ -43,10 +42,4 @@ export function rewriteDirect(fd: number, path: string, address: Address, fromBy
     withFsErrors(path, () => fs.closeSync(direct));
     buffer.release();
   }
-}
-
-/** Gives back the blocks of `[fromBytes, toBytes)` with whatever is cached of them: it is zero then. False if it cannot. */
-export function forgetRange(fd: number, path: string, fromBytes: number, toBytes: number): boolean {
-  if (process.platform !== "linux") return false;
-  return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
 }

@@ -4,11 +4,11 @@ import * as fs from "node:fs";
 import { promisify } from "node:util";
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
+import { closeFile, growFile, giveBack, reopenFile, syncFile } from "../os/file.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
-import { forgetRange, rewriteDirect } from "../os/rewrite.ts";
+import { rewriteDirect } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile, releaseAll } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
 import type { HeaderStore, WritableRegion } from "./region.ts";
@@ -67,7 +67,7 @@ export class FileRegion implements WritableRegion {
   }
 
   zero(fromBytes: number, toBytes: number): boolean {
-    return zeroRange(this.#fd, fromBytes, toBytes, this.path);
+    return giveBack(this.#fd, fromBytes, toBytes, this.path);
   }
 
   renew(fromBytes: number, toBytes: number): void {
@@ -81,7 +81,6 @@ export class FileRegion implements WritableRegion {
       const byte = this.view(offset, 1);
       Atomics.store(byte, 0, Atomics.load(byte, 0));
     }
-    if (end < this.#sizeBytes) forgetRange(this.#fd, this.path, end, this.#sizeBytes);
   }
 
   sync(toBytes: number): void {

@@ -38,12 +38,9 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    * @throws DISK_FULL, and nothing has changed
    */
   grow(fromBytes: number, toBytes: number): void;
-  /** Makes the range zero if that is cheap, else answers false. */
+  /** Gives the range back: it is zero, and needs `grow` before the next store into it. False: nothing was done. */
   zero(fromBytes: number, toBytes: number): boolean;
-  /**
-   * After a crash: puts `[fromBytes, toBytes)` on its way to the disk as it is, whatever earlier syncs have said of it,
-   * and lets go of what is cached of the bytes behind: those may be anything then, and storing into them needs `grow`.
-   */
+  /** After a crash: sends `[fromBytes, toBytes)` to the disk as it is, whatever earlier syncs have said of it. */
   renew(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */
   sync(toBytes: number): void;

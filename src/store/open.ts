@@ -68,6 +68,9 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   publisher.flushSync(header);
   publisher.storeProcessId(process.pid);
+  // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
+  // the flush: a reader may still be at a state that it replaced.
+  if (!closed) region.zero(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
   const space = new Space(region, config, choices.stepBytes, header.next, wholeCells);
   return { publisher, space, root: header.root, recovery };
 }
@@ -77,11 +80,15 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
  * A foreign tool, or a writer killed where blocks cannot be reserved, may have left a part of a cell at the end.
  */
 function makeWhole(region: WritableRegion, { bytesPerCell, maxIndex }: CheckedConfig, cells: number): number {
-  const pageEnd = Math.ceil((cells * bytesPerCell) / pageSizeBytes()) * pageSizeBytes();
+  const pageEnd = wholePages(cells * bytesPerCell);
   const fileCells = Math.ceil(region.sizeBytes / bytesPerCell);
   const wholeCells = Math.max(fileCells, Math.min(maxIndex, Math.ceil(pageEnd / bytesPerCell)));
   if (wholeCells * bytesPerCell > region.sizeBytes) region.grow(region.sizeBytes, wholeCells * bytesPerCell);
   return wholeCells;
+}
+
+function wholePages(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / pageSizeBytes()) * pageSizeBytes();
 }
 
 /** Makes both disk-sync copies the chosen header, so that the next flush finds a good one beside the one it stores. */

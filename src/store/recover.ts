@@ -49,6 +49,9 @@ export interface Decision {
   readonly recovery: Recovery;
 }
 
+/** A load takes a fraction of a microsecond, a commit several. */
+const MAX_LOADS = 100;
+
 /** Whether the cells `[base, next)` have the record's CRC. */
 export type CellsMatch = (record: CommitRecord) => boolean;
 
@@ -85,10 +88,19 @@ export function decide(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch,
   return { header, disk, proof: null, recovery: { state: "resumedAtFlush", skippedCells, tornCopies } };
 }
 
-/** A copy of the header area, as it is now. */
+/**
+ * A copy of the header area, as it is now. Its parts belong together: a reader that is held up in the middle of a
+ * load would see old headers beside new records, so it is loaded until it is twice the same, or a writer is too busy.
+ */
 export function loadArea(region: Pick<ReadableRegion, "address">): Uint8Array {
-  const area = new Uint8Array(HEADER_AREA_BYTES);
+  let area = new Uint8Array(HEADER_AREA_BYTES);
+  let again = new Uint8Array(HEADER_AREA_BYTES);
   loadHeader(region.address, area);
+  for (let load = 0; load < MAX_LOADS; load++) {
+    loadHeader(region.address, again);
+    if (Buffer.compare(area, again) === 0) break;
+    [area, again] = [again, area];
+  }
   return area;
 }
 

@@ -77,7 +77,8 @@ export class Space {
   /** Takes every cell back. The file keeps its size: a reader may have it mapped. */
   empty(startIndex: number): void {
     const zeroed = this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell);
-    if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);
+    if (zeroed) this.#reserved = startIndex;
+    else this.#dirty = Math.max(this.#dirty, this.#length);
     this.#length = startIndex;
   }
 

@@ -15,6 +15,7 @@ import {
   timeoutFrom,
 } from "./options.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
+import { releaseAfter } from "./os/release.ts";
 import { MemoryRegion } from "./region/memory.ts";
 import type { WritableRegion } from "./region/region.ts";
 import { createWriterFile, openWriterFile } from "./store/files.ts";
@@ -53,8 +54,7 @@ export function attachExisting(path: string, options: OpenWriterOptions): Attach
     region.announce();
     return { region, config, store, writerKey: choices.writerKey };
   } catch (error) {
-    region.close();
-    throw error;
+    releaseAfter(error, () => region.close());
   }
 }
 

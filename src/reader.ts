@@ -5,6 +5,7 @@ import type { CheckedConfig } from "./format/config.ts";
 import { copyOfKey } from "./key.ts";
 import { expectedFrom, type OpenReaderOptions, pathFrom } from "./options.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
+import { releaseAfter } from "./os/release.ts";
 import type { ReadableRegion } from "./region/region.ts";
 import { Cells } from "./store/cells.ts";
 import { openReaderFile } from "./store/files.ts";
@@ -66,8 +67,7 @@ export class StorageReader extends Storage {
       if (key !== undefined) reader.#requireKey(key);
       return reader;
     } catch (error) {
-      region.close();
-      throw error;
+      releaseAfter(error, () => region.close());
     }
   }
 

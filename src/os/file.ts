@@ -159,7 +159,7 @@ function syncDirectory(directory: string): void {
 }
 
 export function removeFile(path: string): void {
-  fs.rmSync(path, { force: true });
+  withFsErrors(path, () => fs.rmSync(path, { force: true }));
 }
 
 /** False if the file system has no such call: then only written zeros hold their place. */

@@ -3,6 +3,7 @@
 import { MADV_RANDOM } from "../os/constants.ts";
 import { libc } from "../os/libc.ts";
 import { Mapping, type MappingKind } from "../os/mapping.ts";
+import { releaseAll } from "../os/release.ts";
 
 /** A file is mapped once, longer than it is; past this a growing file is mapped again. */
 const MAX_MAPPED_BYTES = 2 ** 40;
@@ -63,17 +64,4 @@ export class FileMemory {
     }
     return mapping;
   }
-}
-
-/** Does every step, whatever the others throw; then throws what was thrown first. */
-export function releaseAll(...steps: readonly (() => void)[]): void {
-  const errors: unknown[] = [];
-  for (const step of steps) {
-    try {
-      step();
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw errors[0];
 }

@@ -8,8 +8,9 @@ import { closeFile, growFile, giveBack, reopenFile, syncFile } from "../os/file.
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
+import { releaseAll } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
-import { FileMemory, type OpenFile, releaseAll } from "./file-memory.ts";
+import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
 import type { HeaderStore, WritableRegion } from "./region.ts";
 

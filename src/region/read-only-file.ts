@@ -4,7 +4,8 @@ import { StorageError } from "../error.ts";
 import { ENOMEM } from "../os/errno.ts";
 import { closeFile, sizeOf } from "../os/file.ts";
 import { isWriterLive } from "../os/lock.ts";
-import { FileMemory, type OpenFile, releaseAll } from "./file-memory.ts";
+import { releaseAfter, releaseAll } from "../os/release.ts";
+import { FileMemory, type OpenFile } from "./file-memory.ts";
 import type { ReadableRegion } from "./region.ts";
 
 /**
@@ -26,8 +27,7 @@ export class ReadOnlyFileRegion implements ReadableRegion {
     try {
       this.#views = viewMemory(file);
     } catch (error) {
-      this.#trusted.release();
-      throw error;
+      releaseAfter(error, () => this.#trusted.release());
     }
   }
 

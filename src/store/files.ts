@@ -16,6 +16,7 @@ import {
   sizeOf,
 } from "../os/file.ts";
 import { WriterLock } from "../os/lock.ts";
+import { releaseAfter } from "../os/release.ts";
 import type { OpenFile } from "../region/file-memory.ts";
 import { FileRegion } from "../region/file.ts";
 import { ReadOnlyFileRegion } from "../region/read-only-file.ts";
@@ -50,8 +51,7 @@ export function openWriterFile(path: string, expect: Partial<StorageConfig>, loc
       if (opened !== null) return opened;
       lock.release();
     } catch (error) {
-      closeFile(fd, path);
-      throw error;
+      releaseAfter(error, () => closeFile(fd, path));
     }
     closeFile(fd, path);
   }
@@ -71,8 +71,7 @@ export function openReaderFile(
     const config = configOf(fd, path, expect);
     return { config, region: new ReadOnlyFileRegion(openFileOf(fd, path, sizeOf(fd, path), config)) };
   } catch (error) {
-    closeFile(fd, path);
-    throw error;
+    releaseAfter(error, () => closeFile(fd, path));
   }
 }
 
@@ -98,10 +97,8 @@ export function createWriterFile<T>(
     linkIntoPlace(temporaryPath, path);
     return filled;
   } catch (error) {
-    removeFile(temporaryPath);
-    if (region === undefined) closeFile(fd, path);
-    else region.close();
-    throw error;
+    const release = (): void => (region === undefined ? closeFile(fd, path) : region.close());
+    releaseAfter(error, () => removeFile(temporaryPath), release);
   }
 }
 
@@ -110,8 +107,7 @@ function releasing<T>(lock: WriterLock, open: () => T): T {
   try {
     return open();
   } catch (error) {
-    lock.release();
-    throw error;
+    releaseAfter(error, () => lock.release());
   }
 }
 

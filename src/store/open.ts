@@ -62,9 +62,10 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
     running: new RunningCrc(region, bytesPerCell, proof ?? disk.next),
   });
   const closed = decodeAnnexHead(area)?.processId === 0 && sameHeader(header, disk);
-  const wholeCells = makeWhole(region, config, closed ? 0 : header.next);
+  const unproven = header.next > disk.next;
+  const wholeCells = makeWhole(region, config, unproven ? header.next : 0);
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
-  if (!closed) region.renew(disk.next * bytesPerCell, header.next * bytesPerCell);
+  if (unproven) region.renew(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   publisher.flushSync(header);
   publisher.storeProcessId(process.pid);

@@ -2,7 +2,15 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { check, StorageError, StorageReader, StorageWriter } from "../../src/index.ts";
-import { blobAt, decode, type DecodedFile, flushedState, Refused, type State, writerState } from "../decoder.ts";
+import {
+  blobAt,
+  decode,
+  type DecodedFile,
+  readerState as readerStateOf,
+  Refused,
+  type State,
+  writerState,
+} from "../decoder.ts";
 
 /** The codes that a file's content may lead to. */
 const contentCodes = new Set(["NOT_A_STORAGE", "INVALID_CONFIG", "HEADER_BROKEN", "TRUNCATED"]);
@@ -22,7 +30,7 @@ export function judge(path: string, bytes: Uint8Array, blobs: readonly number[])
   const seen = (state: (file: DecodedFile) => State): Outcome<State> =>
     file === null ? { value: null } : outcome(() => state(file));
 
-  const readerState = seen(flushedState);
+  const readerState = seen((decoded) => readerStateOf(decoded, "flushes"));
   const reader = opening(() => StorageReader.open(path), readerState.value !== null, "reader");
   if (reader !== null && file !== null) {
     sameState(reader, readerState.value, "reader");

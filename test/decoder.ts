@@ -1,0 +1,248 @@
+/**
+ * A second implementation of the file format, from the bytes of a file to its states and blobs. It was written from
+ * docs/format.md alone, and imports nothing from the library, so that the two can be held against each other.
+ * Offsets are numbers here, as the tables of that page print them.
+ */
+
+import { blake2b } from "@noble/hashes/blake2.js";
+import { crc32 } from "node:zlib";
+
+/** A file, or a blob in it, that the format does not allow; `cut`: only because the file is too short by now. */
+export class Refused extends Error {
+  readonly reason: "config" | "header" | "cut" | "blob";
+
+  constructor(reason: Refused["reason"], message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+export interface FileConfig {
+  readonly headString: string;
+  readonly bytesPerCell: number;
+  readonly maxIndex: number;
+  readonly version: number;
+}
+
+export interface HeaderCopy {
+  readonly hash: Uint8Array;
+  readonly keyedHash: Uint8Array;
+  readonly root: number;
+  readonly next: number;
+  readonly torn: boolean;
+  readonly believed: boolean;
+  /** It would be believed if the file were longer. */
+  readonly pastEnd: boolean;
+}
+
+export interface AnnexHead {
+  readonly processId: number;
+  readonly configHolds: boolean;
+}
+
+export interface CommitRecord {
+  readonly base: number;
+  readonly next: number;
+  readonly root: number;
+  readonly cellsCrc: number;
+  readonly sequence: number;
+  readonly truncations: number;
+  readonly valid: boolean;
+}
+
+/** A root, 0 for none, and a length in cells. */
+export interface State {
+  readonly root: number;
+  readonly next: number;
+}
+
+/** What a reader shows: of which header, and how many truncations. */
+export interface Shown extends State {
+  readonly follows: "flushes" | "commits";
+  readonly truncations: number;
+}
+
+export interface DecodedFile {
+  readonly bytes: Uint8Array;
+  readonly config: FileConfig;
+  readonly startIndex: number;
+  readonly fileCells: number;
+  readonly disk: readonly HeaderCopy[];
+  readonly process: readonly HeaderCopy[];
+  /** Null: none, or one that does not count. */
+  readonly annexHead: AnnexHead | null;
+  readonly records: readonly CommitRecord[];
+}
+
+const FIRST_BYTES = 256;
+const FOOTER_BYTES = 6;
+const MAGIC = "434c5231";
+
+/** @throws Refused a config that cannot be, or that its guard says is damaged */
+export function decode(bytes: Uint8Array): DecodedFile {
+  if (bytes.length < FIRST_BYTES) throw new Refused("config", `${bytes.length} bytes are less than the first 256`);
+  const config = configOf(bytes);
+  const { bytesPerCell, maxIndex } = config;
+  const startIndex = Math.ceil(FIRST_BYTES / bytesPerCell);
+  const fileCells = Math.floor(bytes.length / bytesPerCell);
+  const isPossible = bytesPerCell >= 4 && bytesPerCell <= 65535 && startIndex <= Math.min(maxIndex, fileCells);
+  if (!isPossible) throw new Refused("config", `${JSON.stringify(config)} in a file of ${bytes.length} bytes`);
+  const annexHead = annexHeadOf(bytes);
+  if (annexHead?.configHolds === false) throw new Refused("config", "the config is not what its guard says");
+  const copyAt = (offset: number): HeaderCopy => {
+    return headerOf(bytes.subarray(offset, offset + 32), startIndex, maxIndex, fileCells);
+  };
+  return {
+    bytes,
+    config,
+    startIndex,
+    fileCells,
+    disk: [copyAt(32), copyAt(64)],
+    process: [copyAt(96), copyAt(128)],
+    annexHead,
+    records: [recordOf(bytes.subarray(192, 224)), recordOf(bytes.subarray(224, 256))],
+  };
+}
+
+/**
+ * What a reader shows that opens a file which no writer holds.
+ * @param keyed it was given the key of the process-sync header
+ * @throws Refused no disk-sync copy is believed
+ */
+export function readerState(file: DecodedFile, wanted: Shown["follows"], keyed = false): Shown {
+  const { state, disk, process } = compare(file);
+  const committed = wanted === "commits" && (keyed || state !== "resumedAtFlush") ? process : null;
+  const { root, next } = committed ?? disk;
+  const records = newestFirst(file);
+  const teller = records.find((record) =>
+    committed === null ? record.base <= next && next <= record.next : record.next === next && record.root === root,
+  );
+  const truncations = (teller ?? records[0])?.truncations ?? 0;
+  return { root, next, follows: committed === null ? "flushes" : "commits", truncations };
+}
+
+/**
+ * The state at which a writer opens.
+ * @throws Refused no disk-sync copy is believed
+ */
+export function writerState(file: DecodedFile): State & { readonly state: FoundState } {
+  const { state, disk, process } = compare(file);
+  if (process === null) return { state, ...disk };
+  return { state, next: process.next, root: state === "resumedAtCommit" ? process.root : disk.root };
+}
+
+/** The valid records, the latest commit's first. */
+export function newestFirst({ records }: DecodedFile): CommitRecord[] {
+  const valid = records.filter((record) => record.valid);
+  const [a, b] = valid;
+  const ahead = a === undefined || b === undefined ? 1 : (a.sequence - b.sequence) >>> 0;
+  return ahead >= 1 && ahead < 2 ** 31 ? valid : valid.reverse();
+}
+
+/** Whether the copy was written with this key. */
+export function hasKey(bytes: Uint8Array, offset: number, writerKey: Uint8Array): boolean {
+  const copy = bytes.subarray(offset, offset + 32);
+  return sameBytes(copy.subarray(12, 24), hash(Buffer.concat([writerKey, copy.subarray(24)])));
+}
+
+/**
+ * The blob of an index, in a storage of `next` cells.
+ * @throws Refused no blob ends there
+ */
+export function blobAt({ bytes, config, startIndex }: DecodedFile, index: number, next: number): Uint8Array {
+  const { bytesPerCell } = config;
+  const view = viewOf(bytes);
+  const pieces: Uint8Array[] = [];
+  if (!(startIndex <= index && index < next)) throw new Refused("blob", `index ${index} is none of data`);
+  for (let last = index; ;) {
+    const footer = (last + 1) * bytesPerCell - FOOTER_BYTES;
+    const [size, previous] = [view.getUint16(footer, true), view.getUint32(footer + 2, true)];
+    const first = last + 1 - Math.ceil((size + FOOTER_BYTES) / bytesPerCell);
+    const previousHolds = previous === 0 || (startIndex <= previous && previous < first);
+    if (first < startIndex || !previousHolds) throw new Refused("blob", `no chunk ends at ${last}`);
+    pieces.unshift(bytes.subarray(first * bytesPerCell, first * bytesPerCell + size));
+    if (previous === 0) return Buffer.concat(pieces);
+    last = previous;
+  }
+}
+
+type FoundState = "clean" | "resumedAtCommit" | "resumedAtFlush";
+
+/** The last flush, what became of later commits, and the process-sync header unless it is older or not believed. */
+function compare(file: DecodedFile): Readonly<{ state: FoundState; disk: State; process: State | null }> {
+  const disk = believedOf(file.disk);
+  const process = believedOf(file.process);
+  if (disk === null) {
+    const cut = file.disk.some(({ pastEnd }) => pastEnd);
+    throw new Refused(cut ? "cut" : "header", "no copy of the disk-sync header is believed");
+  }
+  if (process === null || process.next < disk.next) return { state: "resumedAtFlush", disk, process: null };
+  if (process.next === disk.next && process.root === disk.root) return { state: "clean", disk, process };
+  const proven = file.records.some((record) => counts(file, record, process, disk));
+  return { state: proven ? "resumedAtCommit" : "resumedAtFlush", disk, process };
+}
+
+function counts(file: DecodedFile, record: CommitRecord, process: State, disk: State): boolean {
+  const { base, next, root, cellsCrc, valid } = record;
+  if (!valid || next !== process.next || root !== process.root) return false;
+  if (base > disk.next || disk.next > next) return false;
+  const { bytesPerCell } = file.config;
+  return crc32(file.bytes.subarray(base * bytesPerCell, next * bytesPerCell)) === cellsCrc;
+}
+
+function believedOf(copies: readonly HeaderCopy[]): State | null {
+  const copy = copies.find(({ believed }) => believed);
+  return copy === undefined ? null : { root: copy.root, next: copy.next };
+}
+
+function configOf(bytes: Uint8Array): FileConfig {
+  const view = viewOf(bytes);
+  return {
+    headString: Buffer.from(bytes.subarray(0, 20)).toString("latin1").replace(/\0+$/, ""),
+    bytesPerCell: view.getUint32(20, true),
+    maxIndex: view.getUint32(24, true),
+    version: view.getUint32(28, true),
+  };
+}
+
+function headerOf(raw: Uint8Array, startIndex: number, maxIndex: number, fileCells: number): HeaderCopy {
+  const [root, next] = [viewOf(raw).getUint32(24, true), viewOf(raw).getUint32(28, true)];
+  const torn = !sameBytes(raw.subarray(0, 12), hash(raw.subarray(24, 32)));
+  const rootHolds = root === 0 || (startIndex <= root && root < next);
+  const possible = !torn && startIndex <= next && next <= maxIndex && rootHolds;
+  const believed = possible && next <= fileCells;
+  const pastEnd = possible && next > fileCells;
+  return { hash: raw.slice(0, 12), keyedHash: raw.slice(12, 24), root, next, torn, believed, pastEnd };
+}
+
+function annexHeadOf(bytes: Uint8Array): AnnexHead | null {
+  const raw = bytes.subarray(160, 192);
+  if (raw.subarray(0, 4).toHex() !== MAGIC || !sameBytes(raw.subarray(20), hash(raw.subarray(0, 20)))) return null;
+  const configHolds = sameBytes(raw.subarray(8, 20), hash(bytes.subarray(0, 28)));
+  return { processId: viewOf(raw).getUint32(4, true), configHolds };
+}
+
+function recordOf(raw: Uint8Array): CommitRecord {
+  const view = viewOf(raw);
+  return {
+    base: view.getUint32(0, true),
+    next: view.getUint32(4, true),
+    root: view.getUint32(8, true),
+    cellsCrc: view.getUint32(12, true),
+    sequence: view.getUint32(16, true),
+    truncations: view.getUint32(20, true),
+    valid: view.getUint32(28, true) === crc32(raw.subarray(0, 28)),
+  };
+}
+
+function hash(bytes: Uint8Array): Uint8Array {
+  return blake2b(bytes, { dkLen: 12 });
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -124,7 +124,7 @@ export class Mapping {
       window = this.#track(start, Math.min(WINDOW_BYTES, endBytes - start));
       this.#windows.set(slot, new WeakRef(window));
     }
-    if (this.#held[0] !== window) this.#hold(window);
+    if (!this.#held.includes(window)) this.#hold(window);
     return new Uint8Array(window, offset - start, lengthBytes);
   }
 
@@ -156,9 +156,9 @@ export class Mapping {
     if (libc().munmap(this.address, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
   }
 
-  /** Most recently used first. */
+  /** The latest first; the oldest goes. */
   #hold(window: ArrayBuffer): void {
-    this.#held = [window, ...this.#held.filter((held) => held !== window)].slice(0, HELD_WINDOWS);
+    this.#held = [window, ...this.#held].slice(0, HELD_WINDOWS);
   }
 
   #track(offset: number, lengthBytes: number): ArrayBuffer {

@@ -2,37 +2,42 @@
 
 import { crc32 } from "node:zlib";
 import type { CommitRecord } from "../format/annex.ts";
+import { libc } from "../os/libc.ts";
 import type { ReadableRegion } from "../region/region.ts";
 
-/** One step of a CRC: a window's worth of memory at the most. */
-const STEP_BYTES = 16 * 1024 * 1024;
+/** One step of a CRC. A copy that stays in the processor's cache costs less than windows, which the collector counts. */
+const STEP_BYTES = 64 * 1024;
 
-type Viewable = Pick<ReadableRegion, "view">;
+type Addressed = Pick<ReadableRegion, "address">;
 
 /** The CRC-32 of the cells `[from, to)`, going on from `crc`. */
-export function crcOfCells(region: Viewable, bytesPerCell: number, from: number, to: number, crc = 0): number {
+export function crcOfCells(region: Addressed, bytesPerCell: number, from: number, to: number, crc = 0): number {
+  const { memcpy } = libc();
+  const step = new Uint8Array(Math.min(STEP_BYTES, (to - from) * bytesPerCell));
   const endBytes = to * bytesPerCell;
   for (let offset = from * bytesPerCell; offset < endBytes; offset += STEP_BYTES) {
-    crc = crc32(region.view(offset, Math.min(STEP_BYTES, endBytes - offset)), crc);
+    const lengthBytes = Math.min(STEP_BYTES, endBytes - offset);
+    memcpy(step, region.address + offset, lengthBytes);
+    crc = crc32(lengthBytes === step.length ? step : step.subarray(0, lengthBytes), crc);
   }
   return crc;
 }
 
 /** Whether the cells of a record are what it says; its bounds must have been checked. */
-export function cellsMatch(region: Viewable, bytesPerCell: number, record: CommitRecord): boolean {
+export function cellsMatch(region: Addressed, bytesPerCell: number, record: CommitRecord): boolean {
   return crcOfCells(region, bytesPerCell, record.base, record.next) === record.cellsCrc;
 }
 
 /** The CRC of `[base, next)`, extended from commit to commit. */
 export class RunningCrc {
-  readonly #region: Viewable;
+  readonly #region: Addressed;
   readonly #bytesPerCell: number;
   #base: number;
   #next: number;
   #crc = 0;
 
   /** Goes on from a record that counts, or begins at a length. */
-  constructor(region: Viewable, bytesPerCell: number, from: CommitRecord | number) {
+  constructor(region: Addressed, bytesPerCell: number, from: CommitRecord | number) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
     this.#base = typeof from === "number" ? from : from.base;

@@ -43,8 +43,11 @@ export class WriterLock {
     this.#identity = identity;
   }
 
-  /** @throws WRITER_LOCKED another writer has the file */
-  static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock {
+  /**
+   * @returns null if the path has come to name another file: a lock on this one would protect nothing
+   * @throws WRITER_LOCKED another writer has the file; NO_SUCH_FILE it was removed meanwhile
+   */
+  static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock | null {
     const identity = identityOf(fd);
     const deadline = performance.now() + timeoutMs;
     while (writtenHere.has(identity) || !tryWriterLock(fd, path)) {
@@ -61,9 +64,11 @@ export class WriterLock {
         throw new StorageError("WRITER_LOCKED", message, { path });
       }
       Bun.sleepSync(POLL_MS);
+      if (identityOf(path) !== identity) return null;
     }
+    const lock = new WriterLock(fd, path, identity);
     writtenHere.add(identity);
-    return new WriterLock(fd, path, identity);
+    return lock;
   }
 
   /** Tells readers that the headers in memory are current: recovery is over. */

@@ -93,14 +93,20 @@ export class FileRegion implements WritableRegion {
     this.#durableGrowths = this.#growths;
   }
 
-  async syncLater(): Promise<void> {
+  syncLater(): Promise<void> {
     this.#asyncFd ??= reopenFile(this.#fd, this.path);
-    if (this.#asyncFd === null) return this.sync(this.#sizeBytes);
+    if (this.#asyncFd !== null) return this.#syncThrough(this.#asyncFd);
+    // Throws at once, not as a rejection: a synchronous flush must not come between an error and its being known.
+    this.sync(this.#sizeBytes);
+    return Promise.resolve();
+  }
+
+  async #syncThrough(fd: number): Promise<void> {
     const growths = this.#growths;
     const sync = growths === this.#durableGrowths ? fdatasyncLater : fsyncLater;
     this.#syncsInFlight++;
     try {
-      await sync(this.#asyncFd);
+      await sync(fd);
       this.#durableGrowths = Math.max(this.#durableGrowths, growths);
     } catch (thrown) {
       throw fsError(thrown, this.path);

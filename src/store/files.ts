@@ -42,20 +42,24 @@ export function openWriterFile(path: string, expect: Partial<StorageConfig>, loc
       const holderProcessId = (): number => processIdIn(readStart(fd, HEADER_AREA_BYTES, path));
       const timeoutMs = Math.max(0, deadline - performance.now());
       const lock = WriterLock.acquire({ fd, path, timeoutMs, holderProcessId });
-      const opened = releasing(lock, () => {
-        // While we waited the file may have been replaced: a lock on the old one protects nothing.
-        if (identityOf(path) !== identityOf(fd)) return null;
-        const config = configOf(fd, path, expect);
-        return { config, region: new FileRegion(openFileOf(fd, path, sizeOf(fd, path), config), lock) };
-      });
-      if (opened !== null) return opened;
-      lock.release();
+      if (lock !== null) {
+        const opened = releasing(lock, () => openLocked(fd, path, expect, lock));
+        if (opened !== null) return opened;
+        lock.release();
+      }
     } catch (error) {
       releaseAfter(error, () => closeFile(fd, path));
     }
     closeFile(fd, path);
   }
   throw new StorageError("WRITER_LOCKED", `${path}: the file is being replaced again and again: try later`, { path });
+}
+
+/** Null if the file was replaced before it was locked. */
+function openLocked(fd: number, path: string, expect: Partial<StorageConfig>, lock: WriterLock): WriterFile | null {
+  if (identityOf(path) !== identityOf(fd)) return null;
+  const config = configOf(fd, path, expect);
+  return { config, region: new FileRegion(openFileOf(fd, path, sizeOf(fd, path), config), lock) };
 }
 
 /**
@@ -91,7 +95,7 @@ export function createWriterFile<T>(
   try {
     const sizeBytes = cells * config.bytesPerCell;
     growFile(fd, 0, sizeBytes, path);
-    const lock = WriterLock.acquire({ fd, path, timeoutMs: 0, holderProcessId: () => 0 });
+    const lock = lockNew(fd, path);
     region = releasing(lock, () => new FileRegion(openFileOf(fd, path, sizeBytes, config), lock));
     const filled = fill(region);
     linkIntoPlace(temporaryPath, path);
@@ -100,6 +104,13 @@ export function createWriterFile<T>(
     const release = (): void => (region === undefined ? closeFile(fd, path) : region.close());
     releaseAfter(error, () => removeFile(temporaryPath), release);
   }
+}
+
+/** The lock of a file that nobody else knows yet. */
+function lockNew(fd: number, path: string): WriterLock {
+  const lock = WriterLock.acquire({ fd, path, timeoutMs: 0, holderProcessId: () => 0 });
+  if (lock === null) throw new StorageError("WRITER_LOCKED", `${path}: a new file is locked by another`, { path });
+  return lock;
 }
 
 /** Runs `open`, and gives the lock back if it throws. */

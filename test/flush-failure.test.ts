@@ -1,0 +1,82 @@
+/** A sync that fails is the last one: from then on nothing is claimed, and no disk-sync header is stored. */
+
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { FILE } from "../src/format/layout.ts";
+import { diskError } from "./fixtures/process-stub-region.ts";
+import { releaseAll, type Stubbed, stubbed } from "./fixtures/process-stub-store.ts";
+
+setDefaultTimeout(60_000);
+
+const steps = ["commit", "flush", "flushSync", "truncate", "turn"] as const;
+type Step = (typeof steps)[number];
+const scripts = steps.flatMap((a) => steps.flatMap((b) => steps.map((c): Step[] => ["flush", a, b, c])));
+const failed = expect.objectContaining({ code: "FAILED", cause: diskError, errno: 5, syscall: "msync" });
+
+function diskCopies(headers: Uint8Array): Uint8Array {
+  return headers.subarray(FILE.disk1.offset, FILE.disk2.offset + FILE.disk2.sizeBytes);
+}
+
+/** Does the steps; answers what each threw, or undefined. */
+async function perform({ region, publisher, header }: Stubbed, script: readonly Step[]): Promise<unknown[]> {
+  const outcomes: Promise<unknown>[] = [];
+  for (const [i, step] of script.entries()) {
+    if (step === "turn") {
+      region.release();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    } else {
+      // A call that throws becomes a promise that rejects, as a flush's is.
+      const outcome = (async (): Promise<unknown> => publisher[step](header(i)))();
+      outcomes.push(
+        outcome.then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      );
+    }
+  }
+  await releaseAll(region, outcomes);
+  return Promise.all(outcomes);
+}
+
+/** Whatever is asked of a store whose sync has failed. */
+async function expectRefusals({ publisher, header }: Stubbed): Promise<void> {
+  expect(publisher.failed).toBe(true);
+  for (const action of ["commit", "flushSync", "truncate"] as const)
+    expect(() => publisher[action](header(9))).toThrow(failed);
+  expect(() => publisher.storeVersion(2)).toThrow(failed);
+  expect(await publisher.flush(header(9)).catch((error: unknown) => error)).toEqual(failed);
+}
+
+describe.each([false, true])("with syncs that return late: %p", (gated) => {
+  test("whichever sync fails, all that was not done by then fails, and no header is stored", async () => {
+    let failures = 0;
+    for (const script of scripts) {
+      for (let failAt = 1; ; failAt++) {
+        const store = stubbed();
+        const { region, publisher } = store;
+        Object.assign(region, { gated, failAt });
+        const outcomes = await perform(store, script);
+        if (!publisher.failed) break;
+        failures++;
+        const errors = outcomes.filter((outcome) => outcome !== undefined);
+        expect({ script, failAt, errors }).toEqual({ script, failAt, errors: errors.map(() => failed) });
+        expect(errors.length).toBeGreaterThan(0);
+        await expectRefusals(store);
+        const stored = region.log.slice(region.log.indexOf("failed")).filter((name) => name.startsWith("disk"));
+        expect({ script, failAt, stored }).toEqual({ script, failAt, stored: [] });
+        expect(diskCopies(region.headers())).toEqual(diskCopies(region.headersAtFailure));
+      }
+    }
+    // Each script has a flush of two syncs at the least.
+    expect(failures).toBeGreaterThanOrEqual(2 * scripts.length);
+  });
+
+  test("a flush that waits for the one that fails is rejected too", async () => {
+    const { region, publisher, header } = stubbed();
+    Object.assign(region, { gated, failAt: 1 });
+    const flushes = [1, 2, 3].map((cells) => publisher.flush(header(cells)).catch((error: unknown) => error));
+    await releaseAll(region, flushes);
+    expect(await Promise.all(flushes)).toEqual([failed, failed, failed]);
+    expect(publisher.durable).not.toEqual(header(1));
+  });
+});

@@ -28,7 +28,7 @@ const codes: Readonly<Record<number, ErrorCode>> = {
 };
 
 const advice: Readonly<Record<number, string>> = {
-  [ENOENT]: "check the path, or create the storage first",
+  [ENOENT]: "check the path and its directory; if there is no storage yet, create one",
   [ENOTDIR]: "a part of the path is not a directory: check the path",
   [EEXIST]: "open it, or choose another path",
   [ENOSPC]: "free space on the file system, then try again; nothing was changed",

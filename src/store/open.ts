@@ -1,5 +1,6 @@
 /** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
 
+import { StorageError } from "../error.ts";
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
 import { type CommitRecord, decodeAnnexHead, decodeCommitRecords } from "../format/annex.ts";
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
@@ -84,8 +85,15 @@ function makeWhole(region: WritableRegion, { bytesPerCell, maxIndex }: CheckedCo
   const pageEnd = wholePages(cells * bytesPerCell);
   const fileCells = Math.ceil(region.sizeBytes / bytesPerCell);
   const wholeCells = Math.max(fileCells, Math.min(maxIndex, Math.ceil(pageEnd / bytesPerCell)));
-  if (wholeCells * bytesPerCell > region.sizeBytes) region.grow(region.sizeBytes, wholeCells * bytesPerCell);
-  return wholeCells;
+  if (wholeCells * bytesPerCell <= region.sizeBytes) return wholeCells;
+  try {
+    region.grow(region.sizeBytes, wholeCells * bytesPerCell);
+    return wholeCells;
+  } catch (error) {
+    // A full disk keeps no storage from opening: the part of a cell is made whole when the file grows.
+    if (!(error instanceof StorageError) || error.code !== "DISK_FULL") throw error;
+    return Math.floor(region.sizeBytes / bytesPerCell);
+  }
 }
 
 function wholePages(sizeBytes: number): number {

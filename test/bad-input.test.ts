@@ -11,7 +11,7 @@ import { openingTests } from "./fixtures/bad-input/openings.ts";
 import { overflowTests } from "./fixtures/bad-input/overflow.ts";
 import { useFolder } from "./support/folder.ts";
 
-const fresh = useFolder();
+const fresh = useFolder({ spoilt: true });
 
 describe("opening", () => openingTests(fresh));
 describe("arguments", () => argumentTests(fresh));

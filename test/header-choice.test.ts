@@ -13,7 +13,7 @@ import * as image from "./fixtures/image.ts";
 import { useFolder } from "./support/folder.ts";
 import { seedFromEnvironment } from "./support/random.ts";
 
-const fresh = useFolder();
+const fresh = useFolder({ spoilt: true });
 /** fast-check prints it with what failed. */
 const seed = seedFromEnvironment() | 0;
 const BOUNDS: format.Bounds = { startIndex: 8, maxIndex: 1000, fileCells: 100 };

@@ -156,9 +156,10 @@ describe("a writer that waits", () => {
     const { root } = next;
     next.close();
     fs.renameSync(replacement, path);
-    await writer.kill();
 
+    // The writer of the old file goes on.
     expect(await opened).toMatchObject({ state: "clean" });
+    await writer.kill();
     expect(await waiter.tell("read", root ?? 0)).toBe("the new file");
     const index = await waiter.tell("put", "more");
     await waiter.tell("flushSync");
@@ -168,11 +169,10 @@ describe("a writer that waits", () => {
 
   test("is told when the name is gone by then", async () => {
     const path = file();
-    const { writer } = await startWriter({ path });
+    await startWriter({ path });
     const { opened } = await startWaiting(path);
-    fs.unlinkSync(path);
     const error = opened.catch((thrown: unknown) => thrown);
-    await writer.kill();
+    fs.unlinkSync(path);
     expect(await error).toEqual(expect.objectContaining({ code: "NO_SUCH_FILE" }));
   });
 });

@@ -2,7 +2,7 @@
 
 import { StorageError } from "../error.ts";
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecords } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, placeOfRecord } from "../format/annex.ts";
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, startIndexOf } from "../format/layout.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
@@ -58,7 +58,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const latest = decodeCommitRecords(area)[0];
   const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
     durable: disk,
-    sequence: latest?.sequence ?? 0,
+    sequence: sequenceAfter(latest, proof),
     truncations: latest?.truncations ?? 0,
     running: new RunningCrc(region, bytesPerCell, proof ?? disk.next),
   });
@@ -75,6 +75,17 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   if (!closed) region.zero(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
   const space = new Space(region, config, choices.stepBytes, header.next, wholeCells);
   return { publisher, space, root: header.root, recovery };
+}
+
+/**
+ * The sequence to go on from. The next record must not overwrite the one that proves the state: a crash in the middle
+ * of that store would leave no proof. The proving one is not always the latest: a writer may have been killed after
+ * it had stored a record, and before the header that goes with it.
+ */
+function sequenceAfter(latest: CommitRecord | undefined, proof: CommitRecord | null): number {
+  if (latest === undefined) return 0;
+  const next = latest.sequence + 1;
+  return proof !== null && placeOfRecord(next) === placeOfRecord(proof.sequence) ? next : latest.sequence;
 }
 
 /**

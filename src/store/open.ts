@@ -68,7 +68,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
   if (unproven) region.renew(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
-  publisher.flushSync(header);
+  publisher.startOver(header);
   publisher.storeProcessId(process.pid);
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.

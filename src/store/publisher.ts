@@ -129,6 +129,15 @@ export class Publisher {
     if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);
     this.#truncations = (this.#truncations + 1) % (MAX_U32 + 1);
     this.#running.restart(header.next);
+    this.startOver(header);
+  }
+
+  /**
+   * Commits and flushes a state from which cells are given out that had been given out before: both records tell of
+   * it then. An old one would prove a later header that happens to say the same, with cells that the disk still has.
+   */
+  startOver(header: Header): void {
+    this.commit(header);
     this.flushSync(header);
   }
 

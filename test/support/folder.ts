@@ -36,9 +36,9 @@ export function useFolder({ inMemory = false, spoilt = false }: FolderOptions = 
   return (name = `${++count}.cellar`) => join(folder, name);
 }
 
-/** What the checker finds wrong with the storages in a folder. */
+/** What the checker finds wrong with the storages right in a folder. */
 function damageIn(folder: string): string[] {
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".cellar"));
+  const names = readdirSync(folder).filter((name) => name.endsWith(".cellar"));
   return names.flatMap((name) => {
     const path = join(folder, name);
     if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return [];

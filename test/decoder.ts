@@ -117,7 +117,7 @@ export function readerState(file: DecodedFile, wanted: Shown["follows"], keyed =
   const teller = records.find((record) =>
     committed === null ? record.base <= next && next <= record.next : record.next === next && record.root === root,
   );
-  const truncations = (teller ?? records[0])?.truncations ?? 0;
+  const truncations = teller?.truncations ?? Math.max(0, (records[0]?.truncations ?? 0) - 1);
   return { root, next, follows: committed === null ? "flushes" : "commits", truncations };
 }
 

@@ -31,6 +31,7 @@ export const LOCK_UN = 8;
 /** linux/falloc.h */
 export const FALLOC_FL_KEEP_SIZE = 0x01;
 export const FALLOC_FL_PUNCH_HOLE = 0x02;
+export const FALLOC_FL_ZERO_RANGE = 0x10;
 
 /** unistd.h: sysconf */
 export const SC_PAGESIZE: number = linux ? 30 : 29;

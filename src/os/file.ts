@@ -4,9 +4,10 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
 import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
+import { pageSizeBytes } from "./mapping.ts";
 
 const linux: boolean = process.platform === "linux";
 const ZERO_PIECE_BYTES = 1024 * 1024;
@@ -87,12 +88,20 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
 }
 
 /**
- * Gives back the blocks of `[fromBytes, toBytes)`, with whatever is cached of them: the range reads as zeros, and
- * has to be allocated again before a store. False where the file system cannot.
+ * Makes `[fromBytes, toBytes)` read as zeros without writing them, with whatever is cached of it dropped.
+ * @param keepBlocks whether the blocks stay allocated; if not, the range has to be allocated again before a store
+ * @returns false where the file system cannot
  */
-export function giveBack(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
+export function zeroRange(fd: number, fromBytes: number, toBytes: number, keepBlocks: boolean, path: string): boolean {
   if (!linux) return false;
-  return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+  const mode = keepBlocks ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
+  try {
+    return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+  } catch (error) {
+    // The file's map of its blocks may need one more, which a full disk does not have.
+    if (error instanceof StorageError && error.code === "DISK_FULL") return false;
+    throw error;
+  }
 }
 
 /** Syncs data, metadata and size. */
@@ -164,7 +173,10 @@ export function removeFile(path: string): void {
 
 /** False if the file system has no such call: then only written zeros hold their place. */
 function allocateBlocks(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
-  return linux && fallocate(fd, FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+  // Whole pages: a store makes the kernel allocate all blocks of its page, and they may be smaller than that.
+  const pageBytes = pageSizeBytes();
+  const start = Math.floor(fromBytes / pageBytes) * pageBytes;
+  return linux && fallocate(fd, FALLOC_FL_KEEP_SIZE, start, Math.ceil(toBytes / pageBytes) * pageBytes, path);
 }
 
 /** True if done, false if the file system has no such call. */

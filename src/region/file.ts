@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { promisify } from "node:util";
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, growFile, giveBack, reopenFile, syncFile } from "../os/file.ts";
+import { closeFile, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
@@ -67,8 +67,8 @@ export class FileRegion implements WritableRegion {
     this.#sizeBytes = Math.max(this.#sizeBytes, toBytes);
   }
 
-  zero(fromBytes: number, toBytes: number): boolean {
-    return giveBack(this.#fd, fromBytes, toBytes, this.path);
+  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): boolean {
+    return zeroRange(this.#fd, fromBytes, toBytes, keepBlocks, this.path);
   }
 
   renew(fromBytes: number, toBytes: number): void {

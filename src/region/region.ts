@@ -38,8 +38,11 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    * @throws DISK_FULL, and nothing has changed
    */
   grow(fromBytes: number, toBytes: number): void;
-  /** Gives the range back: it is zero, and needs `grow` before the next store into it. False: nothing was done. */
-  zero(fromBytes: number, toBytes: number): boolean;
+  /**
+   * Makes the range zero if that is cheap, else answers false. Without `keepBlocks` its space is given back, and it
+   * needs `grow` before the next store.
+   */
+  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): boolean;
   /** After a crash: sends `[fromBytes, toBytes)` to the disk as it is, whatever earlier syncs have said of it. */
   renew(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */

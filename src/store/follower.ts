@@ -53,7 +53,9 @@ export class Follower {
       this.#header = process;
       this.#follows = "commits";
     }
-    this.#truncations = this.#truncationsOf(area) ?? decodeCommitRecords(area)[0]?.truncations ?? 0;
+    // None tells of this header while a truncation is under way, which is counted already.
+    const latest = decodeCommitRecords(area)[0]?.truncations ?? 0;
+    this.#truncations = this.#truncationsOf(area) ?? Math.max(0, latest - 1);
     this.#rememberHeader(area);
     this.#rememberTruncations(area);
   }
@@ -134,10 +136,13 @@ export class Follower {
     const places = this.#wanted === "commits" ? processCopies : diskCopies;
     const copies = places.map((place) => decodeAt(area, place));
     const [first, second] = copies;
-    if (this.#wanted === "commits") return first || second ? firstBelievable(copies, this.#bounds()) : "torn";
-    if (!first || !second) return "torn";
-    // A flush is acknowledged when both copies carry it.
-    return sameHeader(first, second) ? checkHeader(first, this.#bounds()) : null;
+    if (!first && !second) return "torn";
+    if (this.#wanted === "commits") return firstBelievable(copies, this.#bounds());
+    // Copy 2 is stored when a flush has returned: whole, it is the last that has; torn, copy 1 is. While copy 2 stands,
+    // copy 1 may be of a flush under way, unless it is what is shown: it was chosen at opening.
+    const shown = first && sameHeader(first, this.#header) ? first : null;
+    const returned = shown ?? second ?? first;
+    return returned ? checkHeader(returned, this.#bounds()) : null;
   }
 
   /** The area at opening. Both disk-sync copies torn may mean that we looked while they were stored. */

@@ -76,9 +76,9 @@ export class Space {
 
   /** Takes every cell back. The file keeps its size: a reader may have it mapped. */
   empty(startIndex: number): void {
-    const zeroed = this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell);
-    if (zeroed) this.#reserved = startIndex;
-    else this.#dirty = Math.max(this.#dirty, this.#length);
+    // The blocks stay: a view of an old cell may still be stored into.
+    const zeroed = this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell, true);
+    if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);
     this.#length = startIndex;
   }
 

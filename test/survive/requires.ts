@@ -1,0 +1,81 @@
+/** What this machine lacks for a scenario, in words. Env CELLAR_NO_SKIP=1 turns such a skip into a failure. */
+
+import { existsSync } from "node:fs";
+import type { FileSystem } from "./disk.ts";
+import { Workplace } from "./workplace.ts";
+
+export type Need = "linux" | "root" | "strace" | "prlimit" | "mount" | "loop" | FileSystem;
+
+/** The tool of each need, and the Debian package that has it. */
+const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]>> = {
+  strace: ["strace", "strace"],
+  prlimit: ["prlimit", "util-linux"],
+  mount: ["mount", "mount"],
+  loop: ["losetup", "mount"],
+  ext4: ["mkfs.ext4", "e2fsprogs"],
+  xfs: ["mkfs.xfs", "xfsprogs"],
+};
+
+/** Whether a scenario can run. */
+export interface Requirement {
+  readonly met: boolean;
+  /** It cannot, and nothing may be skipped: that is a failure. */
+  readonly fails: boolean;
+  /** For the title of a test: empty, or what is missing. */
+  readonly note: string;
+}
+
+export function requires(...needs: readonly Need[]): Requirement {
+  // On another system the other questions have no meaning.
+  const questions: readonly Need[] = missing("linux") === null ? needs : ["linux"];
+  const reasons = questions.map(missing).filter((reason) => reason !== null);
+  if (reasons.length === 0) return { met: true, fails: false, note: "" };
+  const fails = process.env["CELLAR_NO_SKIP"] === "1";
+  return { met: false, fails, note: ` (${fails ? "must not be skipped" : "skipped"}: ${reasons.join(", ")})` };
+}
+
+const answers = new Map<Need, string | null>();
+
+function missing(need: Need): string | null {
+  const known = answers.get(need);
+  if (known !== undefined) return known;
+  const answer = look(need);
+  answers.set(need, answer);
+  return answer;
+}
+
+function look(need: Need): string | null {
+  const [tool, debianPackage] = tools[need] ?? [];
+  // Tools of the administrator may not be in a user's path.
+  const path = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
+  if (tool !== undefined && Bun.which(tool, { PATH: path }) === null)
+    return `needs ${tool}: apt-get install ${debianPackage}`;
+  switch (need) {
+    case "linux":
+      return process.platform === "linux" ? null : "needs Linux";
+    case "root":
+      return process.getuid?.() === 0 ? null : "needs root";
+    case "mount":
+      return mayMount() ? null : "needs the right to mount";
+    case "strace":
+      return mayTrace() ? null : "needs the right to trace processes";
+    case "loop":
+      return existsSync("/dev/loop-control") ? null : "needs loop devices";
+    default:
+      return null;
+  }
+}
+
+/** A container may have root, and no rights. */
+function mayMount(): boolean {
+  using workplace = new Workplace();
+  const folder = workplace.makeFolder();
+  if (Bun.spawnSync(["mount", "-t", "tmpfs", "tmpfs", folder], { stderr: "ignore" }).exitCode !== 0) return false;
+  return Bun.spawnSync(["umount", folder]).exitCode === 0;
+}
+
+/** Attaching to a process that is no child of one's own is what a container, or Yama, may forbid. */
+function mayTrace(): boolean {
+  const attach = "sleep 0.1 & strace -qq -o /dev/null -p $!; exit $?";
+  return Bun.spawnSync(["sh", "-c", attach], { stderr: "ignore" }).exitCode === 0;
+}

@@ -14,6 +14,7 @@ import {
   readStart,
   removeFile,
   sizeOf,
+  syncFile,
 } from "../os/file.ts";
 import { WriterLock } from "../os/lock.ts";
 import { releaseAfter } from "../os/release.ts";
@@ -98,6 +99,8 @@ export function createWriterFile<T>(
     const lock = lockNew(fd, path);
     region = releasing(lock, () => new FileRegion(openFileOf(fd, path, sizeBytes, config), lock));
     const filled = fill(region);
+    // The size too must be on the disk before the file has its name.
+    syncFile(fd, path);
     linkIntoPlace(temporaryPath, path);
     return filled;
   } catch (error) {

@@ -5,7 +5,7 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { print } from "./survive/figures.ts";
-import { seedFromEnvironment } from "./survive/random.ts";
+import { seedFromEnvironment } from "./support/random.ts";
 import { requires } from "./survive/requires.ts";
 import { scenarios } from "./survive/scenarios.ts";
 import { disposeAll } from "./survive/workplace.ts";

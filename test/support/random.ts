@@ -31,9 +31,8 @@ export class Random {
   }
 
   pick<T>(values: readonly T[]): T {
-    const value = values[this.below(values.length)];
-    if (value === undefined) throw new RangeError("nothing to pick from");
-    return value;
+    if (values.length === 0) throw new RangeError("nothing to pick from");
+    return values[this.below(values.length)] as T;
   }
 
   /** `count` of the values, in their order; all of them if there are no more. */
@@ -41,6 +40,19 @@ export class Random {
     const rest = [...values];
     while (rest.length > count) rest.splice(this.below(rest.length), 1);
     return rest;
+  }
+
+  /** `count` of the values, of every kind about as many; all of them if there are no more. */
+  spread<T>(values: readonly T[], kindOf: (value: T) => string, count: number): T[] {
+    const kinds = [...Map.groupBy(values, kindOf).values()].map((kind) => this.#shuffle(kind));
+    const inTurn = kinds.flatMap((kind) => kind.map((value, turn) => ({ value, turn, order: this.next() })));
+    inTurn.sort((a, b) => a.turn - b.turn || a.order - b.order);
+    return inTurn.slice(0, count).map(({ value }) => value);
+  }
+
+  #shuffle<T>(values: readonly T[]): T[] {
+    const ordered = values.map((value) => ({ value, order: this.next() }));
+    return ordered.sort((a, b) => a.order - b.order).map(({ value }) => value);
   }
 
   /** A seed for a generator of its own. */

@@ -5,7 +5,7 @@
 
 import { fstatSync, openSync } from "node:fs";
 import { writeBack } from "./kernel.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 
 const PAGE_BYTES = 4096;
 

@@ -6,7 +6,7 @@
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { type Message, serve } from "../support/child.ts";
 import { type Blob, contentOf, isContent, specOf } from "./blobs.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 
 let storage: StorageReader | StorageWriter | null = null;
 

@@ -11,7 +11,7 @@ import { Expected } from "./expected.ts";
 import type { Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
 import { Hand } from "./lives.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { Workplace } from "./workplace.ts";
 
 export interface DeviceErrorOptions {

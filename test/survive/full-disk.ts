@@ -10,7 +10,7 @@ import { Expected } from "./expected.ts";
 import type { Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
 import { Hand } from "./lives.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { run, Workplace } from "./workplace.ts";
 
 const PAGE_BYTES = 4096;

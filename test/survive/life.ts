@@ -6,7 +6,7 @@
 import { StorageError, StorageReader, type StorageState, StorageWriter } from "../../src/index.ts";
 import { type Blob, contentOf, isContent, NAMED_BYTES, specOf } from "./blobs.ts";
 import type { Step, VictimEvent, VictimOrders } from "./events.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 
 const MAX_PENDING_FLUSHES = 4;
 const MICROTASKS = 16;

@@ -6,7 +6,7 @@
 
 import { constants } from "node:os";
 import type { Figures } from "./figures.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { endChild, startChild } from "./spawned.ts";
 import { Workplace } from "./workplace.ts";
 

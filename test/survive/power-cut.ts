@@ -10,7 +10,7 @@ import { crashFigures, type Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
 import { cutPower, syncFolder } from "./kernel.ts";
 import { startVictim, type VictimProcess } from "./lives.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { script, Spawned } from "./spawned.ts";
 import { Workplace } from "./workplace.ts";
 

@@ -4,7 +4,7 @@ import { Expected } from "./expected.ts";
 import { crashFigures, type Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
 import { Readers, startVictim } from "./lives.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { Workplace } from "./workplace.ts";
 
 export interface RandomKillOptions {

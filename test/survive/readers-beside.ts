@@ -7,7 +7,7 @@ import { Expected } from "./expected.ts";
 import type { Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
 import { Readers, startVictim, type VictimProcess } from "./lives.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { Workplace } from "./workplace.ts";
 
 export interface ReadersBesideOptions {

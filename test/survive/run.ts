@@ -5,7 +5,7 @@
  */
 
 import { type Figures, print } from "./figures.ts";
-import { seedFromEnvironment } from "./random.ts";
+import { seedFromEnvironment } from "../support/random.ts";
 import { programs } from "./programs.ts";
 import { requires } from "./requires.ts";
 import { type Length, scenarios } from "./scenarios.ts";

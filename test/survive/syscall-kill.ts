@@ -9,7 +9,7 @@ import type { Expected } from "./expected.ts";
 import { crashFigures, type Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
 import { liveTraced } from "./lives.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { CALLS, orders, prepare, sitesOf, startsOf, type SyscallOptions } from "./starts.ts";
 import { Workplace } from "./workplace.ts";
 

@@ -4,7 +4,7 @@ import { readSync } from "node:fs";
 import type { Step, VictimOrders } from "./events.ts";
 import { Life } from "./life.ts";
 import { say } from "./lines.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 
 /** Steps of a life without orders, by weight. */
 const weights: readonly (readonly [Step, number])[] = [

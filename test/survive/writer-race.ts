@@ -6,7 +6,7 @@
 import { rmSync } from "node:fs";
 import type { Child, Message } from "../support/child.ts";
 import { type Figures, percentile } from "./figures.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/random.ts";
 import { endChild, startChild } from "./spawned.ts";
 import { Workplace } from "./workplace.ts";
 

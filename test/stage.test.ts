@@ -82,6 +82,7 @@ test("the CRC that is taken on the way is the one of the cells", () => {
   writable.write(bytes(400_000, 1));
   const view = cells.view(START + 10, 5, 32);
   view.fill(9);
+  writable.settle();
   const committed = cells.length;
   expect(running.extendTo(committed)).toBe(new RunningCrc(region, 32, START).extendTo(committed));
   writable.write(bytes(100, 3));

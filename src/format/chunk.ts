@@ -7,12 +7,14 @@ import { FOOTER_BYTES, MAX_CHUNK_BYTES } from "./layout.ts";
 
 /** The cells that a chunk of `sizeBytes` takes. */
 export function chunkCells(sizeBytes: number, bytesPerCell: number): number {
-  return Math.ceil((sizeBytes + FOOTER_BYTES) / bytesPerCell);
+  // An integer to the compiler too, of which everything on the way of a write is made.
+  return Math.ceil((sizeBytes + FOOTER_BYTES) / bytesPerCell) | 0;
 }
 
 /** The cells that a blob of `sizeBytes` takes: full chunks, then the rest. An empty blob is one empty chunk. */
 export function blobCells(sizeBytes: number, bytesPerCell: number): number {
-  const fullChunks = sizeBytes === 0 ? 0 : Math.ceil(sizeBytes / MAX_CHUNK_BYTES) - 1;
+  if (sizeBytes <= MAX_CHUNK_BYTES) return chunkCells(sizeBytes, bytesPerCell);
+  const fullChunks = Math.ceil(sizeBytes / MAX_CHUNK_BYTES) - 1;
   const lastBytes = sizeBytes - fullChunks * MAX_CHUNK_BYTES;
   return fullChunks * chunkCells(MAX_CHUNK_BYTES, bytesPerCell) + chunkCells(lastBytes, bytesPerCell);
 }

@@ -71,9 +71,10 @@ export class Mapping {
   readonly address: Address;
   readonly lengthBytes: number;
   readonly #path: string;
-  /** Buffers cut at multiples of WINDOW_BYTES, by number. */
+  /** Buffers cut at multiples of WINDOW_BYTES, by number: all that are alive, and those that are held alive. */
   readonly #windows = new Map<number, WeakRef<ArrayBuffer>>();
-  #held: ArrayBuffer[] = [];
+  #held: (ArrayBuffer | undefined)[] = [];
+  #heldSlots: number[] = [];
   /** Every buffer that may still have views. */
   #buffers = new Set<WeakRef<ArrayBuffer>>();
   #pruneAt = 64;
@@ -109,23 +110,32 @@ export class Mapping {
    * ends: no buffer reaches past it, for structured clone copies whole buffers.
    */
   view(offset: number, lengthBytes: number, endBytes: number): Uint8Array {
-    // A view of no bytes has a buffer of no bytes, which dies at the same time as the others.
-    if (lengthBytes === 0) return new Uint8Array(this.#remember(new ArrayBuffer(0)));
     const slot = Math.floor(offset / WINDOW_BYTES);
-    const start = slot * WINDOW_BYTES;
-    const neededBytes = offset + lengthBytes - start;
-    if (neededBytes > WINDOW_BYTES) return new Uint8Array(this.#track(offset, lengthBytes));
+    const start = offset - slot * WINDOW_BYTES;
+    const held = this.#held[slot];
+    // A detached one has no length. A view of no bytes has a buffer of its own.
+    if (held !== undefined && start + lengthBytes <= held.byteLength && lengthBytes > 0) {
+      return new Uint8Array(held, start, lengthBytes);
+    }
+    return this.#viewElsewhere(slot, start, lengthBytes, endBytes);
+  }
+
+  #viewElsewhere(slot: number, start: number, lengthBytes: number, endBytes: number): Uint8Array {
+    // It dies at the same time as the others.
+    if (lengthBytes === 0) return new Uint8Array(this.#remember(new ArrayBuffer(0)));
+    const slotBytes = slot * WINDOW_BYTES;
+    if (start + lengthBytes > WINDOW_BYTES) return new Uint8Array(this.#track(slotBytes + start, lengthBytes));
     let window = this.#windows.get(slot)?.deref();
     if (window?.detached) {
       this.#transferred = true;
       window = undefined;
     }
-    if (window === undefined || window.byteLength < neededBytes) {
-      window = this.#track(start, Math.min(WINDOW_BYTES, endBytes - start));
+    if (window === undefined || window.byteLength < start + lengthBytes) {
+      window = this.#track(slotBytes, Math.min(WINDOW_BYTES, endBytes - slotBytes));
       this.#windows.set(slot, new WeakRef(window));
     }
-    if (!this.#held.includes(window)) this.#hold(window);
-    return new Uint8Array(window, offset - start, lengthBytes);
+    this.#hold(slot, window);
+    return new Uint8Array(window, start, lengthBytes);
   }
 
   /** A buffer over the first bytes that no view shares: for the owner's own use. */
@@ -137,6 +147,7 @@ export class Mapping {
   release(): void {
     if (this.#released) return;
     this.#held = [];
+    this.#heldSlots = [];
     this.#windows.clear();
     for (const reference of this.#buffers) {
       const buffer = reference.deref();
@@ -156,9 +167,13 @@ export class Mapping {
     if (libc().munmap(this.address, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
   }
 
-  /** The latest first; the oldest goes. */
-  #hold(window: ArrayBuffer): void {
-    this.#held = [window, ...this.#held].slice(0, HELD_WINDOWS);
+  /** The oldest goes. */
+  #hold(slot: number, window: ArrayBuffer): void {
+    if (this.#held[slot] === undefined) this.#heldSlots.push(slot);
+    this.#held[slot] = window;
+    if (this.#heldSlots.length <= HELD_WINDOWS) return;
+    const oldest = this.#heldSlots.shift();
+    if (oldest !== undefined) this.#held[oldest] = undefined;
   }
 
   #track(offset: number, lengthBytes: number): ArrayBuffer {

@@ -124,16 +124,22 @@ export class Follower {
 
   /** The header that counts now; null if it is not complete, or impossible. */
   #currentHeader(area: Uint8Array): CheckedHeader | "torn" | null {
-    const places = this.#wanted === "commits" ? processCopies : diskCopies;
-    const copies = places.map((place) => decodeAt(area, place));
-    const [first, second] = copies;
-    if (!first && !second) return "torn";
-    if (this.#wanted === "commits") return firstBelievable(copies, this.#bounds());
-    // Copy 2 is stored when a flush has returned, and is then the last that has; copy 1 may be of a flush under way,
-    // or of one that was overtaken. What is shown since opening may be such a copy 1: an older copy 2 is no news then.
-    if (!this.#watchedMoved(new Int32Array(area.buffer)) && !this.#hasTruncationBegun(area)) return this.#header;
-    const returned = second ?? first;
-    return returned ? checkHeader(returned, this.#bounds()) : null;
+    const moved = this.#watchedMoved(new Int32Array(area.buffer));
+    // What is shown stands while disk-sync copy 2 does: at opening it may have been a newer copy 1.
+    if (this.#wanted === "flushes" && !moved && !this.#hasTruncationBegun(area)) return this.#header;
+    // Of process sync copy 1 comes first. Of disk sync copy 2 is stored when a flush has returned, and is then the last
+    // that has; copy 1 may be of a flush under way, or of one that was overtaken.
+    const places = this.#wanted === "commits" ? processCopies : [FILE.disk2, FILE.disk1];
+    let torn = true;
+    for (const place of places) {
+      const copy = decodeAt(area, place);
+      if (copy === null) continue;
+      torn = false;
+      const header = checkHeader(copy, this.#bounds());
+      if (header !== null) return header;
+      if (this.#wanted === "flushes") return null;
+    }
+    return torn ? "torn" : null;
   }
 
   /** The area at opening. Both disk-sync copies torn may mean that we looked while they were stored. */

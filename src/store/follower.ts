@@ -19,7 +19,8 @@ export type Follows = "flushes" | "commits";
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const HEADER_WORDS = HEADER_BYTES / 4;
-const truncationWords = [FILE.commitRecord1, FILE.commitRecord2].map(
+/** Where the counts of truncations stand in the header area, in words. */
+export const truncationWords: readonly number[] = [FILE.commitRecord1, FILE.commitRecord2].map(
   (place) => (place.offset + COMMIT_RECORD.truncations.offset) / 4,
 );
 const diskCopies = [FILE.disk1, FILE.disk2];
@@ -70,6 +71,11 @@ export class Follower {
 
   get truncations(): number {
     return this.#truncations;
+  }
+
+  /** The words at `truncationWords` at the last look: they move before a cell is given out again. */
+  get truncationMarks(): Int32Array {
+    return this.#seen.slice(HEADER_WORDS);
   }
 
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */

@@ -7,19 +7,15 @@ import type { Header } from "./format/header.ts";
 import { MAX_U32 } from "./format/layout.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
 import type { WritableRegion } from "./region/region.ts";
+import { type StorageState, stateOf } from "./state.ts";
 import { Cells } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
 import type { Recovery } from "./store/recover.ts";
-import { WritableCells } from "./store/writable.ts";
+import { writerSnapshot } from "./store/snapshot.ts";
 import { Storage } from "./storage.ts";
+import { WritableCells } from "./store/writable.ts";
 
 const MAX_U64 = 2n ** 64n - 1n;
-
-/** A state of a storage: its root, and its length in cells. */
-export interface StorageState {
-  readonly root: number | null;
-  readonly length: number;
-}
 
 /**
  * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
@@ -42,7 +38,7 @@ export class StorageWriter extends Storage {
 
   private constructor({ region, config, store, writerKey }: Attached) {
     const cells = new Cells(region, config, store.space.length, store.root);
-    super({ region, config, cells });
+    super({ region, config, cells, snapshot: () => writerSnapshot(store.publisher, region.path) });
     this.recovery = store.recovery;
     this.#region = region;
     this.#cells = cells;
@@ -243,8 +239,4 @@ export class StorageWriter extends Storage {
     this.#cells.checkOpen();
     this.#publisher.checkFailure();
   }
-}
-
-function stateOf({ next, root }: Header): StorageState {
-  return { root: root === 0 ? null : root, length: next };
 }

@@ -1,9 +1,9 @@
 /** The writer's region over a file. */
 
-import * as fs from "node:fs";
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, growFile, reopenFile, syncFile, writeFile, zeroRange } from "../os/file.ts";
+import { blocksOf, closeFile, growFile, reopenFile, syncFile, writeFile, zeroRange } from "../os/file.ts";
+import { fdatasyncLater, fsyncLater } from "../os/later.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
@@ -11,20 +11,12 @@ import { releaseAll } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
-import type { HeaderStore, WritableRegion } from "./region.ts";
-
-type Sync = (fd: number, done: (error: Error | null) => void) => void;
-
-/** `node:util` has this, and takes milliseconds to load. */
-const later = (sync: Sync, fd: number): Promise<void> =>
-  new Promise((resolve, reject) =>
-    sync(fd, (error) => (error === null || error === undefined ? resolve() : reject(error))),
-  );
+import type { Footprint, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
 const SMALL_WRITE_BYTES = 8 * 1024;
 
 /** The writer's region. Owns the descriptor and the writer's lock. */
-export class FileRegion implements WritableRegion {
+export class FileRegion implements WritableRegion, Measured {
   readonly path: string;
   readonly #header: Int32Array;
   readonly #fd: number;
@@ -64,6 +56,11 @@ export class FileRegion implements WritableRegion {
     // A page fault costs more than a call of the kernel that fills many pages, and less than one that fills a part.
     if (bytes.length >= SMALL_WRITE_BYTES && writeFile(this.#fd, offset, bytes, this.path)) return;
     libc().memcpy(this.address + offset, bytes, bytes.length);
+  }
+
+  footprint(): Footprint {
+    // The header's buffer is the region's own.
+    return { ...blocksOf(this.#fd, this.path), sizeBytes: this.#sizeBytes, windows: this.#memory.windows - 1 };
   }
 
   store(...stores: HeaderStore[]): void {
@@ -115,10 +112,10 @@ export class FileRegion implements WritableRegion {
 
   async #syncThrough(fd: number): Promise<void> {
     const growths = this.#growths;
-    const sync = growths === this.#durableGrowths ? fs.fdatasync : fs.fsync;
+    const sync = growths === this.#durableGrowths ? fdatasyncLater : fsyncLater;
     this.#syncsInFlight++;
     try {
-      await later(sync, fd);
+      await sync(fd);
       this.#durableGrowths = Math.max(this.#durableGrowths, growths);
     } catch (thrown) {
       throw fsError(thrown, this.path);

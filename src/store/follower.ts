@@ -4,7 +4,7 @@
  */
 
 import { StorageError } from "../error.ts";
-import { type CommitRecord, decodeCommitRecords, isLater } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isLater } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { COMMIT_RECORD, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
@@ -19,7 +19,8 @@ export type Follows = "flushes" | "commits";
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const HEADER_WORDS = HEADER_BYTES / 4;
-const truncationWords = [FILE.commitRecord1, FILE.commitRecord2].map(
+/** Where the counts of truncations stand in the header area, in words. */
+export const truncationWords: readonly number[] = [FILE.commitRecord1, FILE.commitRecord2].map(
   (place) => (place.offset + COMMIT_RECORD.truncations.offset) / 4,
 );
 const diskCopies = [FILE.disk1, FILE.disk2];
@@ -39,6 +40,7 @@ export class Follower {
   #truncations = 0;
   /** The count in the newest record, which runs ahead while a truncation is under way. */
   #latestTruncations = 0;
+  #marks: Int32Array = new Int32Array(truncationWords.length);
 
   /**
    * @param trusted the caller knows that the writer keeps the process-sync header current
@@ -69,6 +71,11 @@ export class Follower {
 
   get truncations(): number {
     return this.#truncations;
+  }
+
+  /** The words at `truncationWords` when what is shown was chosen: they move before a cell of it is given out again. */
+  get truncationMarks(): Int32Array {
+    return this.#marks;
   }
 
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
@@ -207,6 +214,12 @@ export class Follower {
     const records = decodeCommitRecords(area);
     this.#latestTruncations = records[0]?.truncations ?? 0;
     const telling = records.find(tellsOfIt);
+    // Both records may be of a truncation under way already: then no mark is right, for none will move again. Where a
+    // writer of Cellar has closed the file, none is, and it is the original that has written since.
+    const empty = records[0]?.next === this.#bounds().startIndex;
+    if (telling !== undefined || !empty || decodeAnnexHead(area)?.processId === 0) {
+      this.#marks = new Int32Array(truncationWords.map((word) => new Int32Array(area.buffer)[word] ?? 0));
+    }
     if (telling !== undefined) {
       this.#truncations = telling.truncations;
       this.#rememberTruncations(area);

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** What a writer and a reader share: what a storage is, and how its cells and blobs are read. */
 
 import type { CheckedConfig, StorageConfig } from "./format/config.ts";

@@ -10,7 +10,7 @@ import { Cells } from "./store/cells.ts";
 import { decodeAt, loadArea } from "./store/recover.ts";
 import type { ReadableRegion } from "./region/region.ts";
 
-/** What an open storage is made of; its owner keeps `cells` current. */
+/** What an open storage is made of; its owner keeps `cells` current. @internal */
 export interface StorageParts {
   readonly region: Pick<ReadableRegion, "address">;
   readonly config: CheckedConfig;
@@ -29,6 +29,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   readonly #cells: Cells;
   #config: CheckedConfig;
 
+  /** @internal */
   protected constructor({ region, config, cells }: StorageParts) {
     this.#region = region;
     this.#config = config;
@@ -141,7 +142,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     this.close();
   }
 
-  /** For subclasses: the config after its version has changed. */
+  /** For subclasses: the config after its version has changed. @internal */
   protected setConfig(config: CheckedConfig): void {
     this.#config = config;
   }

@@ -144,6 +144,11 @@ describe("installed", () => {
   });
 });
 
+test("all that public signatures name is in the reference that is made of their comments", () => {
+  // Warnings count as errors: see typedoc.json.
+  expect(run([process.execPath, "run", "api", "--emit", "none"], root)).toMatchObject({ status: 0, output: "" });
+});
+
 describe("the oldest Bun", () => {
   const oldest = manifest.engines.bun.replace(">=", "");
   const open = (version: string): string => `

@@ -6,23 +6,12 @@ import { join } from "node:path";
 import { StorageReader, StorageWriter } from "../src/index.ts";
 import { commitVersion, entries, get, put, remove, versions } from "../examples/tree-map.ts";
 import { nodeAt, textAt } from "../examples/tree-node.ts";
+import { examples, type Run, run } from "./support/example.ts";
 import { useFolder } from "./support/folder.ts";
 import { Random, seedFromEnvironment } from "./support/random.ts";
 
-const examples = join(import.meta.dir, "../examples");
 const MAX_LINES = 120;
 const path = useFolder();
-
-interface Run {
-  readonly status: number;
-  readonly output: string;
-  readonly errors: string;
-}
-
-function run(example: string, ...args: readonly string[]): Run {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, join(examples, example), ...args]);
-  return { status: exitCode, output: stdout.toString(), errors: stderr.toString() };
-}
 
 test(`none has more than ${MAX_LINES} lines`, () => {
   const lines = readdirSync(examples).map((name) => [

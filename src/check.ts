@@ -4,11 +4,11 @@
  */
 
 import { closeSync, readSync } from "node:fs";
-import { crc32 } from "node:zlib";
 import { StorageError } from "./error.ts";
 import { type CommitRecord, decodeAnnexHead, decodeCommitRecord } from "./format/annex.ts";
 import { checkConfig, decodeConfig, type StorageConfig } from "./format/config.ts";
 import { firstIndexOf } from "./format/chunk.ts";
+import { crc32 } from "./format/hash.ts";
 import { type Bounds, checkHeader } from "./format/header.ts";
 import { FILE, FOOTER, FOOTER_BYTES, HEADER_AREA_BYTES, type Place, startIndexOf } from "./format/layout.ts";
 import { openFile, readStart, sizeOf } from "./os/file.ts";

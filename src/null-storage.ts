@@ -12,7 +12,7 @@ class NullStorage extends Storage {
 
   constructor() {
     const view = (): Uint8Array => new Uint8Array(0);
-    const region = { path: "(null)", address: 0, view };
+    const region = { path: "(null)", address: 0, sizeBytes: 0, view };
     const cells = new Cells(region, config, 0, 0);
     cells.closed = true;
     super({ region, config, cells });

@@ -126,7 +126,7 @@ export class StorageReader extends Storage {
   }
 
   #show(): void {
-    this.#cells.length = this.#follower.readableCells;
+    this.#cells.setLength(this.#follower.readableCells);
     this.#cells.root = this.#follower.header.root;
   }
 }

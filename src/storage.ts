@@ -93,6 +93,39 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
+   * The byte at `offset` from the first byte of a cell on. It may lie in a later cell, as those of all the fields here,
+   * which cost nanoseconds and make no view: for cells that are nodes of a tree.
+   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
+   */
+  u8(index: number, offset: number): number {
+    this.#cells.checkField(index, offset, 1);
+    return this.#cells.windows.u8(index, offset);
+  }
+
+  /** The little-endian u16 there. @throws as `u8` */
+  u16(index: number, offset: number): number {
+    this.#cells.checkField(index, offset, 2);
+    return this.#cells.windows.u16(index, offset);
+  }
+
+  /**
+   * The little-endian u32 there.
+   * @throws as `u8`
+   * @example
+   * const left = storage.u32(node, 4);
+   */
+  u32(index: number, offset: number): number {
+    this.#cells.checkField(index, offset, 4);
+    return this.#cells.windows.u32(index, offset);
+  }
+
+  /** The little-endian u64 there. @throws as `u8` */
+  u64(index: number, offset: number): bigint {
+    this.#cells.checkField(index, offset, 8);
+    return this.#cells.windows.u64(index, offset);
+  }
+
+  /**
    * The blob with this index, copied: the bytes are the caller's.
    * @throws INDEX_OUT_OF_RANGE; CHUNK_CORRUPT no blob ends there; UNSUPPORTED more than 2^31 bytes; CLOSED; TypeError
    */

@@ -1,18 +1,19 @@
 /** The writer of a storage: one at a time, whatever the process. */
 
 import { type Attached, attachEither, attachExisting, attachMemory, attachNew } from "./attach.ts";
-import { StorageError, wrongType } from "./error.ts";
+import { wrongType } from "./error.ts";
 import { checkConfig } from "./format/config.ts";
-import { blobCells } from "./format/chunk.ts";
 import type { Header } from "./format/header.ts";
+import { MAX_U32 } from "./format/layout.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
 import type { WritableRegion } from "./region/region.ts";
-import { writeBlob } from "./store/blob.ts";
-import { Cells, MAX_VIEW_BYTES } from "./store/cells.ts";
+import { Cells } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
 import type { Recovery } from "./store/recover.ts";
-import type { Space } from "./store/space.ts";
+import { WritableCells } from "./store/writable.ts";
 import { Storage } from "./storage.ts";
+
+const MAX_U64 = 2n ** 64n - 1n;
 
 /** A state of a storage: its root, and its length in cells. */
 export interface StorageState {
@@ -35,7 +36,7 @@ export class StorageWriter extends Storage {
   readonly recovery: Recovery;
   readonly #region: WritableRegion;
   readonly #cells: Cells;
-  readonly #space: Space;
+  readonly #writable: WritableCells;
   readonly #publisher: Publisher;
   readonly #writerKey: Uint8Array;
 
@@ -45,8 +46,8 @@ export class StorageWriter extends Storage {
     this.recovery = store.recovery;
     this.#region = region;
     this.#cells = cells;
-    this.#space = store.space;
     this.#publisher = store.publisher;
+    this.#writable = new WritableCells(region, cells, store.space, store.publisher.running);
     this.#writerKey = writerKey;
   }
 
@@ -108,12 +109,39 @@ export class StorageWriter extends Storage {
    */
   allocate(count = 1): number {
     this.#checkWritable();
-    if (!Number.isInteger(count) || count < 1) throw wrongType("count", "a positive whole number", count);
-    const first = this.#space.take(count);
-    const { bytesPerCell } = this.#cells;
-    this.#space.clear(first * bytesPerCell, (first + count) * bytesPerCell);
-    this.#cells.length = this.#space.length;
-    return first;
+    return this.#writable.allocate(count);
+  }
+
+  /**
+   * Stores a byte, `offset` bytes behind the first byte of a cell, as all of these without a view. Cells that the last
+   * flush does not cover yet are covered by the next commit; those that it does, by the next flush.
+   * @throws INDEX_OUT_OF_RANGE; TypeError, also for a value that does not fit; FAILED, CLOSED
+   */
+  setU8(index: number, offset: number, value: number): void {
+    this.#checkWritable();
+    this.#writable.change(index, offset, 1, value, 0xff);
+    this.#cells.windows.setU8(index, offset, value);
+  }
+
+  /** Stores a little-endian u16. @throws as `setU8` */
+  setU16(index: number, offset: number, value: number): void {
+    this.#checkWritable();
+    this.#writable.change(index, offset, 2, value, 0xffff);
+    this.#cells.windows.setU16(index, offset, value);
+  }
+
+  /** Stores a little-endian u32. @throws as `setU8` */
+  setU32(index: number, offset: number, value: number): void {
+    this.#checkWritable();
+    this.#writable.change(index, offset, 4, value, MAX_U32);
+    this.#cells.windows.setU32(index, offset, value);
+  }
+
+  /** Stores a little-endian u64. @throws as `setU8` */
+  setU64(index: number, offset: number, value: bigint): void {
+    this.#checkWritable();
+    this.#writable.change(index, offset, 8, value, MAX_U64);
+    this.#cells.windows.setU64(index, offset, value);
   }
 
   /**
@@ -124,15 +152,7 @@ export class StorageWriter extends Storage {
    */
   write(bytes: ArrayBufferView | ArrayBufferLike): number {
     this.#checkWritable();
-    const source = asBytes(bytes);
-    if (source.length > MAX_VIEW_BYTES) {
-      const message = `${this.path}: a blob has at most 2^31 bytes, got ${source.length}: write it in parts`;
-      throw new StorageError("UNSUPPORTED", message, { path: this.path });
-    }
-    const first = this.#space.take(blobCells(source.length, this.#cells.bytesPerCell));
-    const last = writeBlob(this.#cells, this.#space, first, source);
-    this.#cells.length = this.#space.length;
-    return last;
+    return this.#writable.write(asBytes(bytes));
   }
 
   /**
@@ -172,10 +192,7 @@ export class StorageWriter extends Storage {
     const { startIndex } = this.#cells;
     const capacity = capacityFrom(capacityCells, startIndex, this.config.maxIndex);
     this.#publisher.truncate({ next: startIndex, root: 0 });
-    this.#space.empty(startIndex);
-    this.#cells.length = startIndex;
-    this.#cells.root = 0;
-    if (capacity !== null) this.#space.ensure(capacity);
+    this.#writable.empty(capacity);
   }
 
   /**
@@ -216,7 +233,9 @@ export class StorageWriter extends Storage {
     }
   }
 
+  /** The state as it is, with every cell of it in memory. */
   #header(): Header {
+    this.#writable.settle();
     return { next: this.#cells.length, root: this.#cells.root };
   }
 

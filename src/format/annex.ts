@@ -4,8 +4,7 @@
  * A missing or torn part is no error: what it would have told is not known, that is all.
  */
 
-import { crc32 } from "node:zlib";
-import { hash96, sameBytes } from "./hash.ts";
+import { crc32, hash96, sameBytes } from "./hash.ts";
 import { ANNEX_HEAD, COMMIT_RECORD, CONFIG, FILE, type Place } from "./layout.ts";
 
 const MAGIC: Uint8Array = new TextEncoder().encode("CLR1");

@@ -1,4 +1,4 @@
-/** The hash of the headers: BLAKE2b with a digest length of 12 (a parameter of the hash, not a cut of a longer one). */
+/** The checksums: BLAKE2b of the headers, with a digest length of 12 (a parameter, not a cut of a longer one), and CRC-32. */
 
 import { blake2b } from "@noble/hashes/blake2.js";
 import { HASH_BYTES } from "./layout.ts";
@@ -11,6 +11,11 @@ export function hash96(bytes: Uint8Array): Uint8Array {
 /** BLAKE2b-96 of `key` followed by `bytes`: the original hashes the two as one string, it does not use BLAKE2's key. */
 export function keyedHash96(key: Uint8Array, bytes: Uint8Array): Uint8Array {
   return blake2b.create({ dkLen: HASH_BYTES }).update(key).update(bytes).digest();
+}
+
+/** CRC-32 of `bytes`, the one of zlib, going on from `crc`. (`node:zlib` has it too, and takes milliseconds to load.) */
+export function crc32(bytes: Uint8Array, crc = 0): number {
+  return Bun.hash.crc32(bytes, crc);
 }
 
 /** Whether two runs of bytes are the same. */

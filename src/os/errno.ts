@@ -1,7 +1,6 @@
 /** From a failed call to a StorageError: code, errno, syscall, path, and a sentence that says what to do. */
 
 import { constants } from "node:os";
-import { getSystemErrorName } from "node:util";
 import { type ErrorCode, StorageError } from "../error.ts";
 import { libc } from "./libc.ts";
 
@@ -54,6 +53,8 @@ export function libcError(syscall: string, path: string): StorageError {
 /** The error for an errno that was read already. */
 export function systemError(errno: number, syscall: string, path: string, cause?: unknown): StorageError {
   const what = advice[errno] ?? "see the manual page of the call";
+  // Loaded when it is needed: it takes milliseconds.
+  const { getSystemErrorName } = process.getBuiltinModule("node:util");
   const message = `${path}: ${syscall} failed with ${getSystemErrorName(-errno)}: ${what}`;
   return new StorageError(codes[errno] ?? "SYSTEM", message, { errno, syscall, path, cause });
 }

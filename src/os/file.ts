@@ -1,11 +1,10 @@
 /** Files: opening, sizes, blocks and syncs. Knows bytes, not what they mean. */
 
-import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
-import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
+import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, fsError, libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
 
@@ -88,6 +87,24 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
 }
 
 /**
+ * Writes `bytes` at `offset`, all of them.
+ * @returns false where the process may not write: past its limit of a file's size, although the file is that long
+ * @throws DISK_FULL, SYSTEM; a part may have been written
+ */
+export function writeFile(fd: number, offset: number, bytes: Uint8Array, path: string): boolean {
+  try {
+    for (let done = 0; done < bytes.length;) {
+      done += fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
+    }
+    return true;
+  } catch (thrown) {
+    const error = fsError(thrown, path);
+    if (error instanceof StorageError && error.errno === EFBIG) return false;
+    throw error;
+  }
+}
+
+/**
  * Makes `[fromBytes, toBytes)` read as zeros without writing them, with whatever is cached of it dropped.
  * @param keepBlocks whether the blocks stay allocated; if not, the range has to be allocated again before a store
  * @returns false where the file system cannot
@@ -134,7 +151,7 @@ export function reopenFile(fd: number, path: string, extraFlags = 0): number | n
 export function createBeside(path: string): { readonly fd: number; readonly temporaryPath: string } {
   const taken = withFsErrors(path, () => fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined);
   if (taken) throw systemError(EEXIST, "link", path);
-  const name = `.cellar-${process.pid}-${randomBytes(8).toString("hex")}.new`;
+  const name = `.cellar-${process.pid}-${randomName()}.new`;
   const temporaryPath = join(dirname(path), name);
   const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL;
   return { fd: withFsErrors(path, () => fs.openSync(temporaryPath, flags, 0o644)), temporaryPath };
@@ -154,6 +171,10 @@ export function linkIntoPlace(temporaryPath: string, path: string): void {
     removeFile(path);
     throw error;
   }
+}
+
+function randomName(): string {
+  return crypto.getRandomValues(new Uint8Array(8)).toHex();
 }
 
 function syncDirectory(directory: string): void {
@@ -199,9 +220,9 @@ function resizeFile(fd: number, sizeBytes: number, path: string): void {
 
 function writeZeros(fd: number, fromBytes: number, toBytes: number, path: string): void {
   const zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, toBytes - fromBytes));
-  for (let offset = fromBytes; offset < toBytes;) {
-    const pieceBytes = Math.min(zeros.length, toBytes - offset);
-    offset += withFsErrors(path, () => fs.writeSync(fd, zeros, 0, pieceBytes, offset));
+  for (let offset = fromBytes; offset < toBytes; offset += zeros.length) {
+    const piece = zeros.subarray(0, Math.min(zeros.length, toBytes - offset));
+    if (!writeFile(fd, offset, piece, path)) throw systemError(EFBIG, "write", path);
   }
 }
 

@@ -140,16 +140,6 @@ function loadMacos(name: string): Libc {
   return { ...symbols, fallocate: missing, fcntl: missing, errno } as unknown as Libc;
 }
 
-/** The little-endian u16 at an address that the caller has checked. */
-export function loadU16(address: Address): number {
-  return read.u16(address as Pointer, 0);
-}
-
-/** The little-endian u32 at an address that the caller has checked. */
-export function loadU32(address: Address): number {
-  return read.u32(address as Pointer, 0);
-}
-
 /** An ArrayBuffer over native memory, which must stay mapped until the buffer is detached. */
 export function bufferOver(address: Address, lengthBytes: number): ArrayBuffer {
   return toArrayBuffer(address as Pointer, 0, lengthBytes);

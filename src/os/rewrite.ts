@@ -12,7 +12,12 @@ import { reopenFile } from "./file.ts";
 import { type Address, libc } from "./libc.ts";
 import { Mapping, pageSizeBytes } from "./mapping.ts";
 
-const PIECE_BYTES = 1024 * 1024;
+/**
+ * The kernel caches files in folios of up to this many pages, each aligned to its size (MAX_XAS_ORDER in its
+ * pagemap.h). A direct write drops whole folios, so no piece may end inside one: what is behind it would be lost
+ * before it is copied.
+ */
+const MAX_FOLIO_PAGES = 2 ** 11;
 
 /**
  * Writes `[fromBytes, toBytes)`, whole pages, from the memory at `address` that shows the file.
@@ -23,23 +28,37 @@ export function rewriteDirect(fd: number, path: string, address: Address, fromBy
   const direct = fs.constants.O_DIRECT === undefined ? null : reopenFile(fd, path, fs.constants.O_DIRECT);
   if (direct === null) return false;
   // Direct writes want memory that is aligned, and not the file's own pages.
-  const buffer = Mapping.of("anonymous", -1, PIECE_BYTES, PIECE_BYTES, path);
+  const pieceBytes = MAX_FOLIO_PAGES * pageSizeBytes();
+  const buffer = Mapping.of("anonymous", -1, pieceBytes, pieceBytes, path);
   try {
     for (let offset = fromBytes; offset < toBytes;) {
-      const lengthBytes = Math.min(PIECE_BYTES, toBytes - offset);
-      libc().memcpy(buffer.address, address + offset, lengthBytes);
-      const piece = buffer.view(0, lengthBytes, PIECE_BYTES);
-      const written = fs.writeSync(direct, piece, 0, lengthBytes, offset);
+      const end = Math.min(toBytes, (Math.floor(offset / pieceBytes) + 1) * pieceBytes);
+      libc().memcpy(buffer.address, address + offset, end - offset);
+      if (!writeDirect(direct, buffer.view(0, end - offset, pieceBytes), offset, path)) {
+        // The cached pages may have been dropped all the same.
+        libc().memcpy(address + offset, buffer.address, end - offset);
+        return false;
+      }
+      offset = end;
+    }
+    return true;
+  } finally {
+    withFsErrors(path, () => fs.closeSync(direct));
+    buffer.release();
+  }
+}
+
+function writeDirect(fd: number, bytes: Uint8Array, offset: number, path: string): boolean {
+  try {
+    for (let done = 0; done < bytes.length;) {
+      const written = fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
       if (written === 0 || written % pageSizeBytes() !== 0) return false;
-      offset += written;
+      done += written;
     }
     return true;
   } catch (thrown) {
     const error = fsError(thrown, path);
     if (error instanceof StorageError && (error.errno === EINVAL || error.errno === EOPNOTSUPP)) return false;
     throw error;
-  } finally {
-    withFsErrors(path, () => fs.closeSync(direct));
-    buffer.release();
   }
 }

@@ -1,10 +1,9 @@
 /** The writer's region over a file. */
 
 import * as fs from "node:fs";
-import { promisify } from "node:util";
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
+import { closeFile, growFile, reopenFile, syncFile, writeFile, zeroRange } from "../os/file.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
@@ -14,8 +13,15 @@ import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
 import type { HeaderStore, WritableRegion } from "./region.ts";
 
-const fsyncLater: (fd: number) => Promise<void> = promisify(fs.fsync);
-const fdatasyncLater: (fd: number) => Promise<void> = promisify(fs.fdatasync);
+type Sync = (fd: number, done: (error: Error | null) => void) => void;
+
+/** `node:util` has this, and takes milliseconds to load. */
+const later = (sync: Sync, fd: number): Promise<void> =>
+  new Promise((resolve, reject) =>
+    sync(fd, (error) => (error === null || error === undefined ? resolve() : reject(error))),
+  );
+
+const SMALL_WRITE_BYTES = 8 * 1024;
 
 /** The writer's region. Owns the descriptor and the writer's lock. */
 export class FileRegion implements WritableRegion {
@@ -52,6 +58,12 @@ export class FileRegion implements WritableRegion {
 
   view(offset: number, lengthBytes: number): Uint8Array {
     return this.#memory.view(offset, lengthBytes, this.#sizeBytes);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    // A page fault costs more than a call of the kernel that fills many pages, and less than one that fills a part.
+    if (bytes.length >= SMALL_WRITE_BYTES && writeFile(this.#fd, offset, bytes, this.path)) return;
+    libc().memcpy(this.address + offset, bytes, bytes.length);
   }
 
   store(...stores: HeaderStore[]): void {
@@ -103,10 +115,10 @@ export class FileRegion implements WritableRegion {
 
   async #syncThrough(fd: number): Promise<void> {
     const growths = this.#growths;
-    const sync = growths === this.#durableGrowths ? fdatasyncLater : fsyncLater;
+    const sync = growths === this.#durableGrowths ? fs.fdatasync : fs.fsync;
     this.#syncsInFlight++;
     try {
-      await sync(fd);
+      await later(sync, fd);
       this.#durableGrowths = Math.max(this.#durableGrowths, growths);
     } catch (thrown) {
       throw fsError(thrown, this.path);

@@ -1,6 +1,7 @@
 /** A region over anonymous memory: for storages that no file holds. There is no disk, so every sync is done at once. */
 
 import { StorageError } from "../error.ts";
+import { libc } from "../os/libc.ts";
 import { Mapping } from "../os/mapping.ts";
 import { storeHeader } from "./header.ts";
 import type { HeaderStore, WritableRegion } from "./region.ts";
@@ -29,6 +30,10 @@ export class MemoryRegion implements WritableRegion {
 
   view(offset: number, lengthBytes: number): Uint8Array {
     return this.#mapping.view(offset, lengthBytes, this.sizeBytes);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    libc().memcpy(this.address + offset, bytes, bytes.byteLength);
   }
 
   grow(_fromBytes: number, toBytes: number): void {

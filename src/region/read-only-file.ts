@@ -39,8 +39,8 @@ export class ReadOnlyFileRegion implements ReadableRegion {
     return this.#sizeBytes;
   }
 
-  view(offset: number, lengthBytes: number): Uint8Array {
-    return this.#views.view(offset, lengthBytes, this.#sizeBytes);
+  view(offset: number, lengthBytes: number, own = false): Uint8Array {
+    return (own ? this.#trusted : this.#views).view(offset, lengthBytes, this.#sizeBytes);
   }
 
   measure(): void {

@@ -13,8 +13,11 @@ export interface ReadableRegion {
   readonly address: number;
   /** Bytes that exist. Nothing at or past it may be touched. */
   readonly sizeBytes: number;
-  /** A view for the user. Stores into a reader's view stay in this process. */
-  view(offset: number, lengthBytes: number): Uint8Array;
+  /**
+   * A view for the user; stores into a reader's view stay in this process. With `own`, a view of the memory at
+   * `address`, for the library's own loads and a writer's stores.
+   */
+  view(offset: number, lengthBytes: number, own?: boolean): Uint8Array;
   /** Looks at the file's size again. */
   measure(): void;
   /** Whether a writer holds the header in memory current, so that it may be believed. */
@@ -31,6 +34,11 @@ export interface HeaderStore {
 
 /** What a writer needs besides. */
 export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWriterLive"> {
+  /**
+   * Writes cells that `grow` made storable: cheaper than stores into fresh pages.
+   * @throws DISK_FULL, SYSTEM a file system that allocates anew; the range may hold anything then
+   */
+  write(offset: number, bytes: Uint8Array): void;
   /** Stores one after the other, under the header lock: all are visible to other processes on return. */
   store(...stores: HeaderStore[]): void;
   /**

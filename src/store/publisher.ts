@@ -73,6 +73,11 @@ export class Publisher {
     if (this.#failure !== null) throw this.#failure;
   }
 
+  /** The run of the next commit's proof: is told of cells that change. */
+  get running(): RunningCrc {
+    return this.#running;
+  }
+
   /** Makes the state visible to other processes: the record that proves it, then the process-sync copies. */
   commit(header: Header): void {
     this.checkFailure();
@@ -115,7 +120,9 @@ export class Publisher {
    * which is a later one if a synchronous flush came between.
    */
   async flush(header: Header): Promise<Header> {
-    this.commit(header);
+    // Many may ask at once; a commit of the same says nothing new.
+    if (!sameHeader(header, this.#committed) || this.#running.hasChanges) this.commit(header);
+    else this.checkFailure();
     this.#request = { header, generation: this.#generation };
     if (this.#inFlight === null) return this.#begin();
     this.#shared ??= this.#afterInFlight(this.#inFlight);

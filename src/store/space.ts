@@ -60,6 +60,12 @@ export class Space {
     return first;
   }
 
+  /** Takes back the cells from `first` on, of which some may have been written. */
+  giveBack(first: number): void {
+    this.#dirty = Math.max(this.#dirty, this.#length);
+    this.#length = first;
+  }
+
   /** Zeroes the bytes `[fromBytes, toBytes)` of cells just taken, where they may not be zero yet. */
   clear(fromBytes: number, toBytes: number): void {
     const endBytes = Math.min(toBytes, this.#dirty * this.#bytesPerCell);

@@ -38,6 +38,10 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
     return this.memory.subarray(offset, offset + lengthBytes);
   }
 
+  write(offset: number, bytes: Uint8Array): void {
+    this.memory.set(bytes, offset);
+  }
+
   store(...stores: HeaderStore[]): void {
     for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
   }

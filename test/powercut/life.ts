@@ -198,6 +198,8 @@ export class Life {
 
   #publish(header: Header = { root: this.#writer.root ?? 0, next: this.#writer.length }): number {
     const { history, region } = this.#place;
+    // A load brings blobs into memory that are staged. It hands no view out, so that their CRC stays what was taken.
+    if (this.#writer.length > this.#writer.startIndex) this.#writer.u8(this.#writer.length - 1, 0);
     this.#written.check(region.memory, history.bytesPerCell);
     const versions = history.versions.length;
     const order = history.publish({ ...header, versions, steps: this.#steps, memory: region.memory });

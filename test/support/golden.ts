@@ -110,6 +110,8 @@ function step(writer: StorageWriter, op: GoldenOp): Answer | null {
       writer[op.op]();
       return null;
     case "kill":
+      // What the original wrote is in the mapping at once; here it is staged until somebody wants to see it.
+      if (writer.length > writer.startIndex) writer.cell(writer.length - 1);
       return null;
   }
 }

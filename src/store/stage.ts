@@ -1,0 +1,116 @@
+/**
+ * Blobs on their way into the region. They are laid out as chunks in a buffer on the heap, and written from there
+ * many at a time: that costs the kernel a third of what storing them into fresh pages one by one does, and their CRC
+ * is taken while they are in the processor's cache. Whoever wants to see them drains the stage first.
+ */
+
+import { blobCells, chunkCells } from "../format/chunk.ts";
+import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
+import type { WritableRegion } from "../region/region.ts";
+import type { Space } from "./space.ts";
+
+/** Larger than any chunk, smaller than the cache of a processor. */
+const STAGE_BYTES = 256 * 1024;
+
+/** Is told of the bytes of each run of cells, while they are at hand. */
+export type Feed = (firstIndex: number, bytes: Uint8Array) => void;
+
+export class Stage {
+  readonly #region: WritableRegion;
+  readonly #bytesPerCell: number;
+  readonly #space: Space;
+  readonly #feed: Feed;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #fields: DataView = new DataView(this.#bytes.buffer);
+  #usedBytes = 0;
+  /** The cell that the first byte belongs to. */
+  #firstIndex: number;
+
+  constructor(region: WritableRegion, bytesPerCell: number, space: Space, feed: Feed) {
+    this.#region = region;
+    this.#bytesPerCell = bytesPerCell;
+    this.#space = space;
+    this.#feed = feed;
+    this.#firstIndex = space.length;
+  }
+
+  /** The first cell that is not in the region. */
+  get drained(): number {
+    return this.#usedBytes === 0 ? this.#space.length : this.#firstIndex;
+  }
+
+  /**
+   * Takes cells, and lays the blob out in them.
+   * @returns its index, the last one of its last chunk
+   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; nothing has changed
+   */
+  add(blob: Uint8Array): number {
+    const first = this.#space.take(blobCells(blob.length, this.#bytesPerCell));
+    if (this.#usedBytes === 0) this.#firstIndex = first;
+    try {
+      if (blob.length <= MAX_CHUNK_BYTES) return this.#addChunk(first, blob, 0);
+      return this.#addChunks(first, blob);
+    } catch (error) {
+      this.#takeBack(first);
+      throw error;
+    }
+  }
+
+  /**
+   * Writes what is staged to the region.
+   * @throws DISK_FULL, SYSTEM; it stays staged, and may be drained later
+   */
+  drain(): void {
+    if (this.#usedBytes === 0) return;
+    const bytes = this.#bytes.subarray(0, this.#usedBytes);
+    this.#region.write(this.#firstIndex * this.#bytesPerCell, bytes);
+    this.#feed(this.#firstIndex, bytes);
+    this.#firstIndex += this.#usedBytes / this.#bytesPerCell;
+    this.#usedBytes = 0;
+  }
+
+  /** Forgets what is staged: its cells were taken back. */
+  restart(): void {
+    this.#usedBytes = 0;
+  }
+
+  #addChunks(firstIndex: number, blob: Uint8Array): number {
+    let first = firstIndex;
+    let previous = 0;
+    for (let done = 0; done < blob.length; done += MAX_CHUNK_BYTES) {
+      previous = this.#addChunk(first, blob.subarray(done, done + MAX_CHUNK_BYTES), previous);
+      first = previous + 1;
+    }
+    return previous;
+  }
+
+  /** The chunk's data, zeros up to the footer, the footer. Returns its last index. */
+  #addChunk(first: number, data: Uint8Array, previous: number): number {
+    const cells = chunkCells(data.length, this.#bytesPerCell);
+    const chunkBytes = cells * this.#bytesPerCell;
+    if (this.#usedBytes + chunkBytes > this.#bytes.length) this.#makeRoom();
+    const start = this.#usedBytes;
+    const footer = start + chunkBytes - FOOTER_BYTES;
+    this.#bytes.set(data, start);
+    for (let at = start + data.length; at < footer; at++) this.#bytes[at] = 0;
+    this.#fields.setUint16(footer + FOOTER.size.offset, data.length, true);
+    this.#fields.setUint32(footer + FOOTER.previous.offset, previous, true);
+    this.#usedBytes = start + chunkBytes;
+    return first + cells - 1;
+  }
+
+  #makeRoom(): void {
+    this.drain();
+    if (this.#bytes.length > 0) return;
+    this.#bytes = new Uint8Array(STAGE_BYTES);
+    this.#fields = new DataView(this.#bytes.buffer);
+  }
+
+  /** After a failure: the cells from `first` on, of which some may have been written. */
+  #takeBack(first: number): void {
+    this.#space.giveBack(first);
+    const staged = (first - this.#firstIndex) * this.#bytesPerCell;
+    if (staged >= 0) this.#usedBytes = Math.min(this.#usedBytes, staged);
+    else this.restart();
+  }
+}

@@ -1,0 +1,95 @@
+/** The stage over a region whose writes fail: nothing changes, nothing is lost, and it goes on when they work again. */
+
+import { expect, test } from "bun:test";
+import { StorageError } from "../src/error.ts";
+import { checkConfig } from "../src/format/config.ts";
+import { HEADER_AREA_BYTES } from "../src/format/layout.ts";
+import { MemoryRegion } from "../src/region/memory.ts";
+import { readBlob } from "../src/store/blob.ts";
+import { Cells } from "../src/store/cells.ts";
+import { RunningCrc } from "../src/store/proof.ts";
+import { Space } from "../src/store/space.ts";
+import { WritableCells } from "../src/store/writable.ts";
+import { codeOf } from "./fixtures/errors.ts";
+
+const START = 8;
+const SIZE_BYTES = 2 ** 26;
+const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 2 ** 20 });
+const bytes = (length: number, salt: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 5 + salt);
+
+class FailingRegion extends MemoryRegion {
+  /** The write that fails, counted from 1; its range holds anything then. */
+  failAt = 0;
+
+  constructor() {
+    super(HEADER_AREA_BYTES, SIZE_BYTES, HEADER_AREA_BYTES);
+  }
+
+  override write(offset: number, written: Uint8Array): void {
+    const fails = this.failAt > 0 && --this.failAt === 0;
+    super.write(offset, fails ? new Uint8Array(written.length).fill(0xee) : written);
+    if (fails) throw new StorageError("DISK_FULL", "told to fail");
+  }
+}
+
+function open(): { region: FailingRegion; cells: Cells; writable: WritableCells; running: RunningCrc } {
+  const region = new FailingRegion();
+  const cells = new Cells(region, config, START, 0);
+  const running = new RunningCrc(region, config.bytesPerCell, START);
+  const space = new Space(region, config, null, START, START);
+  return { region, cells, running, writable: new WritableCells(region, cells, space, running) };
+}
+
+for (const failAt of [1, 2, 3]) {
+  test(`a blob of which part ${failAt} fails to be written is taken back, and what was staged before it is there`, () => {
+    const { region, cells, writable } = open();
+    const before = writable.write(bytes(1000, 1));
+    const { length } = cells;
+    region.failAt = failAt;
+    expect(codeOf(() => writable.write(bytes(1_000_000, 2)))).toBe("DISK_FULL");
+    expect(cells.length).toBe(length);
+    expect(Buffer.compare(readBlob(cells, before), bytes(1000, 1))).toBe(0);
+    const again = writable.write(bytes(1_000_000, 3));
+    expect(Buffer.compare(readBlob(cells, again), bytes(1_000_000, 3))).toBe(0);
+    expect(Buffer.compare(readBlob(cells, before), bytes(1000, 1))).toBe(0);
+    region.close();
+  });
+}
+
+test("cells that are given out after a blob was taken back are zero", () => {
+  const { region, cells, writable } = open();
+  region.failAt = 2;
+  expect(codeOf(() => writable.write(bytes(600_000, 2)))).toBe("DISK_FULL");
+  const first = writable.allocate(20_000);
+  expect(first).toBe(START);
+  expect(cells.view(first, 20_000, 32).every((byte) => byte === 0)).toBe(true);
+  region.close();
+});
+
+test("a blob that cannot be brought into memory stays staged", () => {
+  const { region, cells, writable } = open();
+  const index = writable.write(bytes(1000, 1));
+  region.failAt = 1;
+  expect(codeOf(() => readBlob(cells, index))).toBe("DISK_FULL");
+  expect(Buffer.compare(readBlob(cells, index), bytes(1000, 1))).toBe(0);
+  region.close();
+});
+
+test("the CRC that is taken on the way is the one of the cells", () => {
+  const { region, cells, writable, running } = open();
+  for (let i = 0; i < 2000; i++) writable.write(bytes(i, i));
+  writable.allocate(3);
+  writable.write(bytes(400_000, 1));
+  const view = cells.view(START + 10, 5, 32);
+  view.fill(9);
+  writable.settle();
+  const committed = cells.length;
+  expect(running.extendTo(committed)).toBe(new RunningCrc(region, 32, START).extendTo(committed));
+  writable.write(bytes(100, 3));
+  writable.settle();
+  const { length } = cells;
+  // Truncating flushes the last commit once more, when later cells are in memory already.
+  expect(running.extendTo(committed)).toBe(new RunningCrc(region, 32, START).extendTo(committed));
+  expect(running.extendTo(length)).toBe(new RunningCrc(region, 32, START).extendTo(length));
+  region.close();
+});

@@ -4,12 +4,6 @@ import { StorageError, wrongType } from "./error.ts";
 
 const KEY_BYTES = 32;
 
-/** What a key can be held against. */
-interface Keyed {
-  readonly closed: boolean;
-  checkWriterKey(writerKey: Uint8Array): boolean;
-}
-
 /**
  * A new writer key: 32 bytes from the system's random source, new to all the given storages.
  *
@@ -17,7 +11,9 @@ interface Keyed {
  * const writerKey = makeWriterKey();
  * using writer = StorageWriter.create("data.cellar", { writerKey });
  */
-export function makeWriterKey(storages: Iterable<Keyed> = []): Uint8Array {
+export function makeWriterKey(
+  storages: Iterable<{ readonly closed: boolean; checkWriterKey(writerKey: Uint8Array): boolean }> = [],
+): Uint8Array {
   const others = [...storages];
   for (;;) {
     const writerKey = crypto.getRandomValues(new Uint8Array(KEY_BYTES));

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** What a writer and a reader share: what a storage is, and how its cells and blobs are read. */
 
 import { type CopyOptions, copyStorage } from "./copy.ts";
@@ -12,7 +13,7 @@ import type { Measured, ReadableRegion } from "./region/region.ts";
 import type { StorageState } from "./state.ts";
 import type { Snapshot } from "./store/snapshot.ts";
 
-/** What an open storage is made of; its owner keeps `cells` current. */
+/** What an open storage is made of; its owner keeps `cells` current. @internal */
 export interface StorageParts {
   readonly region: Pick<ReadableRegion, "address"> & Measured;
   readonly config: CheckedConfig;
@@ -33,6 +34,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   readonly #cells: Cells;
   #config: CheckedConfig;
 
+  /** @internal */
   protected constructor(parts: StorageParts) {
     this.#parts = parts;
     this.#config = parts.config;
@@ -199,7 +201,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     this.close();
   }
 
-  /** For subclasses: the config after its version has changed. */
+  /** For subclasses: the config after its version has changed. @internal */
   protected setConfig(config: CheckedConfig): void {
     this.#config = config;
   }

@@ -80,11 +80,17 @@ const linuxNames: readonly string[] = [
 ];
 const macosNames: readonly string[] = ["libSystem.B.dylib", "libc.dylib"];
 
+/**
+ * Before it, `transfer` took buffers from native jobs that still read them: closing a storage could end the process.
+ * As in the `engines` of package.json.
+ */
+const OLDEST_BUN = "1.4.0";
+
 let loaded: Libc | undefined;
 
 /**
  * The C library, loaded at the first call.
- * @throws UNSUPPORTED a platform, or a libc, that Cellar does not know
+ * @throws UNSUPPORTED a Bun that is too old; a platform, or a libc, that Cellar does not know
  */
 export function libc(): Libc {
   loaded ??= load();
@@ -92,6 +98,10 @@ export function libc(): Libc {
 }
 
 function load(): Libc {
+  if (Bun.semver.order(Bun.version, OLDEST_BUN) < 0) {
+    const message = `cellar needs Bun ${OLDEST_BUN} or newer, got ${Bun.version}: run "bun upgrade"`;
+    throw new StorageError("UNSUPPORTED", message);
+  }
   if (process.arch !== "x64" && process.arch !== "arm64") {
     throw new StorageError("UNSUPPORTED", `cellar runs on x64 and arm64, not on ${process.arch}`);
   }

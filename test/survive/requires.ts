@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import type { FileSystem } from "./disk.ts";
 import { Workplace } from "./workplace.ts";
 
-export type Need = "linux" | "root" | "strace" | "prlimit" | "mount" | "loop" | FileSystem;
+export type Need = "linux" | "root" | "strace" | "prlimit" | "mount" | "loop" | "node" | "python3" | FileSystem;
 
 /** The tool of each need, and the Debian package that has it. */
 const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]>> = {
@@ -14,6 +14,8 @@ const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]
   loop: ["losetup", "mount"],
   ext4: ["mkfs.ext4", "e2fsprogs"],
   xfs: ["mkfs.xfs", "xfsprogs"],
+  node: ["node", "nodejs"],
+  python3: ["python3", "python3"],
 };
 
 /** Whether a scenario can run. */

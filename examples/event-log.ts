@@ -1,0 +1,105 @@
+/**
+ * An event log: one process appends, any number of others follow.
+ *
+ *   bun examples/event-log.ts FILE append [TEXT...]   an event for each text, or for each line of the input
+ *   bun examples/event-log.ts FILE tail [COUNT]       prints the events, and those to come; or so many of them
+ *   bun examples/event-log.ts                         an appender and three tails for a moment, as processes
+ *
+ * An event is a blob of JSON that names the event before it, and the root is the latest: whoever knows up to where it
+ * has read goes back from the root to there. Nobody waits for anybody: a slow tail finds all that it has missed.
+ */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Storage, StorageReader, StorageWriter } from "cellar";
+
+interface Event {
+  readonly number: number;
+  readonly time: string;
+  readonly text: string;
+  /** The index of the event before. */
+  readonly previous: number | null;
+}
+
+const headString = "cellar event log";
+const POLL_MS = 5;
+
+function append(writer: StorageWriter, text: string): void {
+  const number = (eventAt(writer, writer.root)?.number ?? 0) + 1;
+  const event: Event = { number, time: new Date().toISOString(), text, previous: writer.root };
+  writer.root = writer.write(Buffer.from(JSON.stringify(event)));
+  writer.commit(); // The tails see it now, and a kill of this process loses nothing. A power cut might, until a flush.
+}
+
+function eventAt(storage: Storage, index: number | null): Event | null {
+  return index === null ? null : (JSON.parse(new TextDecoder().decode(storage.read(index))) as Event);
+}
+
+/** The events after the one with this number, the oldest first. */
+function eventsAfter(storage: Storage, number: number): Event[] {
+  const events: Event[] = [];
+  for (let event = eventAt(storage, storage.root); event !== null && event.number > number;) {
+    events.push(event);
+    event = eventAt(storage, event.previous);
+  }
+  return events.reverse();
+}
+
+async function tail(path: string, count: number): Promise<void> {
+  using reader = StorageReader.open(path, { expect: { headString }, follow: "commits" });
+  let last = 0;
+  const show = (): void => {
+    for (const { number, time, text } of eventsAfter(reader, last).slice(0, count - last)) {
+      console.log(`[${process.pid}] ${time} #${number} ${text}`);
+      last = number;
+    }
+  };
+  const ended = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => ended.abort());
+  for (show(); last < count && !ended.signal.aborted;) {
+    if (reader.refresh()) show();
+    else await Bun.sleep(POLL_MS);
+  }
+}
+
+/** Three tails as processes, and the events that they print. */
+async function demonstrate(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "cellar-event-log-"));
+  try {
+    const path = join(folder, "events.cellar");
+    const texts = ["the cellar is opened", "a cask comes in", "a bottle goes out", "the light is switched off"];
+    await using writer = StorageWriter.create(path, { headString });
+    const command = [process.execPath, import.meta.path, path, "tail", String(texts.length)];
+    const tails = [1, 2, 3].map(() => Bun.spawn(command, { stdio: ["ignore", "inherit", "inherit"] }));
+    for (const text of texts) {
+      append(writer, text);
+      await Bun.sleep(50); // So that one can watch them come.
+    }
+    const statuses = await Promise.all(tails.map((tail) => tail.exited));
+    if (statuses.some((status) => status !== 0)) throw new Error("a tail has failed");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function main([path, verb, ...args]: readonly string[]): Promise<void> {
+  if (path === undefined) return demonstrate();
+  if (verb === "tail") return tail(path, Number(args[0] ?? Number.POSITIVE_INFINITY));
+  if (verb !== "append") throw new Error("usage: FILE append [TEXT...], or FILE tail [COUNT]");
+  await using writer = StorageWriter.openOrCreate(path, { headString });
+  for (const text of args) append(writer, text);
+  if (args.length > 0) return;
+  for await (const line of console) {
+    append(writer, line);
+    await writer.flush();
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof Error)) throw error;
+  console.error(`event-log: ${error.message}`);
+  process.exitCode = 1;
+}

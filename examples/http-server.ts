@@ -1,0 +1,113 @@
+/**
+ * Blobs over HTTP, streamed out, so that a large one takes no more memory than a small one:
+ *
+ *   bun examples/http-server.ts [FILE] [PORT]     a file in the temp folder and port 3000, if nothing is said
+ *   curl -T film.mp4 localhost:3000/film.mp4      stores it; answered when a power cut cannot take it back
+ *   curl -r 0-99 localhost:3000/film.mp4          its first 100 bytes
+ *
+ * Every upload adds an entry, a blob of JSON with the content's index and the entry before; the root is the latest.
+ * A content never changes under its index, so that is its ETag.
+ */
+
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Storage, StorageWriter } from "cellar";
+
+interface Entry {
+  readonly name: string;
+  readonly type: string;
+  readonly bytes: number;
+  /** Of the content. */
+  readonly index: number;
+  /** The index of the entry before. */
+  readonly previous: number | null;
+}
+
+/** The bytes `[from, to)` of a content. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+}
+
+function* entriesOf(storage: Storage): Generator<Entry> {
+  for (let index = storage.root; index !== null;) {
+    const entry = JSON.parse(new TextDecoder().decode(storage.read(index))) as Entry;
+    yield entry;
+    index = entry.previous;
+  }
+}
+
+async function upload(request: Request, name: string): Promise<Response> {
+  const index = writer.write(await request.bytes());
+  const type = request.headers.get("content-type") ?? "application/octet-stream";
+  // Nothing is awaited between reading the root and setting it, so uploads at the same time keep each other's entries.
+  const entry: Entry = { name, type, bytes: writer.blobLength(index), index, previous: writer.root };
+  writer.root = writer.write(Buffer.from(JSON.stringify(entry)));
+  await writer.flush(); // Uploads that wait at the same time share one.
+  entries.set(name, entry);
+  return new Response(null, { status: 201, headers: { ETag: etagOf(entry) } });
+}
+
+function download(request: Request, entry: Entry): Response {
+  const headers = { ETag: etagOf(entry), "Accept-Ranges": "bytes", "Content-Type": entry.type };
+  if (request.headers.get("if-none-match") === headers.ETag) return new Response(null, { status: 304, headers });
+  const asked = partFrom(request.headers.get("range"), entry.bytes);
+  if (asked === null) {
+    return new Response(null, { status: 416, headers: { ...headers, "Content-Range": `bytes */${entry.bytes}` } });
+  }
+  const { from, to } = asked;
+  const isWhole = to - from === entry.bytes;
+  const said = { ...headers, "Content-Length": String(to - from) };
+  const shown = isWhole ? said : { ...said, "Content-Range": `bytes ${from}-${to - 1}/${entry.bytes}` };
+  const body = piecesOf(writer.chunks(entry.index), asked);
+  return new Response(request.method === "HEAD" ? null : body, { status: isWhole ? 200 : 206, headers: shown });
+}
+
+/** The range that is asked for; all of the content if none is, or several are; null if there are no such bytes. */
+function partFrom(header: string | null, bytes: number): Part | null {
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? "") ?? [];
+  if (first === undefined || last === undefined || first + last === "") return { from: 0, to: bytes };
+  const from = first === "" ? Math.max(0, bytes - Number(last)) : Number(first);
+  const to = first === "" || last === "" ? bytes : Math.min(bytes, Number(last) + 1);
+  return from < to ? { from, to } : null;
+}
+
+/** The bytes of a range, copied from the views piece by piece as the client takes them. */
+async function* piecesOf(chunks: readonly Uint8Array[], { from, to }: Part): AsyncGenerator<Uint8Array> {
+  let offset = 0;
+  for (const chunk of chunks) {
+    const piece = chunk.slice(Math.max(0, from - offset), Math.max(0, to - offset));
+    if (piece.length > 0) yield piece;
+    offset += chunk.length;
+  }
+}
+
+function etagOf({ index }: Entry): string {
+  return `"${index}"`;
+}
+
+const [path = join(tmpdir(), "http-server.cellar"), port = "3000"] = process.argv.slice(2);
+const writer = StorageWriter.openOrCreate(path, { headString: "cellar http", bytesPerCell: 64 });
+/** The latest entry of each name. */
+const entries = new Map([...entriesOf(writer)].reverse().map((entry) => [entry.name, entry]));
+
+const server = Bun.serve({
+  hostname: "localhost",
+  port: Number(port),
+  maxRequestBodySize: 2 ** 31,
+  fetch(request) {
+    const name = decodeURIComponent(new URL(request.url).pathname.slice(1));
+    if (request.method === "PUT") return upload(request, name);
+    const entry = entries.get(name);
+    if (request.method !== "GET" && request.method !== "HEAD") return new Response("use PUT or GET\n", { status: 405 });
+    if (entry === undefined) return new Response(`nothing is stored as ${name}\n`, { status: 404 });
+    return download(request, entry);
+  },
+});
+console.log(`${server.url}: ${entries.size} contents in ${path}`);
+
+async function end(): Promise<void> {
+  await server.stop(); // Waits for the downloads that are under way: they read the mapped file.
+  writer.close();
+}
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, end);

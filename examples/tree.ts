@@ -1,0 +1,42 @@
+/**
+ * A price list as a persistent tree: every day is a version, and all of them stay readable.
+ *
+ *   bun examples/tree.ts [FILE]
+ *
+ * With a file, each run goes on from the versions of the runs before; without, all is in memory.
+ */
+
+import { StorageWriter } from "cellar";
+import { commitVersion, entries, get, put, remove, versions } from "./tree-map.ts";
+
+const [path] = process.argv.slice(2);
+const options = { headString: "cellar tree", bytesPerCell: 32 };
+using writer = path === undefined ? StorageWriter.inMemory(options) : StorageWriter.openOrCreate(path, options);
+
+/** What changes on each day; null: no longer sold. */
+const days: Readonly<Record<string, string | null>>[] = [
+  { apple: "1.20", banana: "0.80", cherry: "6.50", mango: "2.10", pear: "1.40", quince: "3.00" },
+  { cherry: "5.90", fig: "0.70" },
+  { quince: null, apple: "1.10" },
+];
+
+for (const changes of days) {
+  const lengthBefore = writer.length;
+  const [latest] = versions(writer);
+  let tree = latest?.tree ?? 0;
+  for (const [fruit, price] of Object.entries(changes)) {
+    tree = price === null ? remove(writer, tree, fruit) : put(writer, tree, fruit, price);
+  }
+  commitVersion(writer, tree);
+  console.log(`${Object.keys(changes).length} changes took ${writer.length - lengthBefore} cells`);
+}
+await writer.flush();
+
+// Time travel: a version's tree is an index, and a tree never changes.
+const history = [...versions(writer)];
+for (const [age, { tree, time }] of history.entries()) {
+  const list = [...entries(writer, tree)].map(([fruit, price]) => `${fruit} ${price}`).join(", ");
+  console.log(`version ${history.length - age}, ${time.toLocaleTimeString("sv")}: ${list}`);
+}
+const prices = history.map(({ tree }) => get(writer, tree, "cherry"));
+console.log(`cherries, latest first: ${prices.join(", ")}`);

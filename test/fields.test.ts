@@ -9,6 +9,10 @@ import { Random, seedFromEnvironment } from "./support/random.ts";
 
 const fresh = useFolder({ inMemory: true });
 const WINDOW_BYTES = 16 * 2 ** 20;
+/** More than are kept at a time. */
+const WINDOWS = 18;
+/** A window is made when its cells were asked for more often than this. */
+const LOADS = 2100;
 const seed = seedFromEnvironment();
 
 describe.each([4, 5, 32, 33, 1000, 65_535])("fields in cells of %d bytes", (bytesPerCell) => {
@@ -16,10 +20,14 @@ describe.each([4, 5, 32, 33, 1000, 65_535])("fields in cells of %d bytes", (byte
     const random = new Random(seed);
     const path = fresh();
     using writer = StorageWriter.create(path, { bytesPerCell });
-    // More windows than are kept, so that some fields lie outside of them, and some across two.
-    const cells = Math.ceil((10 * WINDOW_BYTES) / bytesPerCell);
+    const cells = Math.ceil((WINDOWS * WINDOW_BYTES) / bytesPerCell);
     const first = writer.allocate(cells);
     const model = new DataView(new ArrayBuffer(cells * bytesPerCell));
+    // Some fields lie in windows, some in none any more, and some across two.
+    for (let window = 0; window < WINDOWS; window++) {
+      const index = first + Math.floor((cells - 1) * (window / WINDOWS));
+      for (let i = 0; i < LOADS; i++) writer.u8(index, 0);
+    }
     const stored: (readonly [index: number, offset: number, kind: number])[] = [];
     for (let i = 0; i < 6000; i++) {
       const kind = random.between(0, 3);

@@ -143,9 +143,9 @@ export class Mapping {
     return [...this.#buffers].filter((reference) => (reference.deref()?.byteLength ?? 0) > 0).length;
   }
 
-  /** A buffer over the first bytes that no view shares: for the owner's own use. */
-  ownBuffer(lengthBytes: number): ArrayBuffer {
-    return this.#track(0, lengthBytes);
+  /** A buffer that no view shares, over bytes that the caller has checked: for the owner's own use. */
+  ownBuffer(offset: number, lengthBytes: number): ArrayBuffer {
+    return this.#track(offset, lengthBytes);
   }
 
   /** Detaches every buffer and unmaps. If a native job holds one, keeps the mapping and tries again later. */

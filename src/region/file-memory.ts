@@ -38,8 +38,8 @@ export class FileMemory {
     return this.#mapping.view(offset, lengthBytes, endBytes);
   }
 
-  ownBuffer(lengthBytes: number): ArrayBuffer {
-    return this.#mapping.ownBuffer(lengthBytes);
+  ownBuffer(offset: number, lengthBytes: number): ArrayBuffer {
+    return this.#mapping.ownBuffer(offset, lengthBytes);
   }
 
   /** Buffers that are alive, the owner's included. */

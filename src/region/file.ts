@@ -37,7 +37,7 @@ export class FileRegion implements WritableRegion, Measured {
     this.#lock = lock;
     this.#memory = new FileMemory(file, "shared");
     this.#sizeBytes = file.sizeBytes;
-    this.#header = new Int32Array(this.#memory.ownBuffer(file.headerBytes));
+    this.#header = new Int32Array(this.#memory.ownBuffer(0, file.headerBytes));
   }
 
   get address(): number {
@@ -48,7 +48,8 @@ export class FileRegion implements WritableRegion, Measured {
     return this.#sizeBytes;
   }
 
-  view(offset: number, lengthBytes: number): Uint8Array {
+  view(offset: number, lengthBytes: number, own = false): Uint8Array {
+    if (own) return new Uint8Array(this.#memory.ownBuffer(offset, lengthBytes));
     return this.#memory.view(offset, lengthBytes, this.#sizeBytes);
   }
 

@@ -23,14 +23,15 @@ export class MemoryRegion implements WritableRegion, Measured {
     this.sizeBytes = sizeBytes;
     this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);
     this.address = this.#mapping.address;
-    this.#header = new Int32Array(this.#mapping.ownBuffer(headerBytes));
+    this.#header = new Int32Array(this.#mapping.ownBuffer(0, headerBytes));
   }
 
   store(...stores: HeaderStore[]): void {
     for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
   }
 
-  view(offset: number, lengthBytes: number): Uint8Array {
+  view(offset: number, lengthBytes: number, own = false): Uint8Array {
+    if (own) return new Uint8Array(this.#mapping.ownBuffer(offset, lengthBytes));
     return this.#mapping.view(offset, lengthBytes, this.sizeBytes);
   }
 

@@ -40,7 +40,8 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
   }
 
   view(offset: number, lengthBytes: number, own = false): Uint8Array {
-    return (own ? this.#trusted : this.#views).view(offset, lengthBytes, this.#sizeBytes);
+    if (own) return new Uint8Array(this.#trusted.ownBuffer(offset, lengthBytes));
+    return this.#views.view(offset, lengthBytes, this.#sizeBytes);
   }
 
   footprint(): Footprint {

@@ -11,8 +11,8 @@ import { libc } from "../os/libc.ts";
 import type { ReadableRegion } from "../region/region.ts";
 
 const WINDOW_BYTES = 16 * 1024 * 1024;
-const MAX_WINDOWS = 8;
-/** Copies from outside of all windows before the oldest is given up for another: they cost as much as making one. */
+const MAX_WINDOWS = 16;
+/** Copies from where there is no window before there is one. They cost more than making it, and large blobs never get there. */
 const MISSES_PER_WINDOW = 2048;
 
 type WindowedRegion = Pick<ReadableRegion, "address" | "sizeBytes" | "view">;
@@ -27,7 +27,8 @@ export class Windows {
   readonly #views: (DataView | undefined)[] = [];
   /** The slots that have a window, the oldest first. */
   readonly #slots: number[] = [];
-  #misses = 0;
+  /** Of the other slots, by number. */
+  readonly #misses: (number | undefined)[] = [];
   readonly #copy: DataView = new DataView(new ArrayBuffer(8));
 
   constructor(region: WindowedRegion, bytesPerCell: number) {
@@ -107,19 +108,23 @@ export class Windows {
     const sizeBytes = Math.min(cells * this.#bytesPerCell, this.#region.sizeBytes - startBytes);
     // Across two windows, or before the first byte of one.
     if (at < 0 || at + lengthBytes > sizeBytes) return undefined;
-    if (this.#views[slot] === undefined) {
-      if (this.#slots.length >= MAX_WINDOWS) {
-        if (++this.#misses < MISSES_PER_WINDOW) return undefined;
-        this.#misses = 0;
-        const oldest = this.#slots.shift();
-        if (oldest !== undefined) this.#views[oldest] = undefined;
-      }
-      this.#slots.push(slot);
-    }
+    if (this.#views[slot] === undefined && !this.#isDue(slot)) return undefined;
     const bytes = this.#region.view(startBytes, sizeBytes, true);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#views[slot] = view;
     return view;
+  }
+
+  /** Whether a slot has been asked for often enough; then it takes the place of the oldest window. */
+  #isDue(slot: number): boolean {
+    const misses = (this.#misses[slot] ?? 0) + 1;
+    this.#misses[slot] = misses;
+    if (misses < MISSES_PER_WINDOW) return false;
+    this.#misses[slot] = 0;
+    this.#slots.push(slot);
+    const oldest = this.#slots.length > MAX_WINDOWS ? this.#slots.shift() : undefined;
+    if (oldest !== undefined) this.#views[oldest] = undefined;
+    return true;
   }
 
   #load(index: number, offset: number, lengthBytes: number): DataView {

@@ -96,7 +96,7 @@ export const mutants: readonly Mutant[] = [
     name: "CRC without the last cell",
     file: proof,
     patches: [
-      ["this.#next, next, this.#crc);", "this.#base, Math.max(this.#base, next - 1));"],
+      ["from.next, next, from.crc) };", "this.#base, Math.max(this.#base, next - 1)) };"],
       ["record.next) === record.cellsCrc", "Math.max(record.base, record.next - 1)) === record.cellsCrc"],
     ],
   },
@@ -104,7 +104,7 @@ export const mutants: readonly Mutant[] = [
     name: "CRC without the first cell",
     file: proof,
     patches: [
-      ["this.#next, next, this.#crc);", "Math.min(this.#base + 1, next), next);"],
+      ["from.next, next, from.crc) };", "Math.min(this.#base + 1, next), next) };"],
       [
         "record.base, record.next) === record.cellsCrc",
         "Math.min(record.base + 1, record.next), record.next) === record.cellsCrc",
@@ -153,8 +153,8 @@ export const mutants: readonly Mutant[] = [
     file: "src/writer.ts",
     patches: [
       [
-        "    this.#publisher.truncate({ next: startIndex, root: 0 });\n    this.#space.empty(startIndex);\n",
-        "    this.#space.empty(startIndex);\n    this.#publisher.truncate({ next: startIndex, root: 0 });\n",
+        "    this.#publisher.truncate({ next: startIndex, root: 0 });\n    this.#writable.empty(capacity);\n",
+        "    this.#writable.empty(capacity);\n    this.#publisher.truncate({ next: startIndex, root: 0 });\n",
       ],
     ],
   },

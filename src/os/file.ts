@@ -156,7 +156,8 @@ export function linkIntoPlace(temporaryPath: string, path: string): void {
   }
 }
 
-function syncDirectory(directory: string): void {
+/** Makes the names in a directory durable. */
+export function syncDirectory(directory: string): void {
   withFsErrors(directory, () => {
     const fd = fs.openSync(directory, fs.constants.O_RDONLY);
     try {

@@ -17,14 +17,14 @@ import {
 import { checkFilesystem } from "./os/filesystem.ts";
 import { releaseAfter } from "./os/release.ts";
 import { MemoryRegion } from "./region/memory.ts";
-import type { WritableRegion } from "./region/region.ts";
+import type { Measured, WritableRegion } from "./region/region.ts";
 import { createWriterFile, openWriterFile } from "./store/files.ts";
 import { createStore, type OpenStore, openStore } from "./store/open.ts";
 import { initialCells } from "./store/space.ts";
 
 /** A store that is open, and the region that its owner closes. */
 export interface Attached {
-  readonly region: WritableRegion;
+  readonly region: WritableRegion & Measured;
   readonly config: CheckedConfig;
   readonly store: OpenStore;
   readonly writerKey: Uint8Array;

@@ -4,13 +4,15 @@
  */
 
 export { check, type Finding } from "./check.ts";
+export type { CopyOptions, CopyProgress } from "./copy.ts";
 export { type ErrorCode, type ErrorDetails, StorageError } from "./error.ts";
 export type { StorageConfig } from "./format/config.ts";
 export { makeWriterKey } from "./key.ts";
 export { nullStorage } from "./null-storage.ts";
 export type { CreateOptions, OpenReaderOptions, OpenWriterOptions, WriteOptions } from "./options.ts";
+export type { StorageState } from "./state.ts";
 export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";
 export type { Follows } from "./store/follower.ts";
 export type { Recovery } from "./store/recover.ts";
-export { type StorageState, StorageWriter } from "./writer.ts";
+export { StorageWriter } from "./writer.ts";

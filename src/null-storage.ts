@@ -2,7 +2,9 @@
 
 import { checkConfig } from "./format/config.ts";
 import { MAX_U32 } from "./format/layout.ts";
+import type { Footprint } from "./region/region.ts";
 import { Cells } from "./store/cells.ts";
+import type { Snapshot } from "./store/snapshot.ts";
 import { Storage } from "./storage.ts";
 
 const config = checkConfig({ headString: "", version: 0, bytesPerCell: 32, maxIndex: MAX_U32 });
@@ -12,10 +14,16 @@ class NullStorage extends Storage {
 
   constructor() {
     const view = (): Uint8Array => new Uint8Array(0);
-    const region = { path: "(null)", address: 0, view };
+    const footprint = (): Footprint => ({ sizeBytes: 0, allocatedBytes: 0, permissions: 0, windows: 0 });
+    const region = { path: "(null)", address: 0, view, footprint };
     const cells = new Cells(region, config, 0, 0);
     cells.closed = true;
-    super({ region, config, cells });
+    const snapshot = (): Snapshot => ({
+      header: { next: 0, root: 0 },
+      check: () => undefined,
+      checkTrust: () => undefined,
+    });
+    super({ region, config, cells, snapshot });
   }
 
   /** Always null. */

@@ -106,6 +106,12 @@ export function timeoutFrom(timeoutMs: number | undefined): number {
   return timeoutMs;
 }
 
+/** A signal, or none. */
+export function signalFrom(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", "an AbortSignal", signal);
+  return signal;
+}
+
 /** A path, as text. */
 export function pathFrom(path: string): string {
   if (typeof path !== "string" || path === "") throw wrongType("path", "a file's path", path);

@@ -6,14 +6,15 @@ import { copyOfKey } from "./key.ts";
 import { expectedFrom, type OpenReaderOptions, pathFrom } from "./options.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
 import { releaseAfter } from "./os/release.ts";
-import type { ReadableRegion } from "./region/region.ts";
+import type { Measured, ReadableRegion } from "./region/region.ts";
 import { Cells } from "./store/cells.ts";
 import { openReaderFile } from "./store/files.ts";
 import { Follower, type Follows } from "./store/follower.ts";
+import { readerSnapshot, type Snapshot } from "./store/snapshot.ts";
 import { Storage } from "./storage.ts";
 
 interface ReaderParts {
-  readonly region: ReadableRegion;
+  readonly region: ReadableRegion & Measured;
   readonly config: CheckedConfig;
   readonly follower: Follower;
 }
@@ -35,7 +36,8 @@ export class StorageReader extends Storage {
   private constructor({ region, config, follower }: ReaderParts) {
     const { next, root } = follower.header;
     const cells = new Cells(region, config, next, root);
-    super({ region, config, cells });
+    const snapshot = (): Snapshot => readerSnapshot(region, follower, config.bytesPerCell, () => this.#show());
+    super({ region, config, cells, snapshot });
     this.#region = region;
     this.#cells = cells;
     this.#follower = follower;

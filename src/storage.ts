@@ -1,5 +1,6 @@
 /** What a writer and a reader share: what a storage is, and how its cells and blobs are read. */
 
+import { type CopyOptions, copyStorage } from "./copy.ts";
 import type { CheckedConfig, StorageConfig } from "./format/config.ts";
 import { carriesKey } from "./format/header.ts";
 import { FILE } from "./format/layout.ts";
@@ -7,13 +8,17 @@ import { copyOfKey } from "./key.ts";
 import { blobLength, chunkViews, readBlob } from "./store/blob.ts";
 import { Cells } from "./store/cells.ts";
 import { decodeAt, loadArea } from "./store/recover.ts";
-import type { ReadableRegion } from "./region/region.ts";
+import type { Measured, ReadableRegion } from "./region/region.ts";
+import type { StorageState } from "./state.ts";
+import type { Snapshot } from "./store/snapshot.ts";
 
 /** What an open storage is made of; its owner keeps `cells` current. */
 export interface StorageParts {
-  readonly region: Pick<ReadableRegion, "address">;
+  readonly region: Pick<ReadableRegion, "address"> & Measured;
   readonly config: CheckedConfig;
   readonly cells: Cells;
+  /** What is copied now: of a reader what it shows, of a writer what it has committed. */
+  snapshot(): Snapshot;
 }
 
 /**
@@ -24,14 +29,14 @@ export interface StorageParts {
  */
 export abstract class Storage implements Disposable, AsyncDisposable {
   abstract readonly mode: "writer" | "reader";
-  readonly #region: Pick<ReadableRegion, "address">;
+  readonly #parts: StorageParts;
   readonly #cells: Cells;
   #config: CheckedConfig;
 
-  protected constructor({ region, config, cells }: StorageParts) {
-    this.#region = region;
-    this.#config = config;
-    this.#cells = cells;
+  protected constructor(parts: StorageParts) {
+    this.#parts = parts;
+    this.#config = parts.config;
+    this.#cells = parts.cells;
   }
 
   /** The root's index, or null. */
@@ -121,12 +126,33 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   checkWriterKey(writerKey: Uint8Array): boolean {
     this.#cells.checkOpen();
     const key = copyOfKey(writerKey);
-    const area = loadArea(this.#region);
+    const area = loadArea(this.#parts.region);
     return [FILE.process1, FILE.process2].some((place) => {
       return (
         decodeAt(area, place) !== null && carriesKey(area.subarray(place.offset, place.offset + place.sizeBytes), key)
       );
     });
+  }
+
+  /**
+   * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all, while the
+   * writer goes on and the event loop stays free. Of a reader it is the state that it shows, of a writer that of its
+   * last commit. Only used cells are copied, so the file is as small as it can be; it is no more readable than this one.
+   * Cells that are changed in place meanwhile may come old, new or torn.
+   * A failed or cancelled copy leaves nothing, a killed one a file `.cellar-PID-RANDOM.new` beside `path`.
+   * @returns the state that was copied
+   * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated meanwhile, or
+   * since a reader's last refresh; DISK_FULL; FAILED a writer's sync has failed: copy from a reader; SYSTEM;
+   * UNSUPPORTED; CLOSED, also if it is closed meanwhile; the signal's reason; TypeError (all as rejections)
+   *
+   * @example
+   * using reader = StorageReader.open("data.cellar");
+   * await reader.copyTo("backup.cellar", { signal: AbortSignal.timeout(60_000) });
+   */
+  async copyTo(path: string, options: CopyOptions = {}): Promise<StorageState> {
+    this.#cells.checkOpen();
+    const { region, cells, snapshot } = this.#parts;
+    return copyStorage({ region, cells, config: this.#config, snapshot: snapshot() }, path, options);
   }
 
   /** Releases everything; closing again does nothing. Views that are left have length 0. */

@@ -7,18 +7,14 @@ import { blobCells } from "./format/chunk.ts";
 import type { Header } from "./format/header.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
 import type { WritableRegion } from "./region/region.ts";
+import { type StorageState, stateOf } from "./state.ts";
 import { writeBlob } from "./store/blob.ts";
 import { Cells, MAX_VIEW_BYTES } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
 import type { Recovery } from "./store/recover.ts";
+import { writerSnapshot } from "./store/snapshot.ts";
 import type { Space } from "./store/space.ts";
 import { Storage } from "./storage.ts";
-
-/** A state of a storage: its root, and its length in cells. */
-export interface StorageState {
-  readonly root: number | null;
-  readonly length: number;
-}
 
 /**
  * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
@@ -41,7 +37,7 @@ export class StorageWriter extends Storage {
 
   private constructor({ region, config, store, writerKey }: Attached) {
     const cells = new Cells(region, config, store.space.length, store.root);
-    super({ region, config, cells });
+    super({ region, config, cells, snapshot: () => writerSnapshot(store.publisher, region.path) });
     this.recovery = store.recovery;
     this.#region = region;
     this.#cells = cells;
@@ -224,8 +220,4 @@ export class StorageWriter extends Storage {
     this.#cells.checkOpen();
     this.#publisher.checkFailure();
   }
-}
-
-function stateOf({ next, root }: Header): StorageState {
-  return { root: root === 0 ? null : root, length: next };
 }

@@ -160,6 +160,8 @@ describe("index.ts", () => {
       "check",
       "makeWriterKey",
       "nullStorage",
+      "type CopyOptions",
+      "type CopyProgress",
       "type CreateOptions",
       "type ErrorCode",
       "type ErrorDetails",

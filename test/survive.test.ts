@@ -18,10 +18,7 @@ afterAll(disposeAll);
 /** Far more than any takes: bun's default is less than some take on a busy machine. */
 const TIMEOUT_MS = 120_000;
 
-/** Only with `bun run test:survive`: about one run in six still finds a reader that goes back without being told why. */
-const UNDER_WORK = "readers beside a writer";
-
-for (const { name, needs, run } of scenarios.filter((scenario) => scenario.name !== UNDER_WORK)) {
+for (const { name, needs, run } of scenarios) {
   const { met, fails, note } = requires(...needs);
   const scenario = async (): Promise<void> => {
     expect(met).toBe(true);

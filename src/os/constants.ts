@@ -11,6 +11,7 @@ export const MAP_ANONYMOUS: number = linux ? 0x20 : 0x1000;
 export const MAP_NORESERVE: number = linux ? 0x4000 : 0x40;
 export const MS_SYNC: number = linux ? 0x4 : 0x10;
 export const MADV_RANDOM = 1;
+export const MADV_WILLNEED = 3;
 export const MADV_DONTNEED = 4;
 
 /** unistd.h: lockf */

@@ -11,6 +11,8 @@ import { pageSizeBytes } from "./mapping.ts";
 
 const linux: boolean = process.platform === "linux";
 const ZERO_PIECE_BYTES = 1024 * 1024;
+/** `st_blocks` counts these, whatever the file system's own blocks are (stat(2)). */
+const STAT_BLOCK_BYTES = 512;
 
 /** Which file a descriptor or a path means, whatever its name. */
 export function identityOf(target: number | string): string {
@@ -54,6 +56,12 @@ export function sizeOf(fd: number, path: string): number {
   return withFsErrors(path, () => fs.fstatSync(fd).size);
 }
 
+/** The bytes of a file's blocks on the disk, and who may read and write it. */
+export function blocksOf(fd: number, path: string): { readonly allocatedBytes: number; readonly permissions: number } {
+  const { blocks, mode } = withFsErrors(path, () => fs.fstatSync(fd));
+  return { allocatedBytes: blocks * STAT_BLOCK_BYTES, permissions: mode & 0o777 };
+}
+
 /** The first bytes of a file, fewer than asked for if it is shorter. By `pread`, which no content can turn into a signal. */
 export function readStart(fd: number, lengthBytes: number, path: string): Uint8Array {
   const bytes = new Uint8Array(lengthBytes);
@@ -74,8 +82,7 @@ export function closeFile(fd: number, path: string): void {
  */
 export function growFile(fd: number, fromBytes: number, toBytes: number, path: string): void {
   const sizeBytes = sizeOf(fd, path);
-  // Past the limit the kernel would send SIGXFSZ, which ends the process.
-  if (toBytes > Math.max(sizeBytes, fileSizeLimitBytes(path))) throw systemError(EFBIG, "ftruncate", path);
+  if (toBytes > sizeBytes) checkFileSizeLimit(toBytes, path);
   try {
     const allocated = allocateBlocks(fd, fromBytes, toBytes, path);
     if (toBytes > sizeBytes) resizeFile(fd, toBytes, path);
@@ -206,8 +213,12 @@ function writeZeros(fd: number, fromBytes: number, toBytes: number, path: string
   }
 }
 
-function fileSizeLimitBytes(path: string): number {
+/**
+ * Past the limit of the process the kernel would send SIGXFSZ, which ends it.
+ * @throws DISK_FULL
+ */
+export function checkFileSizeLimit(sizeBytes: number, path: string): void {
   const limits = new BigUint64Array(2);
   if (libc().getrlimit(RLIMIT_FSIZE, limits) !== 0) throw libcError("getrlimit", path);
-  return Number(limits[0]);
+  if (sizeBytes > Number(limits[0])) throw systemError(EFBIG, "ftruncate", path);
 }

@@ -128,6 +128,11 @@ export class Mapping {
     return new Uint8Array(window, offset - start, lengthBytes);
   }
 
+  /** Buffers over the memory that are alive, the owner's included. */
+  get windows(): number {
+    return [...this.#buffers].filter((reference) => (reference.deref()?.byteLength ?? 0) > 0).length;
+  }
+
   /** A buffer over the first bytes that no view shares: for the owner's own use. */
   ownBuffer(lengthBytes: number): ArrayBuffer {
     return this.#track(0, lengthBytes);

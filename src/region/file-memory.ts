@@ -42,6 +42,11 @@ export class FileMemory {
     return this.#mapping.ownBuffer(lengthBytes);
   }
 
+  /** Buffers that are alive, the owner's included. */
+  get windows(): number {
+    return [...this.#outgrown, this.#mapping].reduce((sum, { windows }) => sum + windows, 0);
+  }
+
   /** Makes sure that `[0, sizeBytes)` is mapped. */
   cover(sizeBytes: number): void {
     if (sizeBytes <= this.#mapping.lengthBytes) return;

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { promisify } from "node:util";
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
+import { blocksOf, closeFile, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
@@ -12,13 +12,13 @@ import { releaseAll } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
-import type { HeaderStore, WritableRegion } from "./region.ts";
+import type { Footprint, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
 const fsyncLater: (fd: number) => Promise<void> = promisify(fs.fsync);
 const fdatasyncLater: (fd: number) => Promise<void> = promisify(fs.fdatasync);
 
 /** The writer's region. Owns the descriptor and the writer's lock. */
-export class FileRegion implements WritableRegion {
+export class FileRegion implements WritableRegion, Measured {
   readonly path: string;
   readonly #header: Int32Array;
   readonly #fd: number;
@@ -52,6 +52,11 @@ export class FileRegion implements WritableRegion {
 
   view(offset: number, lengthBytes: number): Uint8Array {
     return this.#memory.view(offset, lengthBytes, this.#sizeBytes);
+  }
+
+  footprint(): Footprint {
+    // The header's buffer is the region's own.
+    return { ...blocksOf(this.#fd, this.path), sizeBytes: this.#sizeBytes, windows: this.#memory.windows - 1 };
   }
 
   store(...stores: HeaderStore[]): void {

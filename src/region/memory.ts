@@ -3,12 +3,14 @@
 import { StorageError } from "../error.ts";
 import { Mapping } from "../os/mapping.ts";
 import { storeHeader } from "./header.ts";
-import type { HeaderStore, WritableRegion } from "./region.ts";
+import type { Footprint, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
+/** Of what it is copied to: anyone may read it, as a new file. */
+const PERMISSIONS = 0o644;
 /** The most that is reserved; only pages that are touched take memory. */
 const MAX_RESERVED_BYTES = 2 ** 40;
 
-export class MemoryRegion implements WritableRegion {
+export class MemoryRegion implements WritableRegion, Measured {
   readonly path = "(in memory)";
   readonly address: number;
   sizeBytes: number;
@@ -29,6 +31,12 @@ export class MemoryRegion implements WritableRegion {
 
   view(offset: number, lengthBytes: number): Uint8Array {
     return this.#mapping.view(offset, lengthBytes, this.sizeBytes);
+  }
+
+  footprint(): Footprint {
+    // The header's buffer is the region's own.
+    const windows = this.#mapping.windows - 1;
+    return { sizeBytes: this.sizeBytes, allocatedBytes: 0, permissions: PERMISSIONS, windows };
   }
 
   grow(_fromBytes: number, toBytes: number): void {

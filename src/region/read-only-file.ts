@@ -2,17 +2,17 @@
 
 import { StorageError } from "../error.ts";
 import { ENOMEM } from "../os/errno.ts";
-import { closeFile, sizeOf } from "../os/file.ts";
+import { blocksOf, closeFile, sizeOf } from "../os/file.ts";
 import { isWriterLive } from "../os/lock.ts";
 import { releaseAfter, releaseAll } from "../os/release.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
-import type { ReadableRegion } from "./region.ts";
+import type { Footprint, Measured, ReadableRegion } from "./region.ts";
 
 /**
  * The reader's region, over a descriptor that may be read only. Two mappings: one for headers, footers and copies,
  * which nobody else gets, and a private one for views, so that a stray store into a view stays in this process.
  */
-export class ReadOnlyFileRegion implements ReadableRegion {
+export class ReadOnlyFileRegion implements ReadableRegion, Measured {
   readonly path: string;
   readonly #fd: number;
   readonly #trusted: FileMemory;
@@ -41,6 +41,10 @@ export class ReadOnlyFileRegion implements ReadableRegion {
 
   view(offset: number, lengthBytes: number): Uint8Array {
     return this.#views.view(offset, lengthBytes, this.#sizeBytes);
+  }
+
+  footprint(): Footprint {
+    return { ...blocksOf(this.#fd, this.path), sizeBytes: this.#sizeBytes, windows: this.#views.windows };
   }
 
   measure(): void {

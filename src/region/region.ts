@@ -23,6 +23,23 @@ export interface ReadableRegion {
   close(): void;
 }
 
+/** What a region takes of the system. */
+export interface Footprint {
+  /** Bytes of the file, or of the memory that stands for one. */
+  readonly sizeBytes: number;
+  /** Bytes of its blocks on the disk; 0 in memory. */
+  readonly allocatedBytes: number;
+  /** The file's permission bits. */
+  readonly permissions: number;
+  /** Buffers over the mapping that are alive: views are cut from them. */
+  readonly windows: number;
+}
+
+/** A region that tells. */
+export interface Measured {
+  footprint(): Footprint;
+}
+
 /** A store into the first 256 bytes; offset and length are multiples of 4. */
 export interface HeaderStore {
   readonly offset: number;

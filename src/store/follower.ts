@@ -4,7 +4,7 @@
  */
 
 import { StorageError } from "../error.ts";
-import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import { type CommitRecord, decodeCommitRecords, isLater } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { COMMIT_RECORD, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
@@ -19,7 +19,8 @@ export type Follows = "flushes" | "commits";
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const HEADER_WORDS = HEADER_BYTES / 4;
-const truncationWords = [FILE.commitRecord1, FILE.commitRecord2].map(
+/** Where the counts of truncations stand in the header area, in words. */
+export const truncationWords: readonly number[] = [FILE.commitRecord1, FILE.commitRecord2].map(
   (place) => (place.offset + COMMIT_RECORD.truncations.offset) / 4,
 );
 const diskCopies = [FILE.disk1, FILE.disk2];
@@ -37,6 +38,8 @@ export class Follower {
   #follows: Follows = "flushes";
   #header: CheckedHeader;
   #truncations = 0;
+  /** The count in the newest record, which runs ahead while a truncation is under way. */
+  #latestTruncations = 0;
 
   /**
    * @param trusted the caller knows that the writer keeps the process-sync header current
@@ -53,11 +56,8 @@ export class Follower {
       this.#header = process;
       this.#follows = "commits";
     }
-    // None tells of this header while a truncation is under way, which is counted already.
-    const latest = decodeCommitRecords(area)[0]?.truncations ?? 0;
-    this.#truncations = this.#truncationsOf(area) ?? Math.max(0, latest - 1);
     this.#rememberHeader(area);
-    this.#rememberTruncations(area);
+    this.#countTruncations(area);
   }
 
   get header(): CheckedHeader {
@@ -70,6 +70,11 @@ export class Follower {
 
   get truncations(): number {
     return this.#truncations;
+  }
+
+  /** The words at `truncationWords` at the last look: they move before a cell is given out again. */
+  get truncationMarks(): Int32Array {
+    return this.#seen.slice(HEADER_WORDS);
   }
 
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
@@ -91,10 +96,7 @@ export class Follower {
   /** Whether the header in memory differs from what was last looked at. */
   hasMoved(): boolean {
     loadHeader(this.#region.address, this.#nowBytes);
-    const first = this.#watched.offset / 4;
-    for (let word = 0; word < HEADER_WORDS; word++) {
-      if (this.#now[first + word] !== this.#seen[word]) return true;
-    }
+    if (this.#watchedMoved(this.#now)) return true;
     return truncationWords.some((word, i) => this.#now[word] !== this.#seen[HEADER_WORDS + i]);
   }
 
@@ -120,12 +122,7 @@ export class Follower {
       this.#follows = this.#wanted;
       this.#header = header;
       this.#rememberHeader(area);
-      const truncations = this.#truncationsOf(area);
-      // None tells of this header: a truncation is under way, and is looked for again.
-      if (truncations !== null) {
-        this.#truncations = truncations;
-        this.#rememberTruncations(area);
-      }
+      this.#countTruncations(area);
       return !sameHeader(header, before.header) || this.#truncations !== before.truncations;
     }
     return false;
@@ -138,10 +135,10 @@ export class Follower {
     const [first, second] = copies;
     if (!first && !second) return "torn";
     if (this.#wanted === "commits") return firstBelievable(copies, this.#bounds());
-    // Copy 2 is stored when a flush has returned: whole, it is the last that has; torn, copy 1 is. While copy 2 stands,
-    // copy 1 may be of a flush under way, unless it is what is shown: it was chosen at opening.
-    const shown = first && sameHeader(first, this.#header) ? first : null;
-    const returned = shown ?? second ?? first;
+    // Copy 2 is stored when a flush has returned, and is then the last that has; copy 1 may be of a flush under way,
+    // or of one that was overtaken. What is shown since opening may be such a copy 1: an older copy 2 is no news then.
+    if (!this.#watchedMoved(new Int32Array(area.buffer)) && !this.#hasTruncationBegun(area)) return this.#header;
+    const returned = second ?? first;
     return returned ? checkHeader(returned, this.#bounds()) : null;
   }
 
@@ -189,12 +186,33 @@ export class Follower {
     return this.#wanted === "commits" ? FILE.process1 : FILE.disk2;
   }
 
-  /** The count of truncations that belongs to the header that is shown, from a commit record that tells of it. */
-  #truncationsOf(area: Uint8Array): number | null {
+  #watchedMoved(area: Int32Array): boolean {
+    const first = this.#watched.offset / 4;
+    for (let word = 0; word < HEADER_WORDS; word++) {
+      if (area[first + word] !== this.#seen[word]) return true;
+    }
+    return false;
+  }
+
+  /** Whether a truncation was begun since: it flushed what was shown, and copy 2 may be what it was long before. */
+  #hasTruncationBegun(area: Uint8Array): boolean {
+    return (decodeCommitRecords(area)[0]?.truncations ?? 0) !== this.#latestTruncations;
+  }
+
+  /** Takes the count of truncations that belongs to the header that is shown from a commit record that tells of it. */
+  #countTruncations(area: Uint8Array): void {
     const { next } = this.#header;
     const tellsOfIt = (record: CommitRecord): boolean =>
       this.#follows === "commits" ? sameHeader(record, this.#header) : record.base <= next && next <= record.next;
-    return decodeCommitRecords(area).find(tellsOfIt)?.truncations ?? null;
+    const records = decodeCommitRecords(area);
+    this.#latestTruncations = records[0]?.truncations ?? 0;
+    const telling = records.find(tellsOfIt);
+    if (telling !== undefined) {
+      this.#truncations = telling.truncations;
+      this.#rememberTruncations(area);
+    }
+    // While a truncation is under way both tell of it, and this header came before. Looked at again until one tells.
+    else this.#truncations = oneBefore(this.#latestTruncations, this.#truncations);
   }
 
   #rememberHeader(area: Uint8Array): void {
@@ -209,4 +227,10 @@ export class Follower {
       this.#seen[HEADER_WORDS + i] = view.getInt32(word * 4, true);
     });
   }
+}
+
+/** The count before `latest`, but none that is older than what is known: after the original wrote, none ever tells. */
+function oneBefore(latest: number, known: number): number {
+  const before = (latest - 1) >>> 0;
+  return isLater(before, known) ? before : known;
 }

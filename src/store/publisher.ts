@@ -36,7 +36,6 @@ export class Publisher {
   readonly #writerKey: Uint8Array;
   readonly #running: RunningCrc;
   #durable: Header;
-  /** The state of the last commit. */
   #committed: Header;
   #sequence: number;
   #truncations: number;
@@ -62,6 +61,16 @@ export class Publisher {
   /** The state that the disk has. */
   get durable(): Header {
     return this.#durable;
+  }
+
+  /** The state of the last commit: what other processes see. */
+  get committed(): Header {
+    return this.#committed;
+  }
+
+  /** Truncations so far, modulo 2^32. */
+  get truncations(): number {
+    return this.#truncations;
   }
 
   get failed(): boolean {

@@ -1,0 +1,154 @@
+/**
+ * What an open reader makes of header areas that follow one another, as a writer leaves them between its stores: the
+ * state that it shows never goes back but for a truncation, and that is counted no later than it is seen.
+ */
+
+import { describe, expect, test } from "bun:test";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { StorageReader } from "../src/index.ts";
+import * as image from "./fixtures/image.ts";
+import { useFolder } from "./support/folder.ts";
+
+const fresh = useFolder({ spoilt: true });
+const CELLS = 1000;
+const START = 8;
+
+const state = (next: number): image.State => ({ next, root: 0 });
+/** A record that tells of `next`. */
+const record = (next: number, base: number, sequence: number, truncations: number): image.Proof => {
+  return { next, root: 0, base, cellsCrc: 0, sequence, truncations };
+};
+
+interface Step {
+  readonly what: string;
+  readonly area: image.Area;
+  /** Length, and count of truncations. */
+  readonly shows: readonly [number, number];
+}
+
+function area(
+  disk: readonly [number, number],
+  process: number,
+  records: NonNullable<image.Area["records"]>,
+): image.Area {
+  return { disk: [state(disk[0]), state(disk[1])], process: [state(process), state(process)], records };
+}
+
+/** Opens a reader at the first step, and stores the others under it. */
+function follow(wanted: "flushes" | "commits", steps: readonly Step[]): void {
+  const path = fresh();
+  const [first, ...later] = steps;
+  if (first === undefined) throw new Error("no steps");
+  writeFileSync(path, image.fileOf(first.area, CELLS));
+  const fd = openSync(path, "r+");
+  try {
+    using reader = StorageReader.open(path, { follow: wanted });
+    expect([first.what, reader.length, reader.truncations]).toEqual([first.what, ...first.shows]);
+    let before = first.shows;
+    for (const { what, area: next, shows } of later) {
+      writeSync(fd, image.headerArea(next), 0, image.AREA_BYTES, 0);
+      const isNew = reader.refresh();
+      expect([what, reader.length, reader.truncations]).toEqual([what, ...shows]);
+      expect([what, isNew]).toEqual([what, before[0] !== shows[0] || before[1] !== shows[1]]);
+      before = shows;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+describe("a reader of flushes", () => {
+  test("that opened at a flush under way does not go back when another overtakes it", () => {
+    const records = [record(200, 50, 1, 5), record(100, 50, 2, 5)] as const;
+    follow("flushes", [
+      { what: "copy 1 of the first", area: area([100, 50], 100, records), shows: [100, 5] },
+      { what: "a commit", area: area([100, 50], 300, [record(300, 50, 3, 5), records[1]]), shows: [100, 5] },
+      {
+        what: "copy 1 of the second",
+        area: area([300, 50], 300, [record(300, 50, 3, 5), records[1]]),
+        shows: [100, 5],
+      },
+      { what: "copy 2 of it", area: area([300, 300], 300, [record(300, 50, 3, 5), records[1]]), shows: [300, 5] },
+    ]);
+  });
+
+  test("that opened at a flush under way sees that all was truncated, though copy 2 is what it was", () => {
+    follow("flushes", [
+      { what: "copy 1", area: area([500, START], 500, [record(500, START, 1, 5), null]), shows: [500, 5] },
+      {
+        what: "emptied, and written again",
+        area: area([START, START], 900, [record(START, START, 3, 6), record(900, START, 4, 6)]),
+        shows: [START, 6],
+      },
+    ]);
+  });
+
+  test("counts a truncation that it sees while the next one is under way", () => {
+    const next = [record(START, START, 5, 7), record(START, START, 6, 7)] as const;
+    follow("flushes", [
+      { what: "before", area: area([500, 500], 500, [record(500, 500, 1, 5), null]), shows: [500, 5] },
+      { what: "truncated, refilled, the next is under way", area: area([100, 100], START, next), shows: [100, 6] },
+      { what: "the next is done", area: area([START, START], START, next), shows: [START, 7] },
+    ]);
+  });
+
+  test("counts a truncation when its header is there, not when its first record is", () => {
+    const old = record(500, 400, 1, 5);
+    const first = record(START, START, 2, 6);
+    const second = record(START, START, 3, 6);
+    follow("flushes", [
+      { what: "before", area: area([500, 500], 500, [old, null]), shows: [500, 5] },
+      { what: "one record", area: area([500, 500], 500, [old, first]), shows: [500, 5] },
+      { what: "both records", area: area([500, 500], START, [second, first]), shows: [500, 5] },
+      { what: "copy 1", area: area([START, 500], START, [second, first]), shows: [500, 5] },
+      { what: "copy 2", area: area([START, START], START, [second, first]), shows: [START, 6] },
+    ]);
+  });
+
+  test("takes copy 1 when copy 2 is torn", () => {
+    const records = [record(100, 50, 1, 0), record(200, 100, 2, 0)] as const;
+    follow("flushes", [
+      { what: "before", area: area([100, 100], 200, records), shows: [100, 0] },
+      {
+        what: "killed while copy 2 was stored",
+        area: { ...area([200, 0], 200, records), disk: [state(200), null] },
+        shows: [200, 0],
+      },
+    ]);
+  });
+
+  test("does not go back to an older copy 2 in a file with old records of another program's", () => {
+    const stale = [record(60, 50, 1, 5), null] as const;
+    follow("flushes", [
+      { what: "copy 1", area: area([100, 90], 100, stale), shows: [100, 4] },
+      { what: "nothing new", area: area([100, 90], 100, stale), shows: [100, 4] },
+      { what: "another flush under way", area: area([120, 90], 120, stale), shows: [100, 4] },
+      { what: "it has returned", area: area([120, 120], 120, stale), shows: [120, 4] },
+    ]);
+  });
+
+  test("goes on in a file without records, or with old ones", () => {
+    const stale = [record(60, 50, 1, 5), null] as const;
+    follow("flushes", [
+      { what: "of the original", area: area([100, 100], 100, stale), shows: [100, 4] },
+      { what: "looked at again", area: area([100, 100], 100, stale), shows: [100, 4] },
+      { what: "its next flush", area: area([200, 200], 200, stale), shows: [200, 4] },
+      { what: "without records", area: area([300, 300], 300, [null, null]), shows: [300, 4] },
+    ]);
+  });
+});
+
+test("a reader of commits counts a truncation with the header that it shows", () => {
+  const old = record(500, 400, 1, 5);
+  const emptied = record(START, START, 2, 6);
+  follow("commits", [
+    { what: "before", area: area([500, 500], 500, [old, null]), shows: [500, 5] },
+    { what: "one record", area: area([500, 500], 500, [old, emptied]), shows: [500, 5] },
+    { what: "the header", area: area([500, 500], START, [old, emptied]), shows: [START, 6] },
+    {
+      what: "the next one is under way, and its header not there yet",
+      area: area([START, START], 90, [record(START, START, 5, 7), record(START, START, 6, 7)]),
+      shows: [90, 6],
+    },
+  ]);
+});

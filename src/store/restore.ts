@@ -58,7 +58,7 @@ export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMa
  * or one that says this state.
  */
 export function restore(
-  region: WritableRegion,
+  region: Pick<WritableRegion, "store" | "renew" | "sync">,
   bytesPerCell: number,
   { header, unflushedFrom }: Omit<Restorable, "evidence" | "lostCells">,
 ): void {

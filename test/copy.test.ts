@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { check, StorageReader, type StorageState, StorageWriter } from "../src/index.ts";
 import { writerSnapshot } from "../src/store/snapshot.ts";
+import * as image from "./fixtures/image.ts";
 import { run } from "./fixtures/process-run.ts";
 import { stubbed } from "./fixtures/process-stub-store.ts";
 import { useFolder } from "./support/folder.ts";
@@ -37,6 +38,11 @@ function writerOf(path: string, rootBytes: number, options = {}): StorageWriter 
   writer.commit();
   return writer;
 }
+
+const state = (next: number): image.State => ({ next, root: 0 });
+const record = (next: number, sequence: number): image.Proof => {
+  return { next, root: 0, base: next, cellsCrc: 0, sequence, truncations: 1 };
+};
 
 /** The whole of a copy is right: its findings, its size, and that a writer opens it at the state. */
 function expectCopy(path: string, { root, length }: StorageState, rootBytes: Uint8Array | null): void {
@@ -120,6 +126,20 @@ describe("a copy", () => {
     expect(calls).toBe(6);
     expectCopy(at("b"), shown, pattern(4 * MIB, 1));
     expectCopy(at("c"), shown, pattern(4 * MIB, 1));
+  });
+
+  test("of a file that the original wrote after a truncation has its state, though no record tells of it", async () => {
+    const { at } = folder();
+    const writer = StorageWriter.create(at("a"), { capacityCells: 500 });
+    writer.truncate();
+    writer.close();
+    const headers = [image.OFFSET.disk1, image.OFFSET.disk2];
+    let bytes: Uint8Array = fs.readFileSync(at("a"));
+    for (const offset of headers) bytes = image.withBytes(bytes, offset, image.headerCopy(state(400)));
+    fs.writeFileSync(at("a"), bytes);
+    using reader = StorageReader.open(at("a"));
+    expectCopy(at("b"), await reader.copyTo(at("b")), null);
+    expect(fs.statSync(at("b")).size).toBe(400 * 32);
   });
 
   test("tells how far it is, and lets the event loop turn", async () => {
@@ -251,6 +271,17 @@ describe("a copy that cannot be made leaves nothing:", () => {
       expectCopy(at("b"), await reader.copyTo(at("b")), pattern(100, 2));
       fs.rmSync(at("b"));
     }
+  });
+
+  test("a truncation was under way when the reader opened, which no word tells when it is done", async () => {
+    const { at, names } = folder();
+    const states = { disk: [state(500), state(500)], process: [state(8), state(8)] } as const;
+    const records = [record(8, 4), record(8, 5)] as const;
+    fs.writeFileSync(at("a"), image.fileOf({ ...states, records }, 500));
+    using reader = StorageReader.open(at("a"));
+    expect(reader.length).toBe(500);
+    expect(await reason(reader.copyTo(at("b")))).toEqual(rejected("TRUNCATED"));
+    expect(names()).toEqual(["a"]);
   });
 
   test("the file is cut by another program: an error, no signal", async () => {

@@ -194,6 +194,7 @@ describe("index.ts", () => {
       "type Recovery",
       "type StorageConfig",
       "type StorageState",
+      "type WatchOptions",
       "type WriteOptions",
     ]);
     expect(Object.keys(cellar).sort()).toEqual(names.filter((name) => !name.startsWith("type ")));

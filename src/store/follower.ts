@@ -4,7 +4,7 @@
  */
 
 import { StorageError } from "../error.ts";
-import { type CommitRecord, decodeCommitRecords, isLater } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isLater } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { COMMIT_RECORD, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
@@ -40,6 +40,7 @@ export class Follower {
   #truncations = 0;
   /** The count in the newest record, which runs ahead while a truncation is under way. */
   #latestTruncations = 0;
+  #marks: Int32Array = new Int32Array(truncationWords.length);
 
   /**
    * @param trusted the caller knows that the writer keeps the process-sync header current
@@ -72,9 +73,9 @@ export class Follower {
     return this.#truncations;
   }
 
-  /** The words at `truncationWords` at the last look: they move before a cell is given out again. */
+  /** The words at `truncationWords` when what is shown was chosen: they move before a cell of it is given out again. */
   get truncationMarks(): Int32Array {
-    return this.#seen.slice(HEADER_WORDS);
+    return this.#marks;
   }
 
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
@@ -207,6 +208,12 @@ export class Follower {
     const records = decodeCommitRecords(area);
     this.#latestTruncations = records[0]?.truncations ?? 0;
     const telling = records.find(tellsOfIt);
+    // Both records may be of a truncation under way already: then no mark is right, for none will move again. Where a
+    // writer of Cellar has closed the file, none is, and it is the original that has written since.
+    const empty = records[0]?.next === this.#bounds().startIndex;
+    if (telling !== undefined || !empty || decodeAnnexHead(area)?.processId === 0) {
+      this.#marks = new Int32Array(truncationWords.map((word) => new Int32Array(area.buffer)[word] ?? 0));
+    }
     if (telling !== undefined) {
       this.#truncations = telling.truncations;
       this.#rememberTruncations(area);

@@ -1,11 +1,14 @@
 /** The command among other programs: pipes that close, terminals, signals, full disks. */
 
 import { describe, expect, test } from "bun:test";
-import { StorageWriter } from "../src/index.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import { StorageReader, StorageWriter } from "../src/index.ts";
+import { useAgents } from "./fixtures/process-agents.ts";
 import { CLI, cellar, plainEnvironment } from "./support/cli.ts";
 import { useFolder } from "./support/folder.ts";
 
 const file = useFolder({ inMemory: true });
+const { startWriter } = useAgents();
 const ESCAPE = "\x1b[";
 const script = Bun.which("script");
 /** More than a pipe holds. */
@@ -45,6 +48,22 @@ describe("a reader of its output that goes away is no error", () => {
     const args = [name, made(), ...rest, ...options].join(" ");
     const { stdout, stderr } = await shell(`{ cellar ${args}; echo "ended with $?" >&2; } | head -c 7 | wc -c`);
     expect({ taken: Number(stdout), stderr }).toEqual({ taken: 7, stderr: "ended with 0\n" });
+  });
+
+  test("tail, at its next line", async () => {
+    const path = file();
+    const { writer } = await startWriter({ path });
+    const child = shell(`{ cellar tail ${path}; echo "ended with $?" >&2; } | head -n 1`);
+    let ended = false;
+    void child.finally(() => {
+      ended = true;
+    });
+    // Commits until it has noticed; the test's time-out ends one that does not.
+    while (!ended) {
+      await writer.tell("put", "more");
+      await writer.tell("commit");
+    }
+    expect(await child).toMatchObject({ status: 0, stderr: "ended with 0\n" });
   });
 });
 
@@ -92,5 +111,49 @@ describe("colours", () => {
     const plain = await cellar(["info", path()], { env: { LC_ALL: "C" } });
     expect(plain.stdout).toMatch(/file +#+\.*/);
     expect(/^[\x20-\x7e\n]*$/.test(plain.stdout)).toBe(true);
+  });
+});
+
+describe("put", () => {
+  test("stores standard input, as a whole, and says where", async () => {
+    const path = file();
+    const { status, stdout } = await cellar(["put", path, "-", "--create"], { stdin: large });
+    expect(status).toBe(0);
+    using reader = StorageReader.open(path);
+    expect(Buffer.compare(reader.read(Number(stdout)), large)).toBe(0);
+    expect(reader.root).toBe(null);
+  });
+
+  test("stores a file, and makes it the root only if told to", async () => {
+    const path = made();
+    const source = file("source.bin");
+    writeFileSync(source, large.subarray(0, 5000));
+    const rootBefore = Number((await shell(`cellar info ${path} --json`)).stdout.match(/"root":(\d+)/)?.[1]);
+    expect((await shell(`cellar put ${path} ${source}`)).status).toBe(0);
+    using reader = StorageReader.open(path);
+    expect(reader.root).toBe(rootBefore);
+    const { stdout } = await shell(`cellar put ${path} ${source} --root`);
+    reader.refresh();
+    expect(reader.root).toBe(Number(stdout));
+    expect(reader.read(Number(stdout))).toEqual(large.slice(0, 5000));
+  });
+
+  test("refuses what it cannot store, and changes nothing", async () => {
+    const path = made();
+    const before = readFileSync(path);
+    for (const [source, redirect] of [
+      ["/nowhere", ""],
+      ["/tmp", ""],
+      [path, ""],
+      ["-", `< ${path}`],
+    ]) {
+      const { status, stderr } = await shell(`cellar put ${path} ${source} --json ${redirect}`);
+      expect(status).toBe(1);
+      expect((JSON.parse(stderr) as { error: { code: string } }).error.code).toBe("INPUT");
+      expect(readFileSync(path).equals(before)).toBe(true);
+    }
+    const missing = file();
+    expect((await shell(`cellar put ${missing} /nowhere --create`)).status).toBe(1);
+    expect(await Bun.file(missing).exists()).toBe(false);
   });
 });

@@ -8,7 +8,7 @@ import { CLI, cellar, cellarJson, errorCodeOf } from "./support/cli.ts";
 import { useFolder } from "./support/folder.ts";
 
 const file = useFolder({ inMemory: true });
-const names = ["info", "check", "cat", "cells", "chain", "copy", "recover", "create"] as const;
+const names = ["info", "check", "cat", "put", "cells", "chain", "tail", "copy", "recover", "create"] as const;
 const root = join(import.meta.dir, "..");
 const HELP_WIDTH = 79;
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -71,8 +71,10 @@ test.each([
   [["info", "a", "--nonsense"]],
   [["info", ""]],
   [["cells", "a", "8", "many"]],
+  [["tail", "a", "--count", "0"]],
   [["create", "a", "--bytes-per-cell", "1e3"]],
   [["create", "a", "--capacity-cells", "0"]],
+  [["put", "a", "b", "--lock-timeout-ms"]],
   [["help", "nonsense"]],
 ])("a wrong command line: %p ends with 2, and one line", async (args) => {
   const paths = args.map((word) => (word === "a" ? made().path : word));

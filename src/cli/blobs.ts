@@ -18,6 +18,7 @@ const blobPositionals = [
   ["[INDEX]", "the blob's index, as put printed it; default: root"],
 ] as const;
 
+/** Byte for byte: what goes to standard output is the blob and nothing else, and errors go elsewhere. */
 export const cat: Command = command({
   name: "cat",
   summary: "Writes a blob's bytes to standard output, as they are",
@@ -33,6 +34,7 @@ export const cat: Command = command({
   },
 });
 
+/** From the last chunk back, since only that one is known beforehand: a chain that breaks is shown up to there. */
 export const chain: Command = command({
   name: "chain",
   summary: "Lists the chunks of a blob, from the last one back",
@@ -45,15 +47,17 @@ export const chain: Command = command({
     const { chunks, error } = chainOf(reader, index);
     if (error !== null) {
       // Up to where the chain breaks is worth seeing.
-      if (!json && chunks.length > 0) await print(...chainLines(chunks));
+      if (!json && chunks.length > 0) await print(chainLines(chunks));
       throw error;
     }
-    if (!json) await print(...chainLines(chunks), `${countText(chunks.length, "chunk")}, ${totalBytes(chunks)} bytes`);
+    if (!json)
+      await print([...chainLines(chunks), `${countText(chunks.length, "chunk")}, ${totalBytes(chunks)} bytes`]);
     else await printJson({ path, index, byteLength: totalBytes(chunks), chunks });
     return OK;
   },
 });
 
+/** A blob as it goes into JSON, which has no bytes. */
 function contentOf(reader: StorageReader, index: number): { readonly byteLength: number; readonly base64: string } {
   const byteLength = reader.blobLength(index);
   if (byteLength > MAX_JSON_BYTES) {
@@ -96,6 +100,7 @@ function corrupt({ path }: StorageReader, index: number): StorageError {
   return new StorageError("CHUNK_CORRUPT", message, { path, index });
 }
 
+/** A heading, and a line for each chunk. */
 function chainLines(chunks: readonly Chunk[]): string[] {
   const [heading = "", ...lines] = columns(
     [

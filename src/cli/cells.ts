@@ -12,6 +12,7 @@ const BATCH_CELLS = 64;
 /** More would not be read as one line. */
 const MAX_JSON_BYTES: number = 2 ** 24;
 
+/** Cells as they stand in the file, whatever the application keeps in them. */
 export const cells: Command = command({
   name: "cells",
   summary: "Shows cells in hex and as text",
@@ -42,7 +43,7 @@ export const cells: Command = command({
     }
     for (let index = first; index < end; index += BATCH_CELLS) {
       const batch = range(index, Math.min(end, index + BATCH_CELLS));
-      await print(...batch.flatMap((one) => cellLines(one, reader.cell(one))));
+      await print(batch.flatMap((one) => cellLines(one, reader.cell(one))));
     }
     return OK;
   },
@@ -52,7 +53,7 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 }
 
-/** The index, then 16 bytes a row. */
+/** The index, then 16 bytes a row. A cell of 64 KiB of zeros is two lines, not 4096. */
 function cellLines(index: number, cell: Uint8Array): string[] {
   const lines: string[] = [];
   let before = "";
@@ -73,6 +74,7 @@ function label(offset: number, index: number): string {
   return offset === 0 ? paint("cyan", String(index).padStart(INDEX_WIDTH)) : " ".repeat(INDEX_WIDTH);
 }
 
+/** As `hexdump -C` has it: two halves in hex, then what is printable. */
 function rowText(row: Uint8Array): string {
   const bytes = Array.from(row, (byte) => byte.toString(16).padStart(2, "0"));
   const hex = `${bytes.slice(0, 8).join(" ")}  ${bytes.slice(8).join(" ")}`.padEnd(3 * ROW_BYTES);

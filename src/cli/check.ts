@@ -11,6 +11,7 @@ import { columns, paint, print, printJson, type Style, widthOf, wrap } from "./o
 const LEVEL_WIDTH = 6;
 const styles: Readonly<Record<Finding["level"], Style>> = { ok: "green", note: "yellow", damage: "red" };
 
+/** Named unlike the checker that it calls. */
 export const checkCommand: Command = command({
   name: "check",
   summary: "Checks a storage, and the blobs with the given indices",
@@ -32,20 +33,22 @@ export const checkCommand: Command = command({
     );
     const damaged = findings.some(({ level }) => level === "damage");
     if (json) await printJson({ path, damaged, findings });
-    else await print(...lines(findings));
+    else await print(lines(findings));
     return damaged ? FAILED : OK;
   },
 });
 
+/** The root that opening for writing would go on from: the state that the checker checks against. */
 function rootOf(path: string): number | null {
   const { opening } = inspectFile(path);
   if (opening instanceof StorageError) throw opening;
   return opening.header.root === 0 ? null : opening.header.root;
 }
 
+/** Level, part, message; a long message goes on below itself where a terminal is too narrow for it. */
 function lines(findings: readonly Finding[]): string[] {
   const parts = findings.map(({ part, index }) => (index === undefined ? part : `${part} ${index}`));
-  const indent = LEVEL_WIDTH + Math.max(...parts.map((part) => part.length)) + 4;
+  const indent = LEVEL_WIDTH + parts.reduce((longest, part) => Math.max(longest, part.length), 0) + 4;
   const rows = findings.flatMap(({ level, message }, i) =>
     wrap(message, widthOf() - indent).map((line, row) =>
       row === 0 ? [paint(styles[level], level.padEnd(LEVEL_WIDTH)), parts[i] ?? "", line] : ["", "", line],

@@ -70,6 +70,7 @@ export function command<const O extends Options>(description: Description<O>): C
   return { name, summary, help, run };
 }
 
+/** Node's parser, strict: an option that is not known is an error. */
 function parse(
   name: string,
   args: readonly string[],
@@ -93,6 +94,7 @@ function parse(
   }
 }
 
+/** An empty word is a variable that was not set, in a script: never meant. */
 function checkCount(name: string, expected: Description<Options>["positionals"], given: readonly string[]): void {
   const least = expected.filter(([word]) => !word.startsWith("[")).length;
   const most = expected.some(([word]) => word.includes("…")) ? Infinity : expected.length;
@@ -107,6 +109,7 @@ export function usageText(name: string, what: string): string {
   return `${what}: see cellar ${name} --help`;
 }
 
+/** The whole help, from the description. */
 function helpOf<O extends Options>({ name, summary, positionals, options, notes, examples }: Description<O>): string {
   const usage = ["Usage: cellar", name, "[OPTION…]", ...positionals.map(([word]) => word)].join(" ");
   const flags = Object.entries({ ...options, ...common }).map(([key, { value, help }]) => [

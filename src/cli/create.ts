@@ -6,6 +6,7 @@ import { OK } from "./failure.ts";
 import { openingOptions, wholeNumber } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 
+/** Options are those of the library, each under its name as a flag. */
 export const create: Command = command({
   name: "create",
   summary: "Makes a new, empty storage; an existing file is never touched",
@@ -36,6 +37,7 @@ export const create: Command = command({
     const allowUnsafeFilesystem = values["allow-unsafe-filesystem"] === true;
     using writer = StorageWriter.create(path, { ...options, allowUnsafeFilesystem });
     const { config, startIndex, length } = writer;
+    // Before anything is said: what is said to be made has been closed cleanly.
     writer.close();
     if (json) await printJson({ path, config, startIndex, length });
     else await print(`${path}: made, cells of ${config.bytesPerCell} bytes, the first index is ${startIndex}`);

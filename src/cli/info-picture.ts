@@ -13,7 +13,7 @@ const LABEL_WIDTH = 11;
 
 const styles: Readonly<Record<CopyState, Style>> = { good: "green", older: "yellow", torn: "red", outside: "red" };
 
-/** The lines of the picture. */
+/** The lines of the picture: what the file is, what its headers say, how full it is, and what would come of it. */
 export function picture(inspection: Inspection): string[] {
   return [
     paint("bold", inspection.path),
@@ -69,6 +69,7 @@ function headerLines({ copies, opening }: Inspection): string[] {
   return columns(lines, ["<", "<", "<", "<", "<", "<"]);
 }
 
+/** The annex, as far as it says something of the state: commits that can prove themselves, and truncations. */
 function annexText({ annexHead, records }: Inspection): string {
   if (annexHead === null && records.length === 0) return "none: as the original leaves files";
   const sequences = records.map(({ sequence }) => sequence).sort((a, b) => a - b);
@@ -78,6 +79,7 @@ function annexText({ annexHead, records }: Inspection): string {
   return truncations === 0 ? commits : `${commits}, ${countText(truncations, "truncation")}`;
 }
 
+/** The three marks of a storage: cells given out, the file, and what the disk has allocated for it. */
 function fillLines({ opening, config, bounds, sizeBytes, allocatedBytes }: Inspection): string[] {
   const size = `file ${bytesText(sizeBytes)}, on the disk ${bytesText(allocatedBytes)}`;
   if (opening instanceof StorageError) return rows("growth", [size]);
@@ -90,11 +92,13 @@ function fillLines({ opening, config, bounds, sizeBytes, allocatedBytes }: Inspe
   ];
 }
 
+/** A bar, its share in figures, and what it is a share of. */
 function gauge(part: number, whole: number, of: string): string {
   const { full, empty } = bar(part, whole, BAR_WIDTH);
   return `${paint("green", full)}${paint("dim", empty)} ${shareText(part, whole).padStart(8)} ${of}`;
 }
 
+/** Who has the writer's lock; who had it last and did not let go of it by closing. */
 function writerText({ writer, annexHead }: Inspection): string {
   const processId = annexHead?.processId ?? 0;
   if (writer === "live") {

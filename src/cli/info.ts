@@ -8,6 +8,7 @@ import { picture } from "./info-picture.ts";
 import { inspectFile } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 
+/** By `pread` alone: a file that is broken, or is being written, is just what it is for. */
 export const info: Command = command({
   name: "info",
   summary: "Shows the state of a storage: headers, fill, writer, recovery",
@@ -19,7 +20,7 @@ export const info: Command = command({
   run: async ({ positionals: [path = ""], json }) => {
     const inspection = inspectFile(path);
     if (json) await printJson(jsonOf(inspection));
-    else await print(...picture(inspection));
+    else await print(picture(inspection));
     return inspection.opening instanceof StorageError ? FAILED : OK;
   },
 });
@@ -52,6 +53,7 @@ function jsonOf(inspection: Inspection): unknown {
   };
 }
 
+/** What opening for writing would say of itself, or the error that it would throw. */
 function openingJson(opening: Inspection["opening"]): unknown {
   if (opening instanceof StorageError) return { error: { code: opening.code, message: opening.message } };
   const { header, recovery } = opening;

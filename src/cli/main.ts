@@ -10,13 +10,16 @@ import { create } from "./create.ts";
 import { MISUSED, OK, told, UsageError } from "./failure.ts";
 import { info } from "./info.ts";
 import { columns, complain, listenForErrors, print, remark } from "./output.ts";
+import { put } from "./put.ts";
 import { recover } from "./recover.ts";
+import { tail } from "./tail.ts";
 
-const commands: readonly Command[] = [info, checkCommand, cat, cells, chain, copy, recover, create];
+const commands: readonly Command[] = [info, checkCommand, cat, put, cells, chain, tail, copy, recover, create];
 
 // Not process.exit(): what is still on its way to a slow reader of our output would be cut off.
 process.exitCode = await main(process.argv.slice(2));
 
+/** Never rejects: an error is told, and becomes an exit status. */
 async function main(args: readonly string[]): Promise<number> {
   listenForErrors();
   try {
@@ -24,11 +27,13 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     const what = told(error);
     if (what === null) return OK;
+    // If standard error is gone too, the exit status is all that is left to tell with.
     await tell(what, args.includes("--json")).catch(() => undefined);
     return what.status;
   }
 }
 
+/** Runs a command, and returns its exit status. */
 async function run([name, ...args]: readonly string[]): Promise<number> {
   if (name === undefined) {
     await remark(overview());
@@ -46,6 +51,7 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
   return find(name).run(args);
 }
 
+/** What `cellar --help` prints. */
 function overview(): string {
   const rows = columns(
     commands.map((command) => [command.name, command.summary]),

@@ -3,6 +3,7 @@
 import { styleText } from "node:util";
 import { ClosedPipe, CommandError } from "./failure.ts";
 
+/** The styles that are used: each means the same everywhere. */
 export type Style = "bold" | "dim" | "green" | "yellow" | "red" | "cyan";
 type Stream = NodeJS.WriteStream & { readonly fd: number };
 
@@ -12,7 +13,11 @@ const LINE_AGAIN = "\r\x1b[K";
 /** Text is not broken shorter, however narrow the terminal. */
 const LEAST_WIDTH = 40;
 
-/** Writes bytes to standard output, and returns when they are out of this process's memory. */
+/**
+ * Writes bytes, and returns when they are out of this process's memory: a view may end with its storage then, and a
+ * slow reader holds up whoever writes instead of filling memory.
+ * @throws ClosedPipe, CommandError
+ */
 export async function write(bytes: string | Uint8Array, stream: Stream = process.stdout): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     stream.write(bytes, (error) => {
@@ -22,9 +27,9 @@ export async function write(bytes: string | Uint8Array, stream: Stream = process
   });
 }
 
-/** Writes lines to standard output. */
-export async function print(...lines: readonly string[]): Promise<void> {
-  await write(lines.map((line) => `${line}\n`).join(""));
+/** Writes lines to standard output. Not variadic: there may be more of them than a call takes arguments. */
+export async function print(lines: string | readonly string[]): Promise<void> {
+  await write(`${typeof lines === "string" ? lines : lines.join("\n")}\n`);
 }
 
 /** Writes a value as one line of JSON. */
@@ -63,7 +68,9 @@ export function listenForErrors(): void {
 
 /** Columns side by side, each as wide as its widest cell; `>` aligns one to the right. */
 export function columns(rows: readonly (readonly string[])[], alignment: readonly ("<" | ">")[]): string[] {
-  const widths = alignment.map((_, i) => Math.max(...rows.map((row) => Bun.stringWidth(row[i] ?? ""))));
+  const widths = alignment.map((_, i) =>
+    rows.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[i] ?? "")), 0),
+  );
   return rows.map((row) =>
     alignment
       .map((side, i) => {

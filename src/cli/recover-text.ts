@@ -19,6 +19,8 @@ export interface Plan {
   /** `flush`: a whole disk-sync header. */
   readonly evidence: Evidence | "flush";
   readonly lostCells: number;
+  /** Without one, the file is of the original, whose writers take no lock that could be seen. */
+  readonly hasAnnex: boolean;
 }
 
 const told: Readonly<Record<Plan["evidence"], readonly [by: string, means: string]>> = {
@@ -56,6 +58,7 @@ export function planLines(plan: Plan, kept: string): string[] {
       ["<", "<"],
     ),
     `Nothing was changed. To do it: cellar recover ${shellWord(path)} --yes${unproven}`,
+    ...(plan.hasAnnex ? [] : ["A process of the original may be writing it, which no lock would tell: end it first."]),
     ...(plan.recovery === null ? [] : ["Opening it for writing does the same, without a copy."]),
   ];
 }
@@ -79,5 +82,5 @@ function causeOf({ recovery, broken, evidence }: Plan): string {
     return evidence === "cut" ? "the file was cut short" : "both copies of the disk-sync header are broken";
   }
   if (recovery.state === "clean") return `${countText(broken, "header copy").replace("copys", "copies")} of 4 broken`;
-  return `its writer was killed; opening resumes ${recoveryText(recovery)}`;
+  return `was not closed; opening resumes ${recoveryText(recovery)}`;
 }

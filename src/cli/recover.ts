@@ -20,6 +20,10 @@ import { openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 import { doneLines, type Plan, planLines } from "./recover-text.ts";
 
+/**
+ * Two steps, so that nobody loses a file by trying: what would be done, and with `--yes` the same, under the lock and
+ * after a copy.
+ */
 export const recover: Command = command({
   name: "recover",
   summary: "Says what recovery would make of a storage; with --yes does it",
@@ -36,15 +40,10 @@ export const recover: Command = command({
   run: async ({ positionals: [path = ""], values, json }) => {
     const { yes = false, unproven = false, keep: wanted } = values;
     if (values["allow-unsafe-filesystem"] !== true) checkFilesystem(path, path);
-    const plan = planOf(path, false);
-    if (!yes || !plan.needed) {
-      if (json) await printJson(jsonOf(plan, null));
-      else await print(...planLines(plan, wanted ?? keptName(path)));
-      return OK;
-    }
-    const { plan: done, kept } = carryOut(path, unproven, wanted);
-    if (json) await printJson(jsonOf(done, kept));
-    else await print(...doneLines(done, kept));
+    const told = planOf(path, false);
+    const { plan, kept } = yes && told.needed ? carryOut(path, unproven, wanted) : { plan: told, kept: null };
+    if (json) await printJson(jsonOf(plan, kept));
+    else await print(kept === null ? planLines(plan, wanted ?? keptName(path)) : doneLines(plan, kept));
     return OK;
   },
 });
@@ -59,16 +58,17 @@ function planOf(path: string, locked: boolean): Plan & { readonly restore: Resto
     const inspection = inspect(fd, path);
     const { opening, writer } = inspection;
     if (!locked && (writer === "live" || writer === "opening")) throw beingWritten(inspection);
+    const about = { path, hasAnnex: inspection.annexHead !== null };
     if (!(opening instanceof StorageError)) {
       const { header, recovery } = opening;
       const broken = inspection.copies.filter(({ state }) => state === "torn" || state === "outside").length;
       const needed = recovery.state !== "clean" || broken > 0;
       const evidence = recovery.state === "resumedAtCommit" ? "proof" : "flush";
-      return { path, needed, broken, recovery, header, evidence, lostCells: 0, restore: null };
+      return { ...about, needed, broken, recovery, header, evidence, lostCells: 0, restore: null };
     }
     const found = restorableIn(fd, inspection);
     if (found === null) throw beyondRecovery(opening, path);
-    return { path, needed: true, broken: 4, recovery: null, ...found, restore: found };
+    return { ...about, needed: true, broken: 4, recovery: null, ...found, restore: found };
   } finally {
     closeFile(fd, path);
   }
@@ -83,15 +83,18 @@ function carryOut(
   path: string,
   unproven: boolean,
   wanted: string | undefined,
-): { readonly plan: Plan; readonly kept: string } {
+): { readonly plan: Plan; readonly kept: string | null } {
   const { region, config } = openWriterFile(path, {}, 0);
   try {
     // What was told before the lock was taken may have changed since.
     const plan = planOf(path, true);
+    if (!plan.needed) return { plan, kept: null };
     if (!isProven(plan) && !unproven) throw notProven(path);
+    // Before the first store: whatever goes wrong from here on, the file is there as it was.
     const kept = keep(path, wanted);
     if (plan.restore !== null) restore(region, config.bytesPerCell, plan.restore);
     const { publisher, space, root } = openStore(region, config, choicesFrom({}));
+    // A clean close, as a writer does it.
     publisher.flushSync({ next: space.length, root });
     publisher.storeProcessId(0);
     return { plan, kept };
@@ -100,6 +103,7 @@ function carryOut(
   }
 }
 
+/** What the library says of a file that does not open, without its hint at this command. */
 function beyondRecovery({ code, message }: StorageError, path: string): CommandError {
   if (code !== "HEADER_BROKEN") return new CommandError(code, message);
   const what = "no header copy and no commit record is whole, so nothing tells of a state to go to";

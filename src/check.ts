@@ -5,13 +5,13 @@
 
 import { closeSync, readSync } from "node:fs";
 import { StorageError } from "./error.ts";
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecord } from "./format/annex.ts";
+import { decodeAnnexHead, decodeCommitRecord } from "./format/annex.ts";
 import { checkConfig, decodeConfig, type StorageConfig } from "./format/config.ts";
 import { firstIndexOf } from "./format/chunk.ts";
-import { crc32 } from "./format/hash.ts";
 import { type Bounds, checkHeader } from "./format/header.ts";
 import { FILE, FOOTER, FOOTER_BYTES, HEADER_AREA_BYTES, type Place, startIndexOf } from "./format/layout.ts";
-import { openFile, readStart, sizeOf } from "./os/file.ts";
+import { cellsOnFileMatch, readArea } from "./inspect.ts";
+import { openFile, sizeOf } from "./os/file.ts";
 import { pathFrom } from "./options.ts";
 import { type Decision, decide, decodeAt } from "./store/recover.ts";
 
@@ -37,7 +37,6 @@ interface Subject {
 
 type Report = (part: string, level: Finding["level"], message: string, index?: number) => void;
 
-const PIECE_BYTES = 1024 * 1024;
 const copies: readonly (readonly [name: string, place: Place])[] = [
   ["disk-sync copy 1", FILE.disk1],
   ["disk-sync copy 2", FILE.disk2],
@@ -74,7 +73,7 @@ export function check(path: string, indices: Iterable<number> = []): Finding[] {
 }
 
 function checkFile(fd: number, path: string, indices: Iterable<number>, report: Report): void {
-  const area = readStart(fd, HEADER_AREA_BYTES, path);
+  const area = readArea(fd, path);
   const sizeBytes = sizeOf(fd, path);
   if (area.length < HEADER_AREA_BYTES) {
     report("size", "damage", `the file has ${sizeBytes} bytes, less than the ${HEADER_AREA_BYTES} of its headers`);
@@ -144,7 +143,12 @@ function checkAnnex({ area }: Subject, report: Report): void {
 /** What opening the file for writing would go on from. */
 function checkState(subject: Subject, path: string, report: Report): Decision | null {
   try {
-    const decision = decide(subject.area, subject.bounds, (record) => cellsMatch(subject, record), path);
+    const decision = decide(
+      subject.area,
+      subject.bounds,
+      (record) => cellsOnFileMatch(subject.fd, subject.config.bytesPerCell, record),
+      path,
+    );
     const { state, skippedCells, ignored } = decision.recovery;
     const said = `${state}: length ${decision.header.next}, root ${decision.header.root === 0 ? "none" : decision.header.root}`;
     const skipped = skippedCells > 0 ? `, ${skippedCells} cells of unproven commits skipped` : "";
@@ -156,19 +160,6 @@ function checkState(subject: Subject, path: string, report: Report): Decision | 
     report("state", "damage", error.message);
     return null;
   }
-}
-
-function cellsMatch({ fd, config }: Subject, { base, next, cellsCrc }: CommitRecord): boolean {
-  const piece = new Uint8Array(PIECE_BYTES);
-  const endBytes = next * config.bytesPerCell;
-  let crc = 0;
-  for (let offset = base * config.bytesPerCell; offset < endBytes;) {
-    const lengthBytes = readSync(fd, piece, 0, Math.min(PIECE_BYTES, endBytes - offset), offset);
-    if (lengthBytes === 0) return false;
-    crc = crc32(piece.subarray(0, lengthBytes), crc);
-    offset += lengthBytes;
-  }
-  return crc === cellsCrc;
 }
 
 /** Follows a blob's chunks from its last one back; each step goes to a lower index. */

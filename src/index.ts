@@ -15,4 +15,5 @@ export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";
 export type { Follows } from "./store/follower.ts";
 export type { Recovery } from "./store/recover.ts";
+export type { WatchOptions } from "./watch.ts";
 export { StorageWriter } from "./writer.ts";

@@ -10,7 +10,7 @@ const files = fs
   .readdirSync(root, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts"))
   .sort();
-const sources = new Map(files.map((name) => [name, fs.readFileSync(join(root, name), "utf8")]));
+const sources = new Map(files.map((name) => [name, fs.readFileSync(join(root, name), "utf8").replace(/^#!.*/, "")]));
 const MAX_LINES = 250;
 
 /** The floors of a file's folder, and the floors that it may import from: its own and those below. */
@@ -89,6 +89,19 @@ describe("imports", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("lead from index.ts to everything but the command, which nothing else imports", () => {
+    const reached = new Set<string>();
+    const follow = (file: string): void => {
+      if (reached.has(file)) return;
+      reached.add(file);
+      for (const name of importsOf(file).ours) follow(name);
+    };
+    follow("index.ts");
+    expect([...reached].filter(inCli)).toEqual([]);
+    follow("cli/main.ts");
+    expect([...reached].sort()).toEqual(files);
+  });
+
   test("of error.ts: none, so that every floor may import it", () => {
     expect(importsOf("error.ts")).toEqual({ ours: [], packages: [] });
   });
@@ -125,8 +138,17 @@ describe("files", () => {
     expect(lengths.filter(({ lines }) => lines > MAX_LINES)).toEqual([]);
   });
 
-  test("print and exit in cli/ only", () => {
-    expect(linesWith(/\bconsole\s*\.|\bprocess\s*\.\s*(exit|stdout|stderr)\b/, inCli)).toEqual([]);
+  test("print and set the exit status in cli/ only", () => {
+    expect(linesWith(/\bconsole\s*\.|\bprocess\s*\.\s*(exit|exitCode|stdout|stderr)\b/, inCli)).toEqual([]);
+  });
+
+  test("of cli/ print through one of them, set the status in another, and never exit before all is printed", () => {
+    const filesWith = (pattern: RegExp): string[] => [
+      ...new Set(linesWith(pattern).map((line) => line.split(":")[0] ?? "")),
+    ];
+    expect(filesWith(/\bprocess\s*\.\s*(stdout|stderr)\b/)).toEqual(["cli/output.ts"]);
+    expect(filesWith(/\bprocess\s*\.\s*exitCode\b/)).toEqual(["cli/main.ts"]);
+    expect(filesWith(/\bconsole\s*\.|\bprocess\s*\.\s*exit\b/)).toEqual([]);
   });
 
   test("have no export of everything and no empty catch", () => {
@@ -172,6 +194,7 @@ describe("index.ts", () => {
       "type Recovery",
       "type StorageConfig",
       "type StorageState",
+      "type WatchOptions",
       "type WriteOptions",
     ]);
     expect(Object.keys(cellar).sort()).toEqual(names.filter((name) => !name.startsWith("type ")));

@@ -184,7 +184,8 @@ function randomName(): string {
   return crypto.getRandomValues(new Uint8Array(8)).toHex();
 }
 
-function syncDirectory(directory: string): void {
+/** Makes the names in a directory durable. */
+export function syncDirectory(directory: string): void {
   withFsErrors(directory, () => {
     const fd = fs.openSync(directory, fs.constants.O_RDONLY);
     try {

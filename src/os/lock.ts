@@ -87,8 +87,21 @@ export class WriterLock {
 
 /** Whether a writer has announced itself: then the headers in memory are current. Takes no lock; false where unknown. */
 export function isWriterLive(fd: number, path: string): boolean {
-  if (!linux) return false;
-  const lock = lockOf(c.F_WRLCK, LIVE_BYTE, 1n);
+  return linux && isHeld(fd, LIVE_BYTE, path);
+}
+
+/** `opening`: it has the lock, and has not announced itself yet. `unknown`: the platform cannot be asked. */
+export type WriterPresence = "none" | "opening" | "live" | "unknown";
+
+/** Whether another opening of the file writes it. Takes no lock. */
+export function writerPresence(fd: number, path: string): WriterPresence {
+  if (!linux) return "unknown";
+  if (isHeld(fd, LIVE_BYTE, path)) return "live";
+  return isHeld(fd, WRITER_BYTE, path) ? "opening" : "none";
+}
+
+function isHeld(fd: number, byte: bigint, path: string): boolean {
+  const lock = lockOf(c.F_WRLCK, byte, 1n);
   if (libc().fcntl(fd, c.F_OFD_GETLK, lock) !== 0) throw libcError("fcntl", path);
   return new DataView(lock.buffer).getInt16(0, true) !== c.F_UNLCK;
 }

@@ -148,7 +148,11 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
   return config;
 }
 
-function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
+/**
+ * The config in a header area, believed.
+ * @throws NOT_A_STORAGE, INVALID_CONFIG
+ */
+export function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
   if (area.length < HEADER_AREA_BYTES) {
     const what = area.length === 0 ? "the file is empty" : `the file has ${area.length} bytes, a storage at least 256`;
     throw new StorageError("NOT_A_STORAGE", `${path}: ${what}: name a file that cellar made`, { path });

@@ -1,0 +1,122 @@
+/** `cellar cat` and `cellar chain`: a blob's bytes, and the chunks that it is made of. */
+
+import { StorageError } from "../error.ts";
+import { firstIndexOf } from "../format/chunk.ts";
+import { FOOTER, FOOTER_BYTES } from "../format/layout.ts";
+import type { StorageReader } from "../reader.ts";
+import { command, type Command } from "./command.ts";
+import { CommandError, OK } from "./failure.ts";
+import { countText } from "./figures.ts";
+import { indexIn, openReader, readingOptions } from "./opening.ts";
+import { columns, paint, print, printJson, write } from "./output.ts";
+
+/** More would not fit a string, as base64. */
+const MAX_JSON_BYTES: number = 2 ** 28;
+
+const blobPositionals = [
+  ["PATH", "the storage's file"],
+  ["[INDEX]", "the blob's index, as put printed it; default: root"],
+] as const;
+
+/** Byte for byte: what goes to standard output is the blob and nothing else, and errors go elsewhere. */
+export const cat: Command = command({
+  name: "cat",
+  summary: "Writes a blob's bytes to standard output, as they are",
+  positionals: blobPositionals,
+  options: readingOptions,
+  examples: ["cellar cat data.cellar 4711 > picture.png", "cellar cat data.cellar root | less"],
+  run: async ({ positionals: [path = "", word], values, json }) => {
+    using reader = openReader(path, values);
+    const index = indexIn(reader, word);
+    if (json) await printJson({ path, index, ...contentOf(reader, index) });
+    else for (const chunk of reader.chunks(index)) await write(chunk);
+    return OK;
+  },
+});
+
+/** From the last chunk back, since only that one is known beforehand: a chain that breaks is shown up to there. */
+export const chain: Command = command({
+  name: "chain",
+  summary: "Lists the chunks of a blob, from the last one back",
+  positionals: blobPositionals,
+  options: readingOptions,
+  examples: ["cellar chain data.cellar root"],
+  run: async ({ positionals: [path = "", word], values, json }) => {
+    using reader = openReader(path, values);
+    const index = indexIn(reader, word);
+    const { chunks, error } = chainOf(reader, index);
+    if (error !== null) {
+      // Up to where the chain breaks is worth seeing.
+      if (!json && chunks.length > 0) await print(chainLines(chunks));
+      throw error;
+    }
+    if (!json)
+      await print([...chainLines(chunks), `${countText(chunks.length, "chunk")}, ${totalBytes(chunks)} bytes`]);
+    else await printJson({ path, index, byteLength: totalBytes(chunks), chunks });
+    return OK;
+  },
+});
+
+/** A blob as it goes into JSON, which has no bytes. */
+function contentOf(reader: StorageReader, index: number): { readonly byteLength: number; readonly base64: string } {
+  const byteLength = reader.blobLength(index);
+  if (byteLength > MAX_JSON_BYTES) {
+    throw new CommandError("TOO_LARGE", `${reader.path}: ${byteLength} bytes do not fit in JSON: leave out --json`);
+  }
+  return { byteLength, base64: reader.read(index).toBase64() };
+}
+
+interface Chunk {
+  readonly first: number;
+  readonly last: number;
+  readonly byteLength: number;
+  /** The last index of the chunk before, 0 for none. */
+  readonly previous: number;
+}
+
+/** The chunks up to the one that cannot be right, and what is wrong there. */
+function chainOf(reader: StorageReader, index: number): { chunks: readonly Chunk[]; error: StorageError | null } {
+  const chunks: Chunk[] = [];
+  const { bytesPerCell } = reader.config;
+  const footerCells = Math.ceil(FOOTER_BYTES / bytesPerCell);
+  for (let last = index; last !== 0;) {
+    // The index that was given is checked by the view; those that follow are, by their footer.
+    reader.cell(last);
+    if (last - footerCells + 1 < reader.startIndex) return { chunks, error: corrupt(reader, last) };
+    const cells = reader.cells(last - footerCells + 1, footerCells);
+    const view = new DataView(cells.buffer, cells.byteOffset + cells.byteLength - FOOTER_BYTES, FOOTER_BYTES);
+    const byteLength = view.getUint16(FOOTER.size.offset, true);
+    const previous = view.getUint32(FOOTER.previous.offset, true);
+    const first = firstIndexOf(last, byteLength, previous, reader.startIndex, bytesPerCell);
+    if (first === 0) return { chunks, error: corrupt(reader, last) };
+    chunks.push({ first, last, byteLength, previous });
+    last = previous;
+  }
+  return { chunks, error: null };
+}
+
+function corrupt({ path }: StorageReader, index: number): StorageError {
+  const message = `${path}: no chunk ends at index ${index}: was this index returned by put or write?`;
+  return new StorageError("CHUNK_CORRUPT", message, { path, index });
+}
+
+/** A heading, and a line for each chunk. */
+function chainLines(chunks: readonly Chunk[]): string[] {
+  const [heading = "", ...lines] = columns(
+    [
+      ["cells", "count", "bytes", "after"],
+      ...chunks.map(({ first, last, byteLength, previous }) => [
+        `${first}–${last}`,
+        String(last - first + 1),
+        String(byteLength),
+        previous === 0 ? "–" : String(previous),
+      ]),
+    ],
+    [">", ">", ">", ">"],
+  );
+  return [paint("dim", heading), ...lines];
+}
+
+function totalBytes(chunks: readonly Chunk[]): number {
+  return chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}

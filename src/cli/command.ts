@@ -1,0 +1,138 @@
+/** What a command is: its help and its parsing come from one description, so neither says what the other does not. */
+
+import { parseArgs } from "node:util";
+import { OK, UsageError } from "./failure.ts";
+import { print, wrap } from "./output.ts";
+
+/** An option. One that takes a value names it, for the help. */
+export interface Option {
+  readonly value?: string;
+  readonly help: string;
+}
+export type Options = Readonly<Record<string, Option>>;
+
+/** What was given: text for an option that takes a value, true for one that does not. */
+export type Values<O extends Options> = {
+  readonly [K in keyof O]?: O[K] extends { readonly value: string } ? string : boolean;
+};
+
+export interface Call<O extends Options> {
+  readonly positionals: readonly string[];
+  readonly values: Values<O>;
+  readonly json: boolean;
+}
+
+export interface Description<O extends Options> {
+  readonly name: string;
+  /** One line, for the list of commands. */
+  readonly summary: string;
+  /** Positional arguments, with what each is; an optional name is in brackets, `…` repeats. */
+  readonly positionals: readonly (readonly [name: string, help: string])[];
+  readonly options: O;
+  /** What else a user has to know. */
+  readonly notes?: string;
+  readonly examples: readonly string[];
+  /** Returns the exit status. */
+  readonly run: (call: Call<O>) => Promise<number>;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly help: string;
+  readonly run: (args: readonly string[]) => Promise<number>;
+}
+
+/** Help is as wide everywhere, so that it can be quoted. */
+const HELP_WIDTH = 79;
+const INDENT = 2;
+const GAP = 2;
+
+const common: Options = {
+  json: { help: "print one line of JSON, with the fields of docs/cli.md" },
+  help: { help: "print this; so does -h" },
+};
+
+/** Makes a command of its description. */
+export function command<const O extends Options>(description: Description<O>): Command {
+  const { name, summary } = description;
+  const help = helpOf(description);
+  const run = async (args: readonly string[]): Promise<number> => {
+    const { values, positionals } = parse(name, args, { ...description.options, ...common });
+    if (values["help"] === true) {
+      await print(help);
+      return OK;
+    }
+    checkCount(name, description.positionals, positionals);
+    // What the parser returns has the kinds that the options say.
+    return description.run({ positionals, values: values as Values<O>, json: values["json"] === true });
+  };
+  return { name, summary, help, run };
+}
+
+/** Node's parser, strict: an option that is not known is an error. */
+function parse(
+  name: string,
+  args: readonly string[],
+  options: Options,
+): { readonly values: Readonly<Record<string, unknown>>; readonly positionals: string[] } {
+  const config = Object.fromEntries(
+    Object.entries(options).map(([key, { value }]) => [
+      key,
+      {
+        type: value === undefined ? ("boolean" as const) : ("string" as const),
+        ...(key === "help" ? { short: "h" } : {}),
+      },
+    ]),
+  );
+  try {
+    return parseArgs({ args: [...args], options: config, allowPositionals: true });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    // Node's first sentence says what is wrong; the rest is about its own syntax.
+    throw new UsageError(usageText(name, error.message.split(". ")[0] ?? error.message));
+  }
+}
+
+/** An empty word is a variable that was not set, in a script: never meant. */
+function checkCount(name: string, expected: Description<Options>["positionals"], given: readonly string[]): void {
+  const least = expected.filter(([word]) => !word.startsWith("[")).length;
+  const most = expected.some(([word]) => word.includes("…")) ? Infinity : expected.length;
+  if (given.length >= least && given.length <= most && !given.includes("")) return;
+  const words = expected.map(([word]) => word).join(" ");
+  const got = given.length === 0 ? "nothing" : given.map((word) => JSON.stringify(word)).join(" ");
+  throw new UsageError(usageText(name, `expected ${words}, got ${got}`));
+}
+
+/** A sentence about a misused command, and where to look. */
+export function usageText(name: string, what: string): string {
+  return `${what}: see cellar ${name} --help`;
+}
+
+/** The whole help, from the description. */
+function helpOf<O extends Options>({ name, summary, positionals, options, notes, examples }: Description<O>): string {
+  const usage = ["Usage: cellar", name, "[OPTION…]", ...positionals.map(([word]) => word)].join(" ");
+  const flags = Object.entries({ ...options, ...common }).map(([key, { value, help }]) => [
+    `--${key}${value === undefined ? "" : ` ${value}`}`,
+    help,
+  ]);
+  const words = positionals.map(([word, help]) => [word.replace(/[[\]…]/g, ""), help]);
+  const indent = INDENT + Math.max(...[...words, ...flags].map(([word = ""]) => word.length)) + GAP;
+  const table = (rows: readonly (readonly string[])[]): string[] =>
+    rows.flatMap(([word = "", help = ""]) =>
+      wrap(help, HELP_WIDTH - indent).map((line, i) => (i === 0 ? `  ${word}` : "").padEnd(indent) + line),
+    );
+  return [
+    usage,
+    "",
+    `${summary}.`,
+    "",
+    ...table(words),
+    "",
+    ...table(flags),
+    ...(notes === undefined ? [] : ["", ...wrap(notes, HELP_WIDTH)]),
+    "",
+    examples.length === 1 ? "Example:" : "Examples:",
+    ...examples.map((example) => `  ${example}`),
+  ].join("\n");
+}

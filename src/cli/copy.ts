@@ -1,0 +1,60 @@
+/** `cellar copy`: a backup of what a storage holds, beside its writer. */
+
+import type { CopyProgress } from "../copy.ts";
+import { command, type Command } from "./command.ts";
+import { CommandError, OK } from "./failure.ts";
+import { bar, bytesText, rootText, shareText } from "./figures.ts";
+import { openReader, readingOptions } from "./opening.ts";
+import { print, printJson, redraw } from "./output.ts";
+
+/** Ten times a second looks steady, and costs nothing beside the copy. */
+const SHOW_EVERY_MS = 100;
+const BAR_WIDTH = 40;
+
+/** The library does the work, and leaves nothing unless the copy is complete; a signal here is an abort there. */
+export const copy: Command = command({
+  name: "copy",
+  summary: "Copies what a storage holds to a new file, beside its writer",
+  positionals: [
+    ["PATH", "the storage's file"],
+    ["TO", "the file to make; an existing one is never touched"],
+  ],
+  options: readingOptions,
+  notes:
+    "The copy appears complete and durable, or not at all: Ctrl-C leaves nothing. Shows its progress where standard error is a terminal.",
+  examples: ["cellar copy data.cellar backup.cellar"],
+  run: async ({ positionals: [path = "", to = ""], values, json }) => {
+    using reader = openReader(path, values);
+    const stop = new AbortController();
+    const abort = (): void => stop.abort();
+    process.once("SIGINT", abort).once("SIGTERM", abort);
+    try {
+      const allowUnsafeFilesystem = values["allow-unsafe-filesystem"] === true;
+      const options = { signal: stop.signal, onProgress: progress(), allowUnsafeFilesystem };
+      const { root, length } = await reader.copyTo(to, options);
+      const sizeBytes = length * reader.config.bytesPerCell;
+      if (json) await printJson({ path, to, root, length, byteLength: sizeBytes });
+      else await print(`${to}: length ${length}, root ${rootText(root)}, ${bytesText(sizeBytes)}`);
+      return OK;
+    } catch (error) {
+      if (stop.signal.aborted)
+        throw new CommandError("CANCELLED", `${to}: cancelled, and nothing is left of it`, error);
+      throw error;
+    } finally {
+      process.off("SIGINT", abort).off("SIGTERM", abort);
+      redraw("");
+    }
+  },
+});
+
+/** Shows how far it has come, not more often than an eye sees. */
+function progress(): (progress: CopyProgress) => void {
+  let shownAt = performance.now();
+  return ({ copiedBytes, totalBytes }) => {
+    const now = performance.now();
+    if (now - shownAt < SHOW_EVERY_MS) return;
+    shownAt = now;
+    const { full, empty } = bar(copiedBytes, totalBytes, BAR_WIDTH);
+    redraw(`${full}${empty} ${shareText(copiedBytes, totalBytes)} of ${bytesText(totalBytes)}`);
+  };
+}

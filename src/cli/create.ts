@@ -1,0 +1,46 @@
+/** `cellar create`: an empty storage. */
+
+import { StorageWriter } from "../writer.ts";
+import { command, type Command } from "./command.ts";
+import { OK } from "./failure.ts";
+import { openingOptions, wholeNumber } from "./opening.ts";
+import { print, printJson } from "./output.ts";
+
+/** Options are those of the library, each under its name as a flag. */
+export const create: Command = command({
+  name: "create",
+  summary: "Makes a new, empty storage; an existing file is never touched",
+  positionals: [["PATH", "the file to make"]],
+  options: {
+    "head-string": { value: "TEXT", help: "names the application's format: at most 20 latin1 characters" },
+    version: { value: "N", help: "the application's version; default: 1" },
+    "bytes-per-cell": { value: "N", help: "4 to 65535; default: 32" },
+    "max-index": { value: "N", help: "the most cells it may ever have; default: 4294967295" },
+    "capacity-cells": { value: "N", help: "cells to reserve on the disk at once" },
+    ...openingOptions,
+  },
+  examples: ["cellar create data.cellar --head-string MYAPP --bytes-per-cell 64"],
+  run: async ({ positionals: [path = ""], values, json }) => {
+    const number = (name: "version" | "bytes-per-cell" | "max-index" | "capacity-cells", least = 0) => {
+      const text = values[name];
+      return text === undefined ? undefined : wholeNumber(`--${name}`, text, least);
+    };
+    const given = {
+      headString: values["head-string"],
+      version: number("version"),
+      bytesPerCell: number("bytes-per-cell"),
+      maxIndex: number("max-index"),
+      capacityCells: number("capacity-cells", 1),
+    };
+    // An option that is not given is left out; the library checks the others.
+    const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+    const allowUnsafeFilesystem = values["allow-unsafe-filesystem"] === true;
+    using writer = StorageWriter.create(path, { ...options, allowUnsafeFilesystem });
+    const { config, startIndex, length } = writer;
+    // Before anything is said: what is said to be made has been closed cleanly.
+    writer.close();
+    if (json) await printJson({ path, config, startIndex, length });
+    else await print(`${path}: made, cells of ${config.bytesPerCell} bytes, the first index is ${startIndex}`);
+    return OK;
+  },
+});

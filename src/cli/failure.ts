@@ -1,0 +1,58 @@
+/** What may go wrong in a command, and the exit status that it ends with. */
+
+import { StorageError } from "../error.ts";
+
+/** Exit statuses. */
+export const OK = 0;
+export const FAILED = 1;
+export const MISUSED = 2;
+
+/** The command line is wrong. The message says what was expected. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** What is no fault of a storage: an input that cannot be read, a file that is there already. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** Whoever read our output has gone: no error. */
+export class ClosedPipe extends Error {
+  override readonly name = "ClosedPipe";
+}
+
+/** An error as it is told. */
+export interface Told {
+  readonly code: string;
+  readonly message: string;
+  readonly status: number;
+}
+
+/** What to say of an error, and how to end; null of one that nobody is told of. */
+export function told(error: unknown): Told | null {
+  if (error instanceof ClosedPipe) return null;
+  if (error instanceof UsageError) return { code: "USAGE", message: error.message, status: MISUSED };
+  if (error instanceof StorageError && error.code === "HEADER_BROKEN") {
+    const message = `${error.message}, or see what cellar recover ${error.path ?? ""} can do`;
+    return { code: error.code, message, status: FAILED };
+  }
+  if (error instanceof StorageError) return { code: error.code, message: withFlags(error.message), status: FAILED };
+  if (error instanceof CommandError) return { code: error.code, message: error.message, status: FAILED };
+  // Nothing else is meant to come here: its trace belongs into a report.
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { code: "UNEXPECTED", message: `this is a fault of cellar, please report it: ${message}`, status: FAILED };
+}
+
+/** The library's advice names its own options; here they are flags. */
+function withFlags(message: string): string {
+  return message
+    .replace("lockTimeoutMs", "--lock-timeout-ms")
+    .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem");
+}

@@ -1,0 +1,56 @@
+/** Numbers as people read them. Indices and lengths stay plain digits: they are copied into the next command. */
+
+const KIB = 1024;
+const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
+/** `640 B`, `64.0 KiB`. */
+export function bytesText(sizeBytes: number): string {
+  if (sizeBytes < KIB) return `${sizeBytes} B`;
+  let value = sizeBytes / KIB;
+  let unit = 0;
+  // What would be rounded to 1024.0 is 1.0 of the next.
+  while (value >= KIB - 0.05 && unit < UNITS.length - 1) {
+    value /= KIB;
+    unit++;
+  }
+  return `${value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** `3 cells`, `1 cell`. */
+export function countText(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** A root's index as text; 0 is none. */
+export function rootText(root: number | null): string {
+  return root === null || root === 0 ? "none" : String(root);
+}
+
+/** `37.5 %`. What is not nothing is not shown as nothing, nor what is not all as all. */
+export function shareText(part: number, whole: number): string {
+  const percent = whole === 0 ? 0 : (100 * part) / whole;
+  if (percent > 0 && percent < 0.1) return "<0.1 %";
+  if (percent < 100 && percent > 99.9) return ">99.9 %";
+  return `${percent.toFixed(1)} %`;
+}
+
+/** A bar of `width` characters. Block characters where the locale is UTF-8. */
+export function bar(part: number, whole: number, width: number): { readonly full: string; readonly empty: string } {
+  const share = whole === 0 ? 0 : Math.min(1, part / whole);
+  const filled = share === 0 ? 0 : Math.max(1, Math.floor(share * width));
+  const [fullMark, emptyMark] = isUtf8(process.env) ? ["█", "░"] : ["#", "."];
+  return { full: fullMark.repeat(filled), empty: emptyMark.repeat(width - filled) };
+}
+
+/** Text from a file, quoted so that it cannot steer a terminal. */
+export function quoted(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\x7f-\x9f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function isUtf8(env: Readonly<Record<string, string | undefined>>): boolean {
+  const locale = [env["LC_ALL"], env["LC_CTYPE"], env["LANG"]].find((value) => value !== undefined && value !== "");
+  return process.platform === "darwin" || /utf-?8/i.test(locale ?? "");
+}

@@ -1,0 +1,112 @@
+/** The picture that `cellar info` draws: labelled rows, at most 80 columns wide. Pure: the inspection in, lines out. */
+
+import { StorageError } from "../error.ts";
+import { sameHeader } from "../format/header.ts";
+import type { CopyState, Inspection } from "../inspect.ts";
+import type { Decision } from "../store/recover.ts";
+import { bar, bytesText, countText, quoted, rootText, shareText } from "./figures.ts";
+import { columns, paint, type Style } from "./output.ts";
+import { recoveryText } from "./recovery-text.ts";
+
+const BAR_WIDTH = 40;
+const LABEL_WIDTH = 11;
+
+const styles: Readonly<Record<CopyState, Style>> = { good: "green", older: "yellow", torn: "red", outside: "red" };
+
+/** The lines of the picture: what the file is, what its headers say, how full it is, and what would come of it. */
+export function picture(inspection: Inspection): string[] {
+  return [
+    paint("bold", inspection.path),
+    ...rows("config", configLines(inspection)),
+    "",
+    ...rows("headers", headerLines(inspection)),
+    ...rows("annex", [annexText(inspection)]),
+    "",
+    ...fillLines(inspection),
+    "",
+    ...rows("writer", [writerText(inspection)]),
+    ...rows(inspection.writer === "live" ? "if killed" : "opening", openingLines(inspection.opening)),
+  ];
+}
+
+/** What opening for writing would go on from; of a file that does not open, why not. */
+export function openingLines(opening: Decision | StorageError): string[] {
+  if (opening instanceof StorageError) {
+    const [what = "", ...advice] = opening.message.slice((opening.path ?? "").length + 2).split(": ");
+    const lines = [paint("red", `fails: ${opening.code}`), what];
+    const recover = opening.code === "HEADER_BROKEN" ? ", or see what cellar recover can do" : "";
+    return advice.length === 0 ? lines : [...lines, advice.join(": ") + recover];
+  }
+  const { header, recovery } = opening;
+  const state = `length ${header.next}, root ${rootText(header.root)}`;
+  const style = recovery.state === "resumedAtFlush" ? "yellow" : "green";
+  return [paint(style, state), recoveryText(recovery)];
+}
+
+/** Lines behind a label, which stands before the first. */
+function rows(label: string, lines: readonly string[]): string[] {
+  return lines.map((line, i) => `  ${paint("cyan", (i === 0 ? label : "").padEnd(LABEL_WIDTH))}${line}`);
+}
+
+function configLines({ config, bounds }: Inspection): string[] {
+  const name = config.headString === "" ? "no head string" : `head string ${quoted(config.headString)}`;
+  return [
+    `${name}, version ${config.version}`,
+    `${config.bytesPerCell} bytes a cell, first index ${bounds.startIndex}, at most ${config.maxIndex} cells`,
+  ];
+}
+
+function headerLines({ copies, opening }: Inspection): string[] {
+  const flushed = opening instanceof StorageError ? null : opening.disk;
+  const lines = copies.map(({ sync, copy, state, header }) => [
+    `${sync} sync`,
+    String(copy),
+    paint(styles[state], state),
+    header === null ? "" : `length ${header.next}`,
+    header === null ? "" : `root ${rootText(header.root)}`,
+    state === "good" && header !== null && flushed !== null && !sameHeader(header, flushed) ? "not flushed" : "",
+  ]);
+  return columns(lines, ["<", "<", "<", "<", "<", "<"]);
+}
+
+/** The annex, as far as it says something of the state: commits that can prove themselves, and truncations. */
+function annexText({ annexHead, records }: Inspection): string {
+  if (annexHead === null && records.length === 0) return "none: as the original leaves files";
+  const sequences = records.map(({ sequence }) => sequence).sort((a, b) => a - b);
+  if (sequences.length === 0) return "no commit record that is whole";
+  const commits = `commit${sequences.length === 1 ? "" : "s"} ${sequences.join(" and ")} on record`;
+  const truncations = records.reduce((most, record) => Math.max(most, record.truncations), 0);
+  return truncations === 0 ? commits : `${commits}, ${countText(truncations, "truncation")}`;
+}
+
+/** The three marks of a storage: cells given out, the file, and what the disk has allocated for it. */
+function fillLines({ opening, config, bounds, sizeBytes, allocatedBytes }: Inspection): string[] {
+  const size = `file ${bytesText(sizeBytes)}, on the disk ${bytesText(allocatedBytes)}`;
+  if (opening instanceof StorageError) return rows("growth", [size]);
+  const { next } = opening.header;
+  const usedBytes = next * config.bytesPerCell;
+  return [
+    ...rows("file", [gauge(next, bounds.fileCells, `of ${bytesText(sizeBytes)}`)]),
+    ...rows("indices", [gauge(next, config.maxIndex, `of ${config.maxIndex}`)]),
+    ...rows("growth", [`used ${bytesText(usedBytes)}, ${size}`]),
+  ];
+}
+
+/** A bar, its share in figures, and what it is a share of. */
+function gauge(part: number, whole: number, of: string): string {
+  const { full, empty } = bar(part, whole, BAR_WIDTH);
+  return `${paint("green", full)}${paint("dim", empty)} ${shareText(part, whole).padStart(8)} ${of}`;
+}
+
+/** Who has the writer's lock; who had it last and did not let go of it by closing. */
+function writerText({ writer, annexHead }: Inspection): string {
+  const processId = annexHead?.processId ?? 0;
+  if (writer === "live") {
+    return paint("green", processId === 0 ? "a process writes it now" : `process ${processId} writes it now`);
+  }
+  // Until it has opened, the annex names the one before.
+  if (writer === "opening") return paint("green", "a process is opening it");
+  const last = processId === 0 ? "" : `process ${processId}, the last one, did not close it`;
+  if (writer === "none") return last === "" ? "none" : `none; ${last}`;
+  return last === "" ? "the last one closed it" : `process ${processId} writes it, or did not close it`;
+}

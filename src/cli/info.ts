@@ -1,0 +1,68 @@
+/** `cellar info`: what a file is, what state it is in, and what opening it for writing would make of it. */
+
+import { StorageError } from "../error.ts";
+import type { Inspection } from "../inspect.ts";
+import { command, type Command } from "./command.ts";
+import { FAILED, OK } from "./failure.ts";
+import { picture } from "./info-picture.ts";
+import { inspectFile } from "./opening.ts";
+import { print, printJson } from "./output.ts";
+
+/** By `pread` alone: a file that is broken, or is being written, is just what it is for. */
+export const info: Command = command({
+  name: "info",
+  summary: "Shows the state of a storage: headers, fill, writer, recovery",
+  positionals: [["PATH", "the storage's file"]],
+  options: {},
+  notes:
+    "Takes no lock, and works beside a writer and on broken files. Reads the headers, and the cells since the last flush. Exit status 1 if the file would not open.",
+  examples: ["cellar info data.cellar"],
+  run: async ({ positionals: [path = ""], json }) => {
+    const inspection = inspectFile(path);
+    if (json) await printJson(jsonOf(inspection));
+    else await print(picture(inspection));
+    return inspection.opening instanceof StorageError ? FAILED : OK;
+  },
+});
+
+/** The fields that `docs/cli.md` names. */
+function jsonOf(inspection: Inspection): unknown {
+  const { path, config, sizeBytes, allocatedBytes, bounds, annexHead } = inspection;
+  return {
+    path,
+    config: { ...config },
+    startIndex: bounds.startIndex,
+    fileCells: bounds.fileCells,
+    sizeBytes,
+    allocatedBytes,
+    headers: inspection.copies.map(({ sync, copy, state, header }) => ({
+      sync,
+      copy,
+      state,
+      length: header?.next ?? null,
+      root: header === null || header.root === 0 ? null : header.root,
+    })),
+    annex: {
+      processId: annexHead?.processId ?? null,
+      commits: inspection.records.map(({ sequence, base, next, root, truncations }) => {
+        return { sequence, base, length: next, root: root === 0 ? null : root, truncations };
+      }),
+    },
+    writer: inspection.writer,
+    opening: openingJson(inspection.opening),
+  };
+}
+
+/** What opening for writing would say of itself, or the error that it would throw. */
+function openingJson(opening: Inspection["opening"]): unknown {
+  if (opening instanceof StorageError) return { error: { code: opening.code, message: opening.message } };
+  const { header, recovery } = opening;
+  return {
+    state: recovery.state,
+    length: header.next,
+    root: header.root === 0 ? null : header.root,
+    skippedCells: recovery.skippedCells,
+    tornCopies: recovery.tornCopies,
+    ignored: recovery.ignored ?? null,
+  };
+}

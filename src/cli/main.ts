@@ -1,0 +1,89 @@
+#!/usr/bin/env bun
+/** `cellar`, the command: finds what is asked for, runs it, and tells what went wrong in one line. */
+
+import { cat, chain } from "./blobs.ts";
+import { cells } from "./cells.ts";
+import { checkCommand } from "./check.ts";
+import type { Command } from "./command.ts";
+import { copy } from "./copy.ts";
+import { create } from "./create.ts";
+import { MISUSED, OK, told, UsageError } from "./failure.ts";
+import { info } from "./info.ts";
+import { columns, complain, listenForErrors, print, remark } from "./output.ts";
+import { put } from "./put.ts";
+import { recover } from "./recover.ts";
+import { tail } from "./tail.ts";
+
+const commands: readonly Command[] = [info, checkCommand, cat, put, cells, chain, tail, copy, recover, create];
+
+// Not process.exit(): what is still on its way to a slow reader of our output would be cut off.
+process.exitCode = await main(process.argv.slice(2));
+
+/** Never rejects: an error is told, and becomes an exit status. */
+async function main(args: readonly string[]): Promise<number> {
+  listenForErrors();
+  try {
+    return await run(args);
+  } catch (error) {
+    const what = told(error);
+    if (what === null) return OK;
+    // If standard error is gone too, the exit status is all that is left to tell with.
+    await tell(what, args.includes("--json")).catch(() => undefined);
+    return what.status;
+  }
+}
+
+/** Runs a command, and returns its exit status. */
+async function run([name, ...args]: readonly string[]): Promise<number> {
+  if (name === undefined) {
+    await remark(overview());
+    return MISUSED;
+  }
+  if (name === "--version") {
+    await print(await version());
+    return OK;
+  }
+  if (name === "help" && args[0] !== undefined) return find(args[0]).run(["--help"]);
+  if (name === "help" || name === "--help" || name === "-h") {
+    await print(overview());
+    return OK;
+  }
+  return find(name).run(args);
+}
+
+/** What `cellar --help` prints. */
+function overview(): string {
+  const rows = columns(
+    commands.map((command) => [command.name, command.summary]),
+    ["<", "<"],
+  );
+  return [
+    "Usage: cellar COMMAND [OPTION…] PATH …",
+    "",
+    ...rows.map((row) => `  ${row}`),
+    "",
+    "cellar COMMAND --help tells more. Every command takes --json.",
+    "Exit status: 0 done, 1 not done or damage found, 2 wrong command line.",
+    "",
+    "Example:",
+    "  cellar create data.cellar && cellar put data.cellar picture.png --root",
+  ].join("\n");
+}
+
+/** The package's own, which stands beside `src/`. */
+async function version(): Promise<string> {
+  const manifest = (await Bun.file(new URL("../../package.json", import.meta.url)).json()) as { version: string };
+  return manifest.version;
+}
+
+function find(name: string): Command {
+  const found = commands.find((command) => command.name === name);
+  if (found !== undefined) return found;
+  const names = commands.map((command) => command.name).join(", ");
+  throw new UsageError(`expected a command (${names}), got ${JSON.stringify(name)}`);
+}
+
+async function tell({ code, message }: { code: string; message: string }, json: boolean): Promise<void> {
+  if (json) await remark(JSON.stringify({ error: { code, message } }));
+  else await complain(message);
+}

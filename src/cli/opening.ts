@@ -1,0 +1,64 @@
+/** What the commands share that open a storage: their options, and the indices that they are given. */
+
+import { openFile, closeFile } from "../os/file.ts";
+import { inspect, type Inspection } from "../inspect.ts";
+import { StorageReader } from "../reader.ts";
+import type { Storage } from "../storage.ts";
+import { CommandError, UsageError } from "./failure.ts";
+
+const unsafe = "allow-unsafe-filesystem";
+
+/** Options of every command that opens a storage. */
+export const openingOptions: Record<typeof unsafe, { readonly help: string }> = {
+  [unsafe]: { help: "go on although the file is on NFS, SMB, 9p or FUSE" },
+};
+
+/** Options of every command that reads one. */
+export const readingOptions: typeof openingOptions &
+  Record<"follow", { readonly value: string; readonly help: string }> = {
+  follow: { value: "WHAT", help: '"commits" (default): what the writer shows; "flushes": what is durable' },
+  ...openingOptions,
+};
+
+interface ReadingValues {
+  readonly follow?: string;
+  readonly [unsafe]?: boolean;
+}
+
+/** A reader, as the options want it. */
+export function openReader(path: string, values: ReadingValues): StorageReader {
+  const { follow = "commits" } = values;
+  if (follow !== "commits" && follow !== "flushes") {
+    throw new UsageError(`--follow: expected "commits" or "flushes", got ${JSON.stringify(follow)}`);
+  }
+  return StorageReader.open(path, { follow, allowUnsafeFilesystem: values[unsafe] === true });
+}
+
+/** Looks at a file without mapping it. */
+export function inspectFile(path: string): Inspection {
+  const fd = openFile(path, "read");
+  try {
+    return inspect(fd, path);
+  } finally {
+    closeFile(fd, path);
+  }
+}
+
+/** A whole number. */
+export function wholeNumber(name: string, text: string, least = 0): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
+  throw new UsageError(`${name}: expected a whole number from ${least} on, got ${JSON.stringify(text)}`);
+}
+
+/** An index that was given as a number or as `root`. */
+export function indexFrom(name: string, text: string, root: number | null, path: string): number {
+  if (text !== "root") return wholeNumber(name, text);
+  if (root !== null) return root;
+  throw new CommandError("NO_ROOT", `${path}: the storage has no root: give an index`);
+}
+
+/** The index that was given, of what a storage shows; its root if none was. */
+export function indexIn(storage: Storage, text: string = "root"): number {
+  return indexFrom("INDEX", text, storage.root, storage.path);
+}

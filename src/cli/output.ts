@@ -1,0 +1,106 @@
+/** Everything that is printed goes through here: in order, exact, with colours only where a terminal shows them. */
+
+import { styleText } from "node:util";
+import { ClosedPipe, CommandError } from "./failure.ts";
+
+/** The styles that are used: each means the same everywhere. */
+export type Style = "bold" | "dim" | "green" | "yellow" | "red" | "cyan";
+type Stream = NodeJS.WriteStream & { readonly fd: number };
+
+const COMMAND = "cellar:";
+/** Carriage return, and "erase to the end of the line". */
+const LINE_AGAIN = "\r\x1b[K";
+/** Text is not broken shorter, however narrow the terminal. */
+const LEAST_WIDTH = 40;
+
+/**
+ * Writes bytes, and returns when they are out of this process's memory: a view may end with its storage then, and a
+ * slow reader holds up whoever writes instead of filling memory.
+ * @throws ClosedPipe, CommandError
+ */
+export async function write(bytes: string | Uint8Array, stream: Stream = process.stdout): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    stream.write(bytes, (error) => {
+      if (error) reject(outputError(error));
+      else resolve();
+    });
+  });
+}
+
+/** Writes lines to standard output. Not variadic: there may be more of them than a call takes arguments. */
+export async function print(lines: string | readonly string[]): Promise<void> {
+  await write(`${typeof lines === "string" ? lines : lines.join("\n")}\n`);
+}
+
+/** Writes a value as one line of JSON. */
+export async function printJson(value: unknown): Promise<void> {
+  await print(JSON.stringify(value));
+}
+
+/** Writes a line beside the output: for the person, or for whoever reads errors. */
+export async function remark(line: string): Promise<void> {
+  await write(`${line}\n`, process.stderr);
+}
+
+/** Says what went wrong, beside the output. */
+export async function complain(message: string): Promise<void> {
+  const text = wrap(`${COMMAND} ${message}`, widthOf(process.stderr)).join("\n");
+  await remark(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
+}
+
+/**
+ * Shows a line in the place of the one that was shown so before, where standard error is a terminal. Not waited for:
+ * a slow terminal must not hold up what is shown.
+ */
+export function redraw(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`${LINE_AGAIN}${line}`);
+}
+
+/** Text in a style, if standard output is a terminal that wants it: `NO_COLOR` and `TERM=dumb` are honoured. */
+export function paint(style: Style, text: string, stream: Stream = process.stdout): string {
+  return styleText(style, text, { stream });
+}
+
+/** Without a listener, an error that the callback of the write has told already would end the process. */
+export function listenForErrors(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+}
+
+/** Columns side by side, each as wide as its widest cell; `>` aligns one to the right. */
+export function columns(rows: readonly (readonly string[])[], alignment: readonly ("<" | ">")[]): string[] {
+  const widths = alignment.map((_, i) =>
+    rows.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[i] ?? "")), 0),
+  );
+  return rows.map((row) =>
+    alignment
+      .map((side, i) => {
+        const cell = row[i] ?? "";
+        const padding = " ".repeat((widths[i] ?? 0) - Bun.stringWidth(cell));
+        return side === ">" ? padding + cell : cell + padding;
+      })
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** Columns of the terminal that a stream is; without one, lines are as long as they are. */
+export function widthOf(stream: Stream = process.stdout): number {
+  return stream.isTTY ? Math.max(LEAST_WIDTH, stream.columns || 80) : Infinity;
+}
+
+/** A text as lines of at most `width` characters, broken between words. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+function outputError(error: NodeJS.ErrnoException): Error {
+  if (error.code === "EPIPE") return new ClosedPipe();
+  const code = error.code ?? "OUTPUT";
+  return new CommandError(code, `the output cannot be written: ${code}: look at where it goes`, error);
+}

@@ -1,0 +1,100 @@
+/** `cellar put`: a file, or standard input, becomes a blob. */
+
+import * as fs from "node:fs";
+import { promisify } from "node:util";
+import type { OpenWriterOptions } from "../options.ts";
+import { identityOf } from "../os/file.ts";
+import { StorageWriter } from "../writer.ts";
+import { command, type Command } from "./command.ts";
+import { CommandError, OK } from "./failure.ts";
+import { openingOptions, wholeNumber } from "./opening.ts";
+import { print, printJson, remark } from "./output.ts";
+import { recoveryText } from "./recovery-text.ts";
+
+/** Read at once; the library cuts it into chunks. */
+const PIECE_BYTES = 1024 * 1024;
+const STDIN = 0;
+
+const read = promisify(fs.read);
+
+/** The index is printed last, after the flush: what is printed survives a power cut. */
+export const put: Command = command({
+  name: "put",
+  summary: "Stores a file, or standard input, as a blob; prints its index",
+  positionals: [
+    ["PATH", "the storage's file"],
+    ["FILE", "what to store; - is standard input"],
+  ],
+  options: {
+    root: { help: "make the blob the root; without it the root stays what it is" },
+    create: { help: "make the storage if there is none; without it that is an error" },
+    "lock-timeout-ms": { value: "MS", help: "how long to wait while another process writes; default: 0" },
+    ...openingOptions,
+  },
+  notes:
+    "The index is printed when the blob is durable. The writer's lock is held until the input has ended. If the input fails, the root stays. If the last writer was killed, opening recovers the storage first, and says so.",
+  examples: ["cellar put data.cellar picture.png --root", "tar c src | cellar put data.cellar - --create"],
+  run: async ({ positionals: [path = "", name = ""], values, json }) => {
+    // Before the storage: an input that cannot be read makes no file, and recovers none.
+    const source = openSource(name, path);
+    const options: OpenWriterOptions = {
+      allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+      lockTimeoutMs: wholeNumber("--lock-timeout-ms", values["lock-timeout-ms"] ?? "0"),
+    };
+    using writer =
+      values.create === true ? StorageWriter.openOrCreate(path, options) : StorageWriter.open(path, options);
+    if (writer.recovery.state !== "clean") await remark(`${path}: recovered ${recoveryText(writer.recovery)}`);
+    const index = writer.write(Buffer.concat(await Array.fromAsync(source)));
+    if (values.root === true) writer.root = index;
+    const byteLength = writer.blobLength(index);
+    const { root, length } = await writer.flush();
+    writer.close();
+    if (json) await printJson({ path, index, byteLength, root, length });
+    else await print(String(index));
+    return OK;
+  },
+});
+
+/** The input, opened. It is read when the storage asks for it. */
+function openSource(name: string, storagePath: string): AsyncIterable<Uint8Array> {
+  const fd = name === "-" ? STDIN : reading(name, () => fs.openSync(name, fs.constants.O_RDONLY));
+  if (reading(name, () => fs.fstatSync(fd)).isDirectory())
+    throw new CommandError("INPUT", `${name}: is a directory: name a file`);
+  // It would never end: each piece makes it longer.
+  if (fs.existsSync(storagePath) && identityOf(fd) === identityOf(storagePath)) {
+    throw new CommandError("INPUT", `${name}: is the storage itself: name another file, or use cellar copy`);
+  }
+  return name === "-" ? Bun.stdin.stream() : pieces(fd, name);
+}
+
+/** Runs a call on the input, and tells whose fault an error is. */
+function reading<T>(name: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw inputError(error, name);
+  }
+}
+
+/** A file's bytes, piece by piece: no more of it is in memory than the storage has room for. */
+async function* pieces(fd: number, name: string): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    // A new buffer each time: whoever takes the piece may keep it.
+    const piece = new Uint8Array(PIECE_BYTES);
+    let bytesRead: number;
+    try {
+      ({ bytesRead } = await read(fd, piece, 0, PIECE_BYTES, null));
+    } catch (error) {
+      throw inputError(error, name);
+    }
+    if (bytesRead === 0) break;
+    yield piece.subarray(0, bytesRead);
+  }
+  fs.closeSync(fd);
+}
+
+function inputError(error: unknown, name: string): unknown {
+  if (!(error instanceof Error) || !("code" in error)) return error;
+  const code = String(error.code);
+  return new CommandError("INPUT", `${name}: cannot be read: ${code}: check the path and its permissions`, error);
+}

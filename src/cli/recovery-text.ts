@@ -1,0 +1,18 @@
+/** Recovery in a sentence. */
+
+import type { Recovery } from "../store/recover.ts";
+import { countText } from "./figures.ts";
+
+const ignoredText = { torn: "torn", older: "older than the flush", pastEnd: "past the file's end" } as const;
+
+/** What opening made, or would make, of a file. */
+export function recoveryText({
+  state,
+  skippedCells,
+  ignored,
+}: Pick<Recovery, "state" | "skippedCells" | "ignored">): string {
+  if (state === "clean") return "clean: last flush and last commit agree";
+  if (state === "resumedAtCommit") return "at the last commit, proven whole: nothing committed is lost";
+  if (ignored !== undefined) return `at the last flush: the process-sync header is ${ignoredText[ignored]}`;
+  return `at the last flush: ${countText(skippedCells, "unproven cell")} skipped`;
+}

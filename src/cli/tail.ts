@@ -1,0 +1,69 @@
+/** `cellar tail`: one line for each state that the storage comes to, until Ctrl-C. */
+
+import { command, type Command } from "./command.ts";
+import { OK } from "./failure.ts";
+import { rootText } from "./figures.ts";
+import { openReader, readingOptions, wholeNumber } from "./opening.ts";
+import { paint, print, printJson } from "./output.ts";
+import type { StorageState } from "../state.ts";
+
+/**
+ * Any long time. Following keeps no process alive, and Bun (1.4.5) does not sleep but spin while a module's top level is
+ * awaited and nothing else is: a timer lets it sleep.
+ */
+const KEEP_ALIVE_MS = 3_600_000;
+const NUMBER_WIDTH = 10;
+
+/** The state now comes first, so that a line is seen at once and none of those after it is missed. */
+export const tail: Command = command({
+  name: "tail",
+  summary: "Follows a storage: a line for its state, and for each that comes",
+  positionals: [["PATH", "the storage's file"]],
+  options: {
+    count: { value: "N", help: "end after so many lines" },
+    ...readingOptions,
+  },
+  notes: "Ctrl-C ends it. Where states come faster than they can be shown, the latest is shown.",
+  examples: ["cellar tail data.cellar", "cellar tail data.cellar --follow flushes --json"],
+  run: async ({ positionals: [path = ""], values, json }) => {
+    const count = values.count === undefined ? Infinity : wholeNumber("--count", values.count, 1);
+    using reader = openReader(path, values);
+    const stop = new AbortController();
+    const abort = (): void => stop.abort();
+    process.once("SIGINT", abort).once("SIGTERM", abort);
+    const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
+    try {
+      const states = reader.watch({ signal: stop.signal });
+      let before: StorageState = { root: reader.root, length: reader.length };
+      await show(before, before, json);
+      for (let shown = 1; shown < count; shown++) {
+        const next = await states.next();
+        if (next.done) break;
+        await show(next.value, before, json);
+        before = next.value;
+      }
+    } finally {
+      clearInterval(alive);
+      process.off("SIGINT", abort).off("SIGTERM", abort);
+    }
+    return OK;
+  },
+});
+
+/** Time, length, root, and by how much the length has changed; shrinking means a truncation. */
+async function show({ root, length }: StorageState, before: StorageState, json: boolean): Promise<void> {
+  const now = new Date();
+  if (json) {
+    await printJson({ time: now.toISOString(), length, root });
+    return;
+  }
+  const clock = `${now.toTimeString().slice(0, 8)}.${String(now.getMilliseconds()).padStart(3, "0")}`;
+  const added = length - before.length;
+  const change = added > 0 ? paint("green", `+${added}`) : added < 0 ? paint("red", String(added)) : "";
+  const numbers = [`length ${pad(String(length))}`, `root ${pad(rootText(root))}`, change];
+  await print([paint("dim", clock), ...numbers].join("  ").trimEnd());
+}
+
+function pad(text: string): string {
+  return text.padStart(NUMBER_WIDTH);
+}

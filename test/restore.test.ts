@@ -1,0 +1,88 @@
+/** Where no disk-sync header is left: which state the rest of the file tells of, and how it is made the last flush. */
+
+import { describe, expect, test } from "bun:test";
+import type { CheckedHeader } from "../src/format/header.ts";
+import { FILE, HEADER_AREA_BYTES } from "../src/format/layout.ts";
+import { restorable, restore } from "../src/store/restore.ts";
+import { headerArea, type Proof, type State } from "./fixtures/image.ts";
+import { RecordingStub } from "./fixtures/recording-stub.ts";
+
+const FILE_CELLS = 100;
+const old: State = { next: 10, root: 9 };
+const mid: State = { next: 20, root: 19 };
+const late: State = { next: 30, root: 29 };
+const far: State = { next: FILE_CELLS + 1, root: 9 };
+const torn = null;
+type Pair = readonly [State | null, State | null];
+
+describe("without a disk-sync header", () => {
+  const bounds = { startIndex: 8, maxIndex: 1000, fileCells: FILE_CELLS };
+  const proofOf = (state: State, sequence: number, base = 8): Proof => {
+    return { ...state, base, cellsCrc: 0, sequence, truncations: 0 };
+  };
+  type Expected = readonly [evidence: string, root: number, next: number, unflushedFrom: number] | null;
+  const cases: readonly (readonly [
+    what: string,
+    disk: Pair,
+    process: Pair,
+    records: readonly [Proof | null, Proof | null],
+    matches: boolean,
+    expected: Expected,
+  ])[] = [
+    ["a record proves the commit", [torn, torn], [mid, mid], [null, proofOf(mid, 2, 12)], true, ["proof", 19, 20, 12]],
+    ["its cells differ", [torn, torn], [mid, mid], [null, proofOf(mid, 2, 12)], false, ["commit", 19, 20, 8]],
+    ["no record says the same", [torn, torn], [mid, mid], [proofOf(late, 1), null], true, ["commit", 19, 20, 8]],
+    ["copy 2 alone is left", [torn, torn], [torn, mid], [proofOf(mid, 1), null], true, ["proof", 19, 20, 8]],
+    ["a base before the first cell", [torn, torn], [mid, mid], [proofOf(mid, 1, 7), null], true, ["commit", 19, 20, 8]],
+    ["a base behind the end", [torn, torn], [mid, mid], [proofOf(mid, 1, 21), null], true, ["commit", 19, 20, 8]],
+    [
+      "records alone: the newer",
+      [torn, torn],
+      [torn, torn],
+      [proofOf(mid, 3), proofOf(old, 2)],
+      true,
+      ["record", 19, 20, 8],
+    ],
+    [
+      "records alone, past the end",
+      [torn, torn],
+      [far, far],
+      [proofOf(far, 3), proofOf(old, 2)],
+      true,
+      ["record", 9, 10, 8],
+    ],
+    ["records whose cells differ", [torn, torn], [torn, torn], [proofOf(mid, 3), proofOf(old, 2)], false, null],
+    ["nothing", [torn, torn], [torn, torn], [null, null], true, null],
+    ["the file was cut behind the root", [far, far], [mid, mid], [null, proofOf(mid, 2)], true, ["cut", 9, 100, 100]],
+    ["the file was cut through the root", [{ next: 200, root: 150 }, torn], [mid, mid], [null, null], true, null],
+    [
+      "a cut storage had no root",
+      [{ next: 200, root: 0 }, torn],
+      [torn, torn],
+      [null, null],
+      true,
+      ["cut", 0, 100, 100],
+    ],
+  ];
+
+  test.each(cases)("%s", (_what, disk, process, records, matches, expected) => {
+    const found = restorable(headerArea({ disk, process, records }), bounds, () => matches);
+    const { evidence = "", header = { root: 0, next: 0 }, unflushedFrom = 0 } = found ?? {};
+    expect(found === null ? null : [evidence, header.root, header.next, unflushedFrom]).toEqual(
+      expected === null ? null : [...expected],
+    );
+  });
+
+  test("cells go to the disk before a header does, and one copy of it after the other", () => {
+    const region = new RecordingStub();
+    restore(region, 32, { header: { next: 20, root: 19 } as CheckedHeader, unflushedFrom: 12 });
+    expect(region.calls).toEqual([
+      ["renew", 12 * 32, 20 * 32],
+      ["sync", 20 * 32],
+      ["store", FILE.disk1.offset],
+      ["sync", HEADER_AREA_BYTES],
+      ["store", FILE.disk2.offset],
+      ["sync", HEADER_AREA_BYTES],
+    ]);
+  });
+});

@@ -1,0 +1,51 @@
+/** Runs `cellar` as a shell would: arguments in, exit status and both outputs back. */
+
+import { join } from "node:path";
+
+export const CLI: string = join(import.meta.dir, "../../src/cli/main.ts");
+
+export interface Ran {
+  readonly status: number;
+  readonly stdout: string;
+  readonly bytes: Uint8Array;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly stdin?: Uint8Array;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The environment without what colours go by, so that every machine gives the same output. */
+export function plainEnvironment(): Record<string, string> {
+  const { NO_COLOR: _no, FORCE_COLOR: _force, COLORTERM: _term, ...rest } = process.env;
+  return { ...(rest as Record<string, string>), TERM: "xterm-256color", LC_ALL: "C.UTF-8" };
+}
+
+/** Runs `cellar ARGS…` to its end. */
+export async function cellar(args: readonly string[], { stdin, env = {} }: RunOptions = {}): Promise<Ran> {
+  const child = Bun.spawn([process.execPath, CLI, ...args], {
+    stdin: stdin ?? "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...plainEnvironment(), ...env },
+  });
+  const [bytes, stderr, status] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
+  return { status, bytes, stdout: new TextDecoder().decode(bytes), stderr };
+}
+
+/** Runs `cellar ARGS… --json`, and parses what it prints. */
+export async function cellarJson(...args: readonly string[]): Promise<Record<string, unknown>> {
+  const { stdout, stderr } = await cellar([...args, "--json"]);
+  if (stdout === "") throw new Error(`cellar ${args.join(" ")} printed nothing: ${stderr}`);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** The code of the one error that `cellar ARGS… --json` tells, having printed nothing else. */
+export async function errorCodeOf(...args: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await cellar([...args, "--json"]);
+  if (status === 0 || stdout !== "" || stderr.trimEnd().includes("\n")) {
+    throw new Error(`expected one error, got status ${status}: ${stdout}${stderr}`);
+  }
+  return (JSON.parse(stderr) as { error: { code: string } }).error.code;
+}

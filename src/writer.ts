@@ -6,8 +6,9 @@ import { checkConfig } from "./format/config.ts";
 import { blobCells } from "./format/chunk.ts";
 import type { Header } from "./format/header.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
-import type { WritableRegion } from "./region/region.ts";
+import type { Measured, WritableRegion } from "./region/region.ts";
 import { type StorageState, stateOf } from "./state.ts";
+import { type WriterStats, writerStats } from "./stats.ts";
 import { writeBlob } from "./store/blob.ts";
 import { Cells, MAX_VIEW_BYTES } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
@@ -29,7 +30,7 @@ export class StorageWriter extends Storage {
   readonly mode = "writer";
   /** What opening found, and what it made of it. */
   readonly recovery: Recovery;
-  readonly #region: WritableRegion;
+  readonly #region: WritableRegion & Measured;
   readonly #cells: Cells;
   readonly #space: Space;
   readonly #publisher: Publisher;
@@ -184,6 +185,12 @@ export class StorageWriter extends Storage {
     const config = checkConfig({ ...this.config, version }, this.path);
     this.#publisher.storeVersion(version);
     this.setConfig(config);
+  }
+
+  stats(): WriterStats {
+    this.#cells.checkOpen();
+    const parts = { space: this.#space, publisher: this.#publisher, recovery: this.recovery };
+    return writerStats(this.#region, this.#cells, parts);
   }
 
   /**

@@ -11,6 +11,7 @@ import { Cells } from "./store/cells.ts";
 import { decodeAt, loadArea } from "./store/recover.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
 import type { StorageState } from "./state.ts";
+import type { StorageStats } from "./stats.ts";
 import type { Snapshot } from "./store/snapshot.ts";
 
 /** What an open storage is made of; its owner keeps `cells` current. @internal */
@@ -168,6 +169,12 @@ export abstract class Storage implements Disposable, AsyncDisposable {
       );
     });
   }
+
+  /**
+   * Numbers about this storage as it is now: what it takes, and what its writer has done.
+   * @throws CLOSED; SYSTEM
+   */
+  abstract stats(): StorageStats;
 
   /**
    * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all, while the

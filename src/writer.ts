@@ -6,8 +6,9 @@ import { checkConfig } from "./format/config.ts";
 import type { Header } from "./format/header.ts";
 import { MAX_U32 } from "./format/layout.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
-import type { WritableRegion } from "./region/region.ts";
+import type { Measured, WritableRegion } from "./region/region.ts";
 import { type StorageState, stateOf } from "./state.ts";
+import { type WriterStats, writerStats } from "./stats.ts";
 import { Cells } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
 import type { Recovery } from "./store/recover.ts";
@@ -30,7 +31,7 @@ export class StorageWriter extends Storage {
   readonly mode = "writer";
   /** What opening found, and what it made of it. */
   readonly recovery: Recovery;
-  readonly #region: WritableRegion;
+  readonly #region: WritableRegion & Measured;
   readonly #cells: Cells;
   readonly #writable: WritableCells;
   readonly #publisher: Publisher;
@@ -201,6 +202,12 @@ export class StorageWriter extends Storage {
     const config = checkConfig({ ...this.config, version }, this.path);
     this.#publisher.storeVersion(version);
     this.setConfig(config);
+  }
+
+  stats(): WriterStats {
+    this.#cells.checkOpen();
+    const parts = { writable: this.#writable, publisher: this.#publisher, recovery: this.recovery };
+    return writerStats(this.#region, this.#cells, parts);
   }
 
   /**

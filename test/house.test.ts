@@ -188,14 +188,18 @@ describe("index.ts", () => {
       "type ErrorCode",
       "type ErrorDetails",
       "type Finding",
+      "type FlushStats",
       "type Follows",
       "type OpenReaderOptions",
       "type OpenWriterOptions",
+      "type ReaderStats",
       "type Recovery",
       "type StorageConfig",
       "type StorageState",
+      "type StorageStats",
       "type WatchOptions",
       "type WriteOptions",
+      "type WriterStats",
     ]);
     expect(Object.keys(cellar).sort()).toEqual(names.filter((name) => !name.startsWith("type ")));
   });

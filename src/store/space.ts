@@ -43,6 +43,11 @@ export class Space {
     return this.#length;
   }
 
+  /** Cells that can be given out without growing, the header area included. */
+  get reserved(): number {
+    return this.#reserved;
+  }
+
   /** Cells in the file; at most `maxIndex`, whatever the file's size. */
   get fileCells(): number {
     return Math.min(Math.floor(this.#region.sizeBytes / this.#bytesPerCell), this.#maxIndex);

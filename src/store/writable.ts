@@ -21,6 +21,11 @@ export class WritableCells {
     cells.owner = { settle: () => this.settle(), exposed: (end) => running.exposed(end) };
   }
 
+  /** Cells that are sure to have room, the used ones included. */
+  get reservedCells(): number {
+    return this.#space.reserved;
+  }
+
   /** Brings what is staged into memory. @throws DISK_FULL, SYSTEM */
   settle(): void {
     this.#stage.drain();

@@ -136,6 +136,7 @@ export class Publisher {
     // Many may ask at once; a commit of the same says nothing new.
     if (!sameHeader(header, this.#committed) || this.#running.hasChanges) this.commit(header);
     else this.checkFailure();
+    this.#running.prepare(header.next);
     this.#request = { header, generation: this.#generation };
     if (this.#inFlight === null) return this.#begin();
     this.#shared ??= this.#afterInFlight(this.#inFlight);

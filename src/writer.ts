@@ -9,6 +9,7 @@ import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } fro
 import type { Measured, WritableRegion } from "./region/region.ts";
 import { type StorageState, stateOf } from "./state.ts";
 import { type WriterStats, writerStats } from "./stats.ts";
+import { BlobWriter } from "./store/blob-writer.ts";
 import { writeBlob } from "./store/blob.ts";
 import { Cells, MAX_VIEW_BYTES } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
@@ -16,6 +17,7 @@ import type { Recovery } from "./store/recover.ts";
 import { writerSnapshot } from "./store/snapshot.ts";
 import type { Space } from "./store/space.ts";
 import { Storage } from "./storage.ts";
+import { type ByteSource, storeStream, type WriteStreamOptions } from "./write-stream.ts";
 
 /**
  * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
@@ -130,6 +132,20 @@ export class StorageWriter extends Storage {
     const last = writeBlob(this.#cells, this.#space, first, source);
     this.#cells.length = this.#space.length;
     return last;
+  }
+
+  /**
+   * Stores the bytes of a stream as a blob, as `write` would, while they come: memory holds one chunk of 65535 bytes.
+   * Other calls may come between. If the source fails or the signal is aborted, the root is as it was, and the length
+   * too, unless something was allocated or committed meanwhile. Any number of bytes; above 2^31 `read` is UNSUPPORTED.
+   * @returns the LAST index
+   * @throws what the source threw; the signal's reason; TRUNCATED meanwhile; INDEX_OVERFLOW, DISK_FULL; FAILED, CLOSED;
+   * TypeError (all as rejections)
+   */
+  async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
+    this.#checkWritable();
+    const blob = new BlobWriter(this.#cells, this.#space, this.#publisher);
+    return storeStream(source, options, blob, () => this.#checkWritable());
   }
 
   /**

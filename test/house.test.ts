@@ -160,6 +160,7 @@ describe("index.ts", () => {
       "check",
       "makeWriterKey",
       "nullStorage",
+      "type ByteSource",
       "type CopyOptions",
       "type CopyProgress",
       "type CreateOptions",
@@ -177,6 +178,7 @@ describe("index.ts", () => {
       "type StorageStats",
       "type WatchOptions",
       "type WriteOptions",
+      "type WriteStreamOptions",
       "type WriterStats",
     ]);
     expect(Object.keys(cellar).sort()).toEqual(names.filter((name) => !name.startsWith("type ")));

@@ -79,6 +79,12 @@ export class Space {
     if (cells > this.#reserved) this.#reserve(cells);
   }
 
+  /** Takes the cells from `length` on back, which nothing refers to. They keep their bytes until they are given out. */
+  giveBack(length: number): void {
+    this.#dirty = Math.max(this.#dirty, this.#length);
+    this.#length = length;
+  }
+
   /** Takes every cell back. The file keeps its size: a reader may have it mapped. */
   empty(startIndex: number): void {
     // The blocks stay: a view of an old cell may still be stored into.

@@ -6,8 +6,10 @@ import { checkConfig } from "./format/config.ts";
 import { blobCells } from "./format/chunk.ts";
 import type { Header } from "./format/header.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
-import type { WritableRegion } from "./region/region.ts";
+import type { Measured, WritableRegion } from "./region/region.ts";
 import { type StorageState, stateOf } from "./state.ts";
+import { type WriterStats, writerStats } from "./stats.ts";
+import { BlobWriter } from "./store/blob-writer.ts";
 import { writeBlob } from "./store/blob.ts";
 import { Cells, MAX_VIEW_BYTES } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
@@ -15,6 +17,7 @@ import type { Recovery } from "./store/recover.ts";
 import { writerSnapshot } from "./store/snapshot.ts";
 import type { Space } from "./store/space.ts";
 import { Storage } from "./storage.ts";
+import { type ByteSource, storeStream, type WriteStreamOptions } from "./write-stream.ts";
 
 /**
  * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
@@ -29,7 +32,7 @@ export class StorageWriter extends Storage {
   readonly mode = "writer";
   /** What opening found, and what it made of it. */
   readonly recovery: Recovery;
-  readonly #region: WritableRegion;
+  readonly #region: WritableRegion & Measured;
   readonly #cells: Cells;
   readonly #space: Space;
   readonly #publisher: Publisher;
@@ -132,6 +135,20 @@ export class StorageWriter extends Storage {
   }
 
   /**
+   * Stores the bytes of a stream as a blob, as `write` would, while they come: memory holds one chunk of 65535 bytes.
+   * Other calls may come between. If the source fails or the signal is aborted, the root is as it was, and the length
+   * too, unless something was allocated or committed meanwhile. Any number of bytes; above 2^31 `read` is UNSUPPORTED.
+   * @returns the LAST index
+   * @throws what the source threw; the signal's reason; TRUNCATED meanwhile; INDEX_OVERFLOW, DISK_FULL; FAILED, CLOSED;
+   * TypeError (all as rejections)
+   */
+  async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
+    this.#checkWritable();
+    const blob = new BlobWriter(this.#cells, this.#space, this.#publisher);
+    return storeStream(source, options, blob, () => this.#checkWritable());
+  }
+
+  /**
    * Shows root and length to other processes, in microseconds. Survives a kill of this process, not a power cut.
    * @throws FAILED an earlier sync has failed; CLOSED
    */
@@ -184,6 +201,12 @@ export class StorageWriter extends Storage {
     const config = checkConfig({ ...this.config, version }, this.path);
     this.#publisher.storeVersion(version);
     this.setConfig(config);
+  }
+
+  stats(): WriterStats {
+    this.#cells.checkOpen();
+    const parts = { space: this.#space, publisher: this.#publisher, recovery: this.recovery };
+    return writerStats(this.#region, this.#cells, parts);
   }
 
   /**

@@ -237,7 +237,7 @@ describe("a copy that cannot be made leaves nothing:", () => {
   test.each(["writer", "reader", "reader that refreshes"])(
     "the storage is truncated meanwhile, of a %s",
     async (kind) => {
-      for (const steps of [1, 2, 3]) {
+      for (const steps of [1, 2, 3, 4]) {
         const { at, names } = folder();
         using writer = writerOf(at("a"), 2 * MIB);
         using reader = StorageReader.open(at("a"), { follow: "commits" });
@@ -251,6 +251,7 @@ describe("a copy that cannot be made leaves nothing:", () => {
         };
         const source = kind === "writer" ? writer : reader;
         expect(await reason(source.copyTo(at("b"), { onProgress }))).toEqual(rejected("TRUNCATED"));
+        expect(calls).toBe(steps);
         expect(names()).toEqual(["a"]);
       }
     },
@@ -287,11 +288,11 @@ describe("a copy that cannot be made leaves nothing:", () => {
   test("the file is cut by another program: an error, no signal", async () => {
     const { at, names } = folder();
     writerOf(at("a"), 3 * MIB).close();
-    expect(await run(child, "cut", at("a"), at("b"))).toEqual({ error: "TRUNCATED" });
+    expect(await run(child, "cut", at("a"), at("b"))).toEqual({ error: "TRUNCATED", calls: 2 });
     expect(names()).toEqual(["a"]);
   });
 
-  test("it would be larger than the process may make files: an error, no signal", async () => {
+  test("it would be larger than the process may make files: an error before a byte is written", async () => {
     if (process.platform !== "linux") return console.warn("skipped: the shell's unit of ulimit -f is another");
     const { at, names } = folder();
     writerOf(at("a"), 3 * MIB).close();
@@ -307,7 +308,7 @@ describe("a copy that cannot be made leaves nothing:", () => {
       at("b"),
     ]);
     expect({ said: JSON.parse(stdout.toString()) as unknown, exitCode }).toEqual({
-      said: { error: "DISK_FULL" },
+      said: { error: "DISK_FULL", calls: 0 },
       exitCode: 0,
     });
     expect(names()).toEqual(["a"]);

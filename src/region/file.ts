@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { promisify } from "node:util";
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { blocksOf, closeFile, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
+import { closeFile, footprintOf, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
@@ -56,7 +56,7 @@ export class FileRegion implements WritableRegion, Measured {
 
   footprint(): Footprint {
     // The header's buffer is the region's own.
-    return { ...blocksOf(this.#fd, this.path), sizeBytes: this.#sizeBytes, windows: this.#memory.windows - 1 };
+    return { ...footprintOf(this.#fd, this.path), windows: this.#memory.windows - 1 };
   }
 
   store(...stores: HeaderStore[]): void {

@@ -13,16 +13,36 @@ type Visit = (offsetBytes: number, sizeBytes: number) => void;
 /** Filled and copied for every chunk that is written: two bytes of size, four of the chunk before. */
 const footer = new Uint8Array(FOOTER_BYTES);
 
+/** A chunk that may be believed. */
+interface Chunk {
+  readonly first: number;
+  readonly sizeBytes: number;
+  /** The last index of the chunk before it, 0 for none. */
+  readonly previous: number;
+}
+
 /**
- * Stores `bytes` as chunks into cells that were just taken from `firstIndex` on.
+ * The chunk that ends at an index of data.
+ * @throws CHUNK_CORRUPT
+ */
+export function chunkAt(cells: Cells, last: number): Chunk {
+  const footerAddress = footerOf(cells, last);
+  const sizeBytes = loadU16(footerAddress + FOOTER.size.offset);
+  const previous = loadU32(footerAddress + FOOTER.previous.offset);
+  const first = firstIndexOf(last, sizeBytes, previous, cells.startIndex, cells.bytesPerCell);
+  if (first === 0) throw corrupt(cells, last, sizeBytes, previous);
+  return { first, sizeBytes, previous };
+}
+
+/**
+ * Stores `bytes` as chunks into cells that were just taken from `firstIndex` on, after those that end at `previous`.
  * @returns the blob's index: the last one of its last chunk
  */
-export function writeBlob(cells: Cells, space: Space, firstIndex: number, bytes: Uint8Array): number {
+export function writeBlob(cells: Cells, space: Space, firstIndex: number, bytes: Uint8Array, previous = 0): number {
   const { memcpy } = libc();
   const { bytesPerCell } = cells;
   const { address } = cells.region;
   let first = firstIndex;
-  let previous = 0;
   for (let done = 0; ; done += MAX_CHUNK_BYTES) {
     const sizeBytes = Math.min(MAX_CHUNK_BYTES, bytes.length - done);
     const next = first + chunkCells(sizeBytes, bytesPerCell);
@@ -120,7 +140,7 @@ function corrupt(cells: Cells, index: number, sizeBytes: number, previous: numbe
   return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
 }
 
-function changed(cells: Cells, index: number): StorageError {
+export function changed(cells: Cells, index: number): StorageError {
   const message = `${cells.path}: the blob at ${index} changed while it was read: it is being written over`;
   return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
 }

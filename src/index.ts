@@ -18,4 +18,5 @@ export type { Follows } from "./store/follower.ts";
 export type { FlushStats } from "./store/meter.ts";
 export type { Recovery } from "./store/recover.ts";
 export type { WatchOptions } from "./watch.ts";
+export type { ByteSource, WriteStreamOptions } from "./write-stream.ts";
 export { StorageWriter } from "./writer.ts";

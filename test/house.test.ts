@@ -182,6 +182,7 @@ describe("index.ts", () => {
       "check",
       "makeWriterKey",
       "nullStorage",
+      "type ByteSource",
       "type CopyOptions",
       "type CopyProgress",
       "type CreateOptions",
@@ -199,6 +200,7 @@ describe("index.ts", () => {
       "type StorageStats",
       "type WatchOptions",
       "type WriteOptions",
+      "type WriteStreamOptions",
       "type WriterStats",
     ]);
     expect(Object.keys(cellar).sort()).toEqual(names.filter((name) => !name.startsWith("type ")));

@@ -7,7 +7,7 @@
  */
 
 import type { Storage, StorageWriter } from "cellar";
-import { load, makeNode, NODE, nodeAt, store, textAt } from "./tree-node.ts";
+import { makeNode, NODE, nodeAt, textAt } from "./tree-node.ts";
 
 /** A version is a cell too: its top node, the version before it, and when it was made. The root is the latest. */
 const VERSION = { tree: 0, previous: 4, unixSeconds: 8 } as const;
@@ -21,27 +21,27 @@ export interface Version {
 
 /** The versions, the latest first. */
 export function* versions(storage: Storage): Generator<Version> {
-  for (let index = storage.root ?? 0; index !== 0; index = load(storage, index, VERSION.previous)) {
-    const time = new Date(load(storage, index, VERSION.unixSeconds) * 1000);
-    yield { index, tree: load(storage, index, VERSION.tree), time };
+  for (let index = storage.root ?? 0; index !== 0; index = storage.u32(index, VERSION.previous)) {
+    const time = new Date(storage.u32(index, VERSION.unixSeconds) * 1000);
+    yield { index, tree: storage.u32(index, VERSION.tree), time };
   }
 }
 
 /** Makes a tree the latest version, and shows it to readers. Until then nobody sees what was put. */
 export function commitVersion(writer: StorageWriter, tree: number): void {
   const index = writer.allocate();
-  store(writer, index, VERSION.tree, tree);
-  store(writer, index, VERSION.previous, writer.root ?? 0);
-  store(writer, index, VERSION.unixSeconds, Math.floor(Date.now() / 1000));
+  writer.setU32(index, VERSION.tree, tree);
+  writer.setU32(index, VERSION.previous, writer.root ?? 0);
+  writer.setU32(index, VERSION.unixSeconds, Math.floor(Date.now() / 1000));
   writer.root = index;
   writer.commit();
 }
 
 export function get(storage: Storage, tree: number, key: string): string | null {
   for (let index = tree; index !== 0;) {
-    const here = textAt(storage, load(storage, index, NODE.key));
-    if (here === key) return textAt(storage, load(storage, index, NODE.value));
-    index = load(storage, index, key < here ? NODE.left : NODE.right);
+    const here = textAt(storage, storage.u32(index, NODE.key));
+    if (here === key) return textAt(storage, storage.u32(index, NODE.value));
+    index = storage.u32(index, key < here ? NODE.left : NODE.right);
   }
   return null;
 }

@@ -10,7 +10,7 @@ export type Node = Readonly<Record<keyof typeof NODE, number>>;
 const names = Object.keys(NODE) as (keyof typeof NODE)[];
 
 export function nodeAt(storage: Storage, index: number): Node {
-  const field = (name: keyof typeof NODE): number => load(storage, index, NODE[name]);
+  const field = (name: keyof typeof NODE): number => storage.u32(index, NODE[name]);
   return {
     left: field("left"),
     right: field("right"),
@@ -23,23 +23,10 @@ export function nodeAt(storage: Storage, index: number): Node {
 /** Fills a new cell, which is not changed any more. */
 export function makeNode(writer: StorageWriter, node: Node): number {
   const index = writer.allocate();
-  for (const name of names) store(writer, index, NODE[name], node[name]);
+  for (const name of names) writer.setU32(index, NODE[name], node[name]);
   return index;
 }
 
 export function textAt(storage: Storage, index: number): string {
   return new TextDecoder().decode(storage.read(index));
-}
-
-/** The u32 at an offset in a cell. */
-export function load(storage: Storage, index: number, offset: number): number {
-  return viewOf(storage.cell(index)).getUint32(offset, true);
-}
-
-export function store(writer: StorageWriter, index: number, offset: number, value: number): void {
-  viewOf(writer.cell(index)).setUint32(offset, value, true);
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }

@@ -7,6 +7,7 @@ import { checkConfig } from "../src/format/config.ts";
 import { BlobWriter } from "../src/store/blob-writer.ts";
 import { Cells } from "../src/store/cells.ts";
 import { Space } from "../src/store/space.ts";
+import { WritableCells } from "../src/store/writable.ts";
 import { blobStream } from "../src/store/stream.ts";
 import { pattern, reason, rejected } from "./fixtures/outcomes.ts";
 import { run } from "./fixtures/process-run.ts";
@@ -102,7 +103,8 @@ describe("stream", () => {
   test("errors when its cells are given out again while a chunk is copied", async () => {
     const { region, publisher } = stubbed();
     const cells = new Cells(region, { bytesPerCell: 32 }, 208, 0);
-    const blob = new BlobWriter(cells, new Space(region, stubConfig, null, 208, 208), publisher);
+    const space = new Space(region, stubConfig, null, 208, 208);
+    const blob = new BlobWriter(cells, new WritableCells(region, cells, space, publisher), publisher);
     blob.append(pattern(100, 1));
     const index = blob.end();
     for (const last of [1, 2, 3, 4]) {

@@ -23,7 +23,6 @@ interface Event {
 }
 
 const headString = "cellar event log";
-const POLL_MS = 5;
 
 function append(writer: StorageWriter, text: string): void {
   const number = (eventAt(writer, writer.root)?.number ?? 0) + 1;
@@ -55,11 +54,15 @@ async function tail(path: string, count: number): Promise<void> {
       last = number;
     }
   };
+  show();
+  if (last >= count) return;
   const ended = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => ended.abort());
-  for (show(); last < count && !ended.signal.aborted;) {
-    if (reader.refresh()) show();
-    else await Bun.sleep(POLL_MS);
+  // Watching alone keeps no process alive.
+  using _alive = setInterval(() => undefined, 2 ** 30);
+  for await (const _state of reader.watch({ signal: ended.signal })) {
+    show();
+    if (last >= count) return;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Blobs over HTTP, streamed out, so that a large one takes no more memory than a small one:
+ * Blobs over HTTP, streamed in and out, so that a large one takes no more memory than a small one:
  *
  *   bun examples/http-server.ts [FILE] [PORT]     a file in the temp folder and port 3000, if nothing is said
  *   curl -T film.mp4 localhost:3000/film.mp4      stores it; answered when a power cut cannot take it back
@@ -38,7 +38,7 @@ function* entriesOf(storage: Storage): Generator<Entry> {
 }
 
 async function upload(request: Request, name: string): Promise<Response> {
-  const index = writer.write(await request.bytes());
+  const index = await writer.writeStream(request.body ?? new Blob([]).stream());
   const type = request.headers.get("content-type") ?? "application/octet-stream";
   // Nothing is awaited between reading the root and setting it, so uploads at the same time keep each other's entries.
   const entry: Entry = { name, type, bytes: writer.blobLength(index), index, previous: writer.root };
@@ -59,7 +59,7 @@ function download(request: Request, entry: Entry): Response {
   const isWhole = to - from === entry.bytes;
   const said = { ...headers, "Content-Length": String(to - from) };
   const shown = isWhole ? said : { ...said, "Content-Range": `bytes ${from}-${to - 1}/${entry.bytes}` };
-  const body = piecesOf(writer.chunks(entry.index), asked);
+  const body = isWhole ? writer.stream(entry.index) : piecesOf(writer.chunks(entry.index), asked);
   return new Response(request.method === "HEAD" ? null : body, { status: isWhole ? 200 : 206, headers: shown });
 }
 

@@ -13,7 +13,10 @@ export type { CreateOptions, OpenReaderOptions, OpenWriterOptions, WriteOptions 
 export type { StorageState } from "./state.ts";
 export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";
+export type { ReaderStats, StorageStats, WriterStats } from "./stats.ts";
 export type { Follows } from "./store/follower.ts";
+export type { FlushStats } from "./store/meter.ts";
 export type { Recovery } from "./store/recover.ts";
 export type { WatchOptions } from "./watch.ts";
+export type { ByteSource, WriteStreamOptions } from "./write-stream.ts";
 export { StorageWriter } from "./writer.ts";

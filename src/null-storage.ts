@@ -3,19 +3,26 @@
 import { checkConfig } from "./format/config.ts";
 import { MAX_U32 } from "./format/layout.ts";
 import type { Footprint } from "./region/region.ts";
+import { type StorageStats, storageStats } from "./stats.ts";
 import { Cells } from "./store/cells.ts";
 import type { Snapshot } from "./store/snapshot.ts";
 import { Storage } from "./storage.ts";
 
 const config = checkConfig({ headString: "", version: 0, bytesPerCell: 32, maxIndex: MAX_U32 });
+const nothing: Footprint = { sizeBytes: 0, allocatedBytes: 0, permissions: 0, windows: 0 };
+const region = {
+  path: "(null)",
+  address: 0,
+  sizeBytes: 0,
+  view: (): Uint8Array => new Uint8Array(0),
+  footprint: () => nothing,
+};
 
 class NullStorage extends Storage {
   readonly mode = "reader";
+  readonly #cells: Cells;
 
   constructor() {
-    const view = (): Uint8Array => new Uint8Array(0);
-    const footprint = (): Footprint => ({ sizeBytes: 0, allocatedBytes: 0, permissions: 0, windows: 0 });
-    const region = { path: "(null)", address: 0, sizeBytes: 0, view, footprint };
     const cells = new Cells(region, config, 0, 0);
     cells.closed = true;
     const snapshot = (): Snapshot => ({
@@ -24,11 +31,17 @@ class NullStorage extends Storage {
       checkTrust: () => undefined,
     });
     super({ region, config, cells, snapshot });
+    this.#cells = cells;
   }
 
   /** Always null. */
   get root(): null {
     return null;
+  }
+
+  stats(): StorageStats {
+    this.#cells.checkOpen();
+    return storageStats(region, this.#cells, 0);
   }
 
   close(): void {}

@@ -11,6 +11,7 @@ import { Cells } from "./store/cells.ts";
 import { openReaderFile } from "./store/files.ts";
 import { Follower, type Follows } from "./store/follower.ts";
 import type { StorageState } from "./state.ts";
+import { type ReaderStats, storageStats } from "./stats.ts";
 import { readerSnapshot, type Snapshot } from "./store/snapshot.ts";
 import { Storage } from "./storage.ts";
 import { Changes, Watch, type WatchOptions } from "./watch.ts";
@@ -31,7 +32,7 @@ interface ReaderParts {
  */
 export class StorageReader extends Storage {
   readonly mode = "reader";
-  readonly #region: ReadableRegion;
+  readonly #region: ReadableRegion & Measured;
   readonly #cells: Cells;
   readonly #follower: Follower;
   readonly #changes = new Changes();
@@ -137,6 +138,12 @@ export class StorageReader extends Storage {
     this.#cells.checkOpen();
     this.#requireKey(copyOfKey(writerKey));
     this.#follower.followCommits();
+  }
+
+  stats(): ReaderStats {
+    this.#cells.checkOpen();
+    const { follows, truncations } = this.#follower;
+    return { mode: "reader", ...storageStats(this.#region, this.#cells, truncations), follows };
   }
 
   close(): void {

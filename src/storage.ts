@@ -9,8 +9,10 @@ import { copyOfKey } from "./key.ts";
 import { blobLength, chunkViews, readBlob } from "./store/blob.ts";
 import { Cells } from "./store/cells.ts";
 import { decodeAt, loadArea } from "./store/recover.ts";
+import { blobStream } from "./store/stream.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
 import type { StorageState } from "./state.ts";
+import type { StorageStats } from "./stats.ts";
 import type { Snapshot } from "./store/snapshot.ts";
 
 /** What an open storage is made of; its owner keeps `cells` current. @internal */
@@ -168,6 +170,27 @@ export abstract class Storage implements Disposable, AsyncDisposable {
       );
     });
   }
+
+  /**
+   * The blob with this index as a stream of copies, each of at most 65535 bytes, which are read when they are pulled.
+   * The bytes are the caller's; the storage may be closed, which errors the stream with CLOSED. It is a byte stream:
+   * readers may bring their own buffers. For blobs of any length.
+   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there;
+   * TRUNCATED the storage was truncated meanwhile, or since a reader's last refresh; CLOSED
+   *
+   * @example
+   * Bun.serve({ fetch: () => new Response(reader.stream(index)) });
+   */
+  stream(index: number): ReadableStream<Uint8Array> {
+    this.#cells.checkOpen();
+    return blobStream(this.#cells, this.#parts.snapshot(), index);
+  }
+
+  /**
+   * Numbers about this storage as it is now: what it takes, and what its writer has done.
+   * @throws CLOSED; SYSTEM
+   */
+  abstract stats(): StorageStats;
 
   /**
    * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all, while the

@@ -4,18 +4,18 @@ import { type Attached, attachEither, attachExisting, attachMemory, attachNew } 
 import { wrongType } from "./error.ts";
 import { checkConfig } from "./format/config.ts";
 import type { Header } from "./format/header.ts";
-import { MAX_U32 } from "./format/layout.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
-import type { WritableRegion } from "./region/region.ts";
+import type { Measured, WritableRegion } from "./region/region.ts";
 import { type StorageState, stateOf } from "./state.ts";
+import { type WriterStats, writerStats } from "./stats.ts";
+import { BlobWriter } from "./store/blob-writer.ts";
 import { Cells } from "./store/cells.ts";
 import type { Publisher } from "./store/publisher.ts";
 import type { Recovery } from "./store/recover.ts";
 import { writerSnapshot } from "./store/snapshot.ts";
 import { Storage } from "./storage.ts";
 import { WritableCells } from "./store/writable.ts";
-
-const MAX_U64 = 2n ** 64n - 1n;
+import { type ByteSource, storeStream, type WriteStreamOptions } from "./write-stream.ts";
 
 /**
  * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
@@ -30,7 +30,7 @@ export class StorageWriter extends Storage {
   readonly mode = "writer";
   /** What opening found, and what it made of it. */
   readonly recovery: Recovery;
-  readonly #region: WritableRegion;
+  readonly #region: WritableRegion & Measured;
   readonly #cells: Cells;
   readonly #writable: WritableCells;
   readonly #publisher: Publisher;
@@ -43,7 +43,7 @@ export class StorageWriter extends Storage {
     this.#region = region;
     this.#cells = cells;
     this.#publisher = store.publisher;
-    this.#writable = new WritableCells(region, cells, store.space, store.publisher.running);
+    this.#writable = new WritableCells(region, cells, store.space, store.publisher);
     this.#writerKey = writerKey;
   }
 
@@ -88,7 +88,7 @@ export class StorageWriter extends Storage {
 
   /** @throws INDEX_OUT_OF_RANGE neither null nor an index of data; FAILED, CLOSED; TypeError */
   set root(index: number | null) {
-    this.#checkWritable();
+    this.#writable.check();
     if (index !== null) this.#cells.checkIndex(index);
     this.#cells.root = index ?? 0;
   }
@@ -104,7 +104,6 @@ export class StorageWriter extends Storage {
    * @throws INDEX_OVERFLOW maxIndex is reached; DISK_FULL; both leave the storage as it was; FAILED, CLOSED; TypeError
    */
   allocate(count = 1): number {
-    this.#checkWritable();
     return this.#writable.allocate(count);
   }
 
@@ -114,30 +113,22 @@ export class StorageWriter extends Storage {
    * @throws INDEX_OUT_OF_RANGE; TypeError, also for a value that does not fit; FAILED, CLOSED
    */
   setU8(index: number, offset: number, value: number): void {
-    this.#checkWritable();
-    this.#writable.change(index, offset, 1, value, 0xff);
-    this.#cells.windows.setU8(index, offset, value);
+    this.#writable.setU8(index, offset, value);
   }
 
   /** Stores a little-endian u16. @throws as `setU8` */
   setU16(index: number, offset: number, value: number): void {
-    this.#checkWritable();
-    this.#writable.change(index, offset, 2, value, 0xffff);
-    this.#cells.windows.setU16(index, offset, value);
+    this.#writable.setU16(index, offset, value);
   }
 
   /** Stores a little-endian u32. @throws as `setU8` */
   setU32(index: number, offset: number, value: number): void {
-    this.#checkWritable();
-    this.#writable.change(index, offset, 4, value, MAX_U32);
-    this.#cells.windows.setU32(index, offset, value);
+    this.#writable.setU32(index, offset, value);
   }
 
   /** Stores a little-endian u64. @throws as `setU8` */
   setU64(index: number, offset: number, value: bigint): void {
-    this.#checkWritable();
-    this.#writable.change(index, offset, 8, value, MAX_U64);
-    this.#cells.windows.setU64(index, offset, value);
+    this.#writable.setU64(index, offset, value);
   }
 
   /**
@@ -147,8 +138,22 @@ export class StorageWriter extends Storage {
    * FAILED, CLOSED; TypeError
    */
   write(bytes: ArrayBufferView | ArrayBufferLike): number {
-    this.#checkWritable();
+    this.#writable.check();
     return this.#writable.write(asBytes(bytes));
+  }
+
+  /**
+   * Stores the bytes of a stream as a blob, as `write` would, while they come: memory holds one chunk of 65535 bytes.
+   * Other calls may come between. If the source fails or the signal is aborted, the root is as it was, and the length
+   * too, unless something was allocated or committed meanwhile. Any number of bytes; above 2^31 `read` is UNSUPPORTED.
+   * @returns the LAST index
+   * @throws what the source threw; the signal's reason; TRUNCATED meanwhile; INDEX_OVERFLOW, DISK_FULL; FAILED, CLOSED;
+   * TypeError (all as rejections)
+   */
+  async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
+    this.#writable.check();
+    const blob = new BlobWriter(this.#cells, this.#writable, this.#publisher);
+    return storeStream(source, options, blob, () => this.#writable.check());
   }
 
   /**
@@ -184,7 +189,7 @@ export class StorageWriter extends Storage {
    * @throws FAILED, DISK_FULL, CLOSED; TypeError
    */
   truncate({ capacityCells }: { readonly capacityCells?: number } = {}): void {
-    this.#checkWritable();
+    this.#writable.check();
     const { startIndex } = this.#cells;
     const capacity = capacityFrom(capacityCells, startIndex, this.config.maxIndex);
     this.#publisher.truncate({ next: startIndex, root: 0 });
@@ -196,11 +201,17 @@ export class StorageWriter extends Storage {
    * @throws INVALID_CONFIG not a u32; FAILED, CLOSED; TypeError
    */
   overrideVersion(version: number): void {
-    this.#checkWritable();
+    this.#writable.check();
     if (typeof version !== "number") throw wrongType("version", "a number", version);
     const config = checkConfig({ ...this.config, version }, this.path);
     this.#publisher.storeVersion(version);
     this.setConfig(config);
+  }
+
+  stats(): WriterStats {
+    this.#cells.checkOpen();
+    const parts = { writable: this.#writable, publisher: this.#publisher, recovery: this.recovery };
+    return writerStats(this.#region, this.#cells, parts);
   }
 
   /**
@@ -233,10 +244,5 @@ export class StorageWriter extends Storage {
   #header(): Header {
     this.#writable.settle();
     return { next: this.#cells.length, root: this.#cells.root };
-  }
-
-  #checkWritable(): void {
-    this.#cells.checkOpen();
-    this.#publisher.checkFailure();
   }
 }

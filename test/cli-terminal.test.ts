@@ -1,10 +1,10 @@
 /** The command among other programs: pipes that close, terminals, signals, full disks. */
 
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { StorageReader, StorageWriter } from "../src/index.ts";
 import { useAgents } from "./fixtures/process-agents.ts";
-import { CLI, cellar, plainEnvironment } from "./support/cli.ts";
+import { CLI, cellar, cellarJson, errorCodeOf, plainEnvironment } from "./support/cli.ts";
 import { useFolder } from "./support/folder.ts";
 
 const file = useFolder({ inMemory: true });
@@ -137,6 +137,20 @@ describe("put", () => {
     expect(reader.root).toBe(Number(stdout));
     expect(reader.read(Number(stdout))).toEqual(large.slice(0, 5000));
   });
+
+  // Opens, and fails at the first read: nothing is mapped at address 0.
+  const failing = "/proc/self/mem";
+  const hasFailing = existsSync(failing);
+  test.skipIf(!hasFailing)(
+    `keeps the state if its input fails${hasFailing ? "" : " (skipped: no /proc)"}`,
+    async () => {
+      const path = made();
+      const state = async (): Promise<object> => (await cellarJson("info", path))["opening"] as object;
+      const before = await state();
+      expect(await errorCodeOf("put", path, failing, "--root")).toBe("INPUT");
+      expect(await state()).toEqual(before);
+    },
+  );
 
   test("refuses what it cannot store, and changes nothing", async () => {
     const path = made();

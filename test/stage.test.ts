@@ -1,6 +1,6 @@
 /** The stage over a region whose writes fail: nothing changes, nothing is lost, and it goes on when they work again. */
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { StorageError } from "../src/error.ts";
 import { checkConfig } from "../src/format/config.ts";
 import { HEADER_AREA_BYTES } from "../src/format/layout.ts";
@@ -37,12 +37,17 @@ function open(): { region: FailingRegion; cells: Cells; writable: WritableCells;
   const cells = new Cells(region, config, START, 0);
   const running = new RunningCrc(region, config.bytesPerCell, START);
   const space = new Space(region, config, null, START, START);
-  return { region, cells, running, writable: new WritableCells(region, cells, space, running) };
+  return {
+    region,
+    cells,
+    running,
+    writable: new WritableCells(region, cells, space, { running, checkFailure: () => undefined }),
+  };
 }
 
 for (const failAt of [1, 2, 3]) {
   test(`a blob of which part ${failAt} fails to be written is taken back, and what was staged before it is there`, () => {
-    const { region, cells, writable } = open();
+    const { region, cells, writable, running } = open();
     const before = writable.write(bytes(1000, 1));
     const { length } = cells;
     region.failAt = failAt;
@@ -50,6 +55,9 @@ for (const failAt of [1, 2, 3]) {
     expect(cells.length).toBe(length);
     expect(Buffer.compare(readBlob(cells, before), bytes(1000, 1))).toBe(0);
     const again = writable.write(bytes(1_000_000, 3));
+    writable.settle();
+    const end = cells.length;
+    expect(running.extendTo(end)).toBe(new RunningCrc(region, 32, START).extendTo(end));
     expect(Buffer.compare(readBlob(cells, again), bytes(1_000_000, 3))).toBe(0);
     expect(Buffer.compare(readBlob(cells, before), bytes(1000, 1))).toBe(0);
     region.close();
@@ -92,4 +100,52 @@ test("the CRC that is taken on the way is the one of the cells", () => {
   expect(running.extendTo(committed)).toBe(new RunningCrc(region, 32, START).extendTo(committed));
   expect(running.extendTo(length)).toBe(new RunningCrc(region, 32, START).extendTo(length));
   region.close();
+});
+
+describe("while a flush is under way", () => {
+  /** The CRC that the next commit would store, against one that is taken at once. */
+  function expectRight({ region, running }: ReturnType<typeof open>, base: number, length: number): void {
+    expect(running.base).toBe(base);
+    expect(running.extendTo(length)).toBe(new RunningCrc(region, 32, base).extendTo(length));
+  }
+
+  const changes: Readonly<Record<string, (opened: ReturnType<typeof open>, index: number) => void>> = {
+    "nothing is changed": () => undefined,
+    "a view is changed before the commit": ({ cells }, index) => void cells.view(index, 2, 32).fill(7),
+    "a field is stored": ({ writable }, index) => writable.setU32(index, 4, 77),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    test(`the CRC of what comes after it is taken too; ${what}`, () => {
+      const opened = open();
+      const { region, cells, writable, running } = opened;
+      const write = (count: number): number => {
+        for (let i = 0; i < count; i++) writable.write(bytes(1000 + i, i));
+        writable.settle();
+        return cells.length;
+      };
+      const flushed = write(300);
+      running.extendTo(flushed);
+      running.prepare(flushed);
+      const waiting = write(300);
+      change(opened, flushed + 5);
+      running.extendTo(waiting);
+      running.prepare(waiting);
+      const later = write(300);
+      change(opened, waiting + 9);
+      running.extendTo(later);
+      // The flush that waited is asked for anew, and takes the later state.
+      running.prepare(later);
+      const length = write(300);
+      change(opened, later + 20);
+      running.restart(flushed);
+      expectRight(opened, flushed, length);
+      running.restart(later);
+      expectRight(opened, later, length);
+      // Truncating begins anew, whatever was asked for.
+      running.prepare(length);
+      running.restart(START);
+      expectRight(opened, START, length);
+      region.close();
+    });
+  }
 });

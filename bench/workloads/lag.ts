@@ -20,6 +20,8 @@ export const lag: Workload = workload<Sizes>({
   title: ({ forMs }) => `a commit of a writer that makes them as fast as it can, for ${told(forMs)} ms`,
   contestants: {
     alone: committing(0, 0),
+    // What any second process costs on a machine with two processors that may be two threads of one.
+    "beside a process that only counts": besideBusyProcess(),
     "1 reader, as fast as it can": committing(1, 0),
     "4 readers at 1 kHz": committing(4, 1),
   },
@@ -38,6 +40,21 @@ export const lag: Workload = workload<Sizes>({
     },
   ],
 });
+
+function besideBusyProcess(): Contestant<Sizes> {
+  const alone = committing(0, 0);
+  return {
+    async run(sizes, folder) {
+      const busy = Bun.spawn([process.execPath, "-e", "while (true) {}"]);
+      try {
+        return await alone.run(sizes, folder);
+      } finally {
+        busy.kill();
+        await busy.exited;
+      }
+    },
+  };
+}
 
 function committing(readers: number, sleepMs: number): Contestant<Sizes> {
   return {

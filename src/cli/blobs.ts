@@ -29,7 +29,7 @@ export const cat: Command = command({
     using reader = openReader(path, values);
     const index = indexIn(reader, word);
     if (json) await printJson({ path, index, ...contentOf(reader, index) });
-    else for (const chunk of reader.chunks(index)) await write(chunk);
+    else for await (const chunk of reader.stream(index)) await write(chunk);
     return OK;
   },
 });

@@ -44,7 +44,7 @@ export const put: Command = command({
     using writer =
       values.create === true ? StorageWriter.openOrCreate(path, options) : StorageWriter.open(path, options);
     if (writer.recovery.state !== "clean") await remark(`${path}: recovered ${recoveryText(writer.recovery)}`);
-    const index = writer.write(Buffer.concat(await Array.fromAsync(source)));
+    const index = await writer.writeStream(source);
     if (values.root === true) writer.root = index;
     const byteLength = writer.blobLength(index);
     const { root, length } = await writer.flush();

@@ -55,10 +55,13 @@ export function sizeOf(fd: number, path: string): number {
   return withFsErrors(path, () => fs.fstatSync(fd).size);
 }
 
-/** The bytes of a file's blocks on the disk, and who may read and write it. */
-export function blocksOf(fd: number, path: string): { readonly allocatedBytes: number; readonly permissions: number } {
-  const { blocks, mode } = withFsErrors(path, () => fs.fstatSync(fd));
-  return { allocatedBytes: blocks * STAT_BLOCK_BYTES, permissions: mode & 0o777 };
+/** A file's size, the bytes of its blocks on the disk, and who may read and write it. */
+export function footprintOf(
+  fd: number,
+  path: string,
+): { readonly sizeBytes: number; readonly allocatedBytes: number; readonly permissions: number } {
+  const { size, blocks, mode } = withFsErrors(path, () => fs.fstatSync(fd));
+  return { sizeBytes: size, allocatedBytes: blocks * STAT_BLOCK_BYTES, permissions: mode & 0o777 };
 }
 
 /** The first bytes of a file, fewer than asked for if it is shorter. By `pread`, which no content can turn into a signal. */

@@ -2,7 +2,7 @@
 
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { blocksOf, closeFile, growFile, reopenFile, syncFile, writeFile, zeroRange } from "../os/file.ts";
+import { closeFile, footprintOf, growFile, reopenFile, syncFile, writeFile, zeroRange } from "../os/file.ts";
 import { fdatasyncLater, fsyncLater } from "../os/later.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
@@ -61,7 +61,7 @@ export class FileRegion implements WritableRegion, Measured {
 
   footprint(): Footprint {
     // The header's buffer is the region's own.
-    return { ...blocksOf(this.#fd, this.path), sizeBytes: this.#sizeBytes, windows: this.#memory.windows - 1 };
+    return { ...footprintOf(this.#fd, this.path), windows: this.#memory.windows - 1 };
   }
 
   store(...stores: HeaderStore[]): void {

@@ -2,7 +2,7 @@
 
 import { StorageError } from "../error.ts";
 import { ENOMEM } from "../os/errno.ts";
-import { blocksOf, closeFile, sizeOf } from "../os/file.ts";
+import { closeFile, footprintOf, sizeOf } from "../os/file.ts";
 import { isWriterLive } from "../os/lock.ts";
 import { releaseAfter, releaseAll } from "../os/release.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
@@ -45,7 +45,7 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
   }
 
   footprint(): Footprint {
-    return { ...blocksOf(this.#fd, this.path), sizeBytes: this.#sizeBytes, windows: this.#views.windows };
+    return { ...footprintOf(this.#fd, this.path), windows: this.#views.windows };
   }
 
   measure(): void {

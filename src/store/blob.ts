@@ -9,6 +9,27 @@ import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
 /** Called for each chunk, from the last to the first. */
 type Visit = (offsetBytes: number, sizeBytes: number) => void;
 
+/** A chunk that may be believed. */
+interface Chunk {
+  readonly first: number;
+  readonly sizeBytes: number;
+  /** The last index of the chunk before it, 0 for none. */
+  readonly previous: number;
+}
+
+/**
+ * The chunk that ends at an index of data, which must be in memory.
+ * @throws CHUNK_CORRUPT
+ */
+export function chunkAt(cells: Cells, last: number): Chunk {
+  const footer = cells.bytesPerCell - FOOTER_BYTES;
+  const sizeBytes = cells.windows.u16(last, footer + FOOTER.size.offset);
+  const previous = cells.windows.u32(last, footer + FOOTER.previous.offset);
+  const first = firstIndexOf(last, sizeBytes, previous, cells.startIndex, cells.bytesPerCell);
+  if (first === 0) throw corrupt(cells, last, sizeBytes, previous);
+  return { first, sizeBytes, previous };
+}
+
 /** The blob's bytes, copied. */
 export function readBlob(cells: Cells, index: number): Uint8Array {
   cells.checkOpen();
@@ -81,7 +102,7 @@ function corrupt(cells: Cells, index: number, sizeBytes: number, previous: numbe
   return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
 }
 
-function changed(cells: Cells, index: number): StorageError {
+export function changed(cells: Cells, index: number): StorageError {
   const message = `${cells.path}: the blob at ${index} changed while it was read: it is being written over`;
   return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
 }

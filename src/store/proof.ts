@@ -35,30 +35,40 @@ interface Mark {
   readonly crc: number;
 }
 
+/** The CRC from a base on: up to the last commit, and up to the last cell that was taken ahead of the next one. */
+interface Run {
+  readonly base: number;
+  committed: Mark;
+  ahead: Mark;
+}
+
+/** One that counts, one for the flush under way, and one for the flush that waits for it. */
+const MAX_RUNS = 3;
+
 /**
  * The CRC of `[base, next)`, extended from commit to commit. Cells may change until a commit covers them, so what was
  * taken ahead of it, while blobs were on their way, is dropped as soon as somebody may store into those cells.
+ *
+ * While a flush is under way a second run is taken from its length on: when it returns, that is the base, and
+ * nothing that was written meanwhile has to be read again.
  */
 export class RunningCrc {
   readonly #region: Addressed;
   readonly #bytesPerCell: number;
-  #base: number;
-  /** Up to the last commit, and up to the last cell that was taken ahead of the next one. */
-  #committed: Mark;
-  #ahead: Mark;
+  /** The first is the one that counts. */
+  #runs: [Run, ...Run[]];
   #hasChanges = false;
 
   /** Goes on from a record that counts, or begins at a length. */
   constructor(region: Addressed, bytesPerCell: number, from: CommitRecord | number) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
-    this.#base = typeof from === "number" ? from : from.base;
-    this.#committed = typeof from === "number" ? { next: from, crc: 0 } : { next: from.next, crc: from.cellsCrc };
-    this.#ahead = this.#committed;
+    const committed = typeof from === "number" ? { next: from, crc: 0 } : { next: from.next, crc: from.cellsCrc };
+    this.#runs = [{ base: typeof from === "number" ? from : from.base, committed, ahead: committed }];
   }
 
   get base(): number {
-    return this.#base;
+    return this.#runs[0].base;
   }
 
   /** Whether cells that the last commit covered were changed since. */
@@ -68,39 +78,55 @@ export class RunningCrc {
 
   /** Takes the bytes of cells from `first` on, which are in the processor's cache still. */
   feed(first: number, bytes: Uint8Array): void {
-    if (first !== this.#ahead.next) return;
-    this.#ahead = { next: first + bytes.length / this.#bytesPerCell, crc: crc32(bytes, this.#ahead.crc) };
+    for (const run of this.#runs) {
+      if (first !== run.ahead.next) continue;
+      run.ahead = { next: first + bytes.length / this.#bytesPerCell, crc: crc32(bytes, run.ahead.crc) };
+    }
   }
 
   /** A view of cells below `end` is handed out: what it changes before the next commit is to be covered by that. */
   exposed(end: number): void {
-    if (end > this.#committed.next) this.#ahead = this.#committed;
+    for (const run of this.#runs) if (end > run.committed.next) run.ahead = run.committed;
   }
 
   /** The library itself changes the cell `index`: the next commit covers it anew, if no flush has. */
   changed(index: number): void {
-    if (index < this.#base) return;
-    if (index < this.#committed.next) {
-      this.#committed = { next: this.#base, crc: 0 };
-      this.#hasChanges = true;
+    for (const run of this.#runs) {
+      if (index < run.base) continue;
+      if (index < run.committed.next) {
+        run.committed = { next: run.base, crc: 0 };
+        this.#hasChanges = true;
+      }
+      run.ahead = run.committed;
     }
-    this.#ahead = this.#committed;
   }
 
   /** The CRC of `[base, next)`; only the cells that are new are read. */
   extendTo(next: number): number {
+    const [run] = this.#runs;
     // Truncating flushes the last commit once more, when cells after it may have been taken already.
-    const from = this.#ahead.next <= next ? this.#ahead : this.#committed;
-    this.#committed = { next, crc: crcOfCells(this.#region, this.#bytesPerCell, from.next, next, from.crc) };
-    this.#ahead = this.#committed;
+    const from = run.ahead.next <= next ? run.ahead : run.committed;
+    run.committed = { next, crc: crcOfCells(this.#region, this.#bytesPerCell, from.next, next, from.crc) };
+    run.ahead = run.committed;
     this.#hasChanges = false;
-    return this.#committed.crc;
+    return run.committed.crc;
   }
 
-  /** Begins anew: after a flush has returned, its length is the base of the next run. */
-  restart(base: number): void {
-    this.#base = base;
-    this.#committed = { next: base, crc: 0 };
-    this.#ahead = this.#committed;
+  /** A flush of this length is asked for, to which `restart` will come. A later one replaces what still waits. */
+  prepare(base: number): void {
+    if (this.#runs.some((run) => run.base === base)) return;
+    if (this.#runs.length === MAX_RUNS) this.#runs.pop();
+    this.#runs.push(runFrom(base));
   }
+
+  /** Begins anew: after a flush has returned, its length is the base. */
+  restart(base: number): void {
+    const [prepared = runFrom(base), ...later] = this.#runs.slice(1).filter((run) => run.base >= base);
+    this.#runs = prepared.base === base ? [prepared, ...later] : [runFrom(base)];
+  }
+}
+
+function runFrom(base: number): Run {
+  const mark = { next: base, crc: 0 };
+  return { base, committed: mark, ahead: mark };
 }

@@ -14,6 +14,7 @@ import { encodeAnnexHead, encodeCommitRecord, placeOfRecord } from "../format/an
 import { encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { CONFIG, FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
+import { Meter } from "./meter.ts";
 import type { RunningCrc } from "./proof.ts";
 import { loadArea } from "./recover.ts";
 
@@ -31,6 +32,7 @@ interface Request {
 }
 
 export class Publisher {
+  readonly meter: Meter = new Meter();
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
   readonly #writerKey: Uint8Array;
@@ -108,10 +110,12 @@ export class Publisher {
       { offset: FILE.process2.offset, bytes: copy },
     );
     this.#committed = header;
+    this.meter.commits++;
   }
 
   /** Makes the state durable, and returns when it is. */
   flushSync(header: Header): Header {
+    const begunAt = performance.now();
     this.#generation++;
     this.commit(header);
     const copy = encodeHeader(header, null);
@@ -120,7 +124,7 @@ export class Publisher {
     this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
     // Up to here: copy 1 is old, new or torn; copy 2 is the last flush's. If new, its cells are there.
     this.#sync(HEADER_AREA_BYTES);
-    this.#acknowledge(header, copy);
+    this.#acknowledge(header, copy, begunAt);
     return header;
   }
 
@@ -132,6 +136,7 @@ export class Publisher {
     // Many may ask at once; a commit of the same says nothing new.
     if (!sameHeader(header, this.#committed) || this.#running.hasChanges) this.commit(header);
     else this.checkFailure();
+    this.#running.prepare(header.next);
     this.#request = { header, generation: this.#generation };
     if (this.#inFlight === null) return this.#begin();
     this.#shared ??= this.#afterInFlight(this.#inFlight);
@@ -189,13 +194,14 @@ export class Publisher {
   /** The steps of `flushSync`, with the same crash states; each store only if nothing synchronous came between. */
   async #flushLater({ header, generation }: Request): Promise<Header> {
     if (this.#overtaken(generation)) return this.#durable;
+    const begunAt = performance.now();
     const copy = encodeHeader(header, null);
     await this.#syncLater();
     if (this.#overtaken(generation)) return this.#durable;
     this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
     await this.#syncLater();
     if (this.#overtaken(generation)) return this.#durable;
-    this.#acknowledge(header, copy);
+    this.#acknowledge(header, copy, begunAt);
     return header;
   }
 
@@ -205,11 +211,12 @@ export class Publisher {
     return generation !== this.#generation;
   }
 
-  #acknowledge(header: Header, copy: Uint8Array): void {
+  #acknowledge(header: Header, copy: Uint8Array, begunAt: number): void {
     this.#durable = header;
     this.#running.restart(header.next);
     // Durable with the next flush's first sync. Two copies are never in flight at once: they share a sector.
     this.#region.store({ offset: FILE.disk2.offset, bytes: copy });
+    this.meter.addFlush(begunAt);
   }
 
   #sync(toBytes: number): void {

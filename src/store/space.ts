@@ -43,6 +43,11 @@ export class Space {
     return this.#length;
   }
 
+  /** Cells that can be given out without growing, the header area included. */
+  get reserved(): number {
+    return this.#reserved;
+  }
+
   /** Cells in the file; at most `maxIndex`, whatever the file's size. */
   get fileCells(): number {
     return Math.min(Math.floor(this.#region.sizeBytes / this.#bytesPerCell), this.#maxIndex);
@@ -60,12 +65,6 @@ export class Space {
     return first;
   }
 
-  /** Takes back the cells from `first` on, of which some may have been written. */
-  giveBack(first: number): void {
-    this.#dirty = Math.max(this.#dirty, this.#length);
-    this.#length = first;
-  }
-
   /** Zeroes the bytes `[fromBytes, toBytes)` of cells just taken, where they may not be zero yet. */
   clear(fromBytes: number, toBytes: number): void {
     const endBytes = Math.min(toBytes, this.#dirty * this.#bytesPerCell);
@@ -78,6 +77,12 @@ export class Space {
    */
   ensure(cells: number): void {
     if (cells > this.#reserved) this.#reserve(cells);
+  }
+
+  /** Takes the cells from `length` on back, which nothing refers to. They keep their bytes until they are given out. */
+  giveBack(length: number): void {
+    this.#dirty = Math.max(this.#dirty, this.#length);
+    this.#length = length;
   }
 
   /** Takes every cell back. The file keeps its size: a reader may have it mapped. */

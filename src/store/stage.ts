@@ -40,20 +40,15 @@ export class Stage {
   }
 
   /**
-   * Takes cells, and lays the blob out in them.
+   * Takes cells, and lays the blob out in them, or a part of one whose chunk before ends at `previous`.
    * @returns its index, the last one of its last chunk
-   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; nothing has changed
+   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; the cells are to be taken back, of which some may have been written
    */
-  add(blob: Uint8Array): number {
+  add(blob: Uint8Array, previous: number): number {
     const first = this.#space.take(blobCells(blob.length, this.#bytesPerCell));
     if (this.#usedBytes === 0) this.#firstIndex = first;
-    try {
-      if (blob.length <= MAX_CHUNK_BYTES) return this.#addChunk(first, blob, 0);
-      return this.#addChunks(first, blob);
-    } catch (error) {
-      this.#takeBack(first);
-      throw error;
-    }
+    if (blob.length <= MAX_CHUNK_BYTES) return this.#addChunk(first, blob, previous);
+    return this.#addChunks(first, blob, previous);
   }
 
   /**
@@ -69,14 +64,22 @@ export class Stage {
     this.#usedBytes = 0;
   }
 
+  /** Takes the cells from `first` on back, staged or written. */
+  takeBack(first: number): void {
+    this.#space.giveBack(first);
+    const staged = (first - this.#firstIndex) * this.#bytesPerCell;
+    if (staged >= 0) this.#usedBytes = Math.min(this.#usedBytes, staged);
+    else this.restart();
+  }
+
   /** Forgets what is staged: its cells were taken back. */
   restart(): void {
     this.#usedBytes = 0;
   }
 
-  #addChunks(firstIndex: number, blob: Uint8Array): number {
+  #addChunks(firstIndex: number, blob: Uint8Array, previousOfFirst: number): number {
     let first = firstIndex;
-    let previous = 0;
+    let previous = previousOfFirst;
     for (let done = 0; done < blob.length; done += MAX_CHUNK_BYTES) {
       previous = this.#addChunk(first, blob.subarray(done, done + MAX_CHUNK_BYTES), previous);
       first = previous + 1;
@@ -104,13 +107,5 @@ export class Stage {
     if (this.#bytes.length > 0) return;
     this.#bytes = new Uint8Array(STAGE_BYTES);
     this.#fields = new DataView(this.#bytes.buffer);
-  }
-
-  /** After a failure: the cells from `first` on, of which some may have been written. */
-  #takeBack(first: number): void {
-    this.#space.giveBack(first);
-    const staged = (first - this.#firstIndex) * this.#bytesPerCell;
-    if (staged >= 0) this.#usedBytes = Math.min(this.#usedBytes, staged);
-    else this.restart();
   }
 }

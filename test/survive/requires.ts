@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import type { FileSystem } from "./disk.ts";
 import { Workplace } from "./workplace.ts";
 
-export type Need = "linux" | "root" | "strace" | "prlimit" | "mount" | "loop" | "node" | "python3" | FileSystem;
+export type Need =
+  "linux" | "root" | "strace" | "prlimit" | "mount" | "loop" | "node" | "python3" | "fuse" | FileSystem;
 
 /** The tool of each need, and the Debian package that has it. */
 const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]>> = {
@@ -16,6 +17,7 @@ const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]
   xfs: ["mkfs.xfs", "xfsprogs"],
   node: ["node", "nodejs"],
   python3: ["python3", "python3"],
+  fuse: ["bindfs", "bindfs"],
 };
 
 /** Whether a scenario can run. */
@@ -61,6 +63,8 @@ function look(need: Need): string | null {
       return mayMount() ? null : "needs the right to mount";
     case "strace":
       return mayTrace() ? null : "needs the right to trace processes";
+    case "fuse":
+      return existsSync("/dev/fuse") ? null : "needs /dev/fuse";
     case "loop":
       return existsSync("/dev/loop-control") ? null : "needs loop devices";
     default:

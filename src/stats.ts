@@ -1,0 +1,76 @@
+/** Numbers about a storage that is open: what it takes, and what its writer has done. For operators and monitors. */
+
+import type { Measured } from "./region/region.ts";
+import type { Cells } from "./store/cells.ts";
+import type { Follows } from "./store/follower.ts";
+import type { FlushStats } from "./store/meter.ts";
+import type { Publisher } from "./store/publisher.ts";
+import type { Recovery } from "./store/recover.ts";
+import type { WritableCells } from "./store/writable.ts";
+
+/** What every storage has. */
+export interface StorageStats {
+  /** Cells in use, the header area included: `length`. */
+  readonly cells: number;
+  /** Their bytes: `byteLength`. */
+  readonly usedBytes: number;
+  /** Bytes of the file as it is now, which is longer than what is used. */
+  readonly fileBytes: number;
+  /** Bytes of its blocks on the disk; 0 in memory. */
+  readonly allocatedBytes: number;
+  /** Buffers over the mapped memory that are alive: views are cut from them, some of 64 MiB each. */
+  readonly windows: number;
+  /** How often the storage was truncated, as far as its writers counted. */
+  readonly truncations: number;
+}
+
+/** What a reader has besides. */
+export interface ReaderStats extends StorageStats {
+  readonly mode: "reader";
+  readonly follows: Follows;
+}
+
+/** What a writer has besides. */
+export interface WriterStats extends StorageStats {
+  readonly mode: "writer";
+  /** Bytes that are sure to have room on the disk, from the file's beginning on: the next step of growth begins there. */
+  readonly reservedBytes: number;
+  /** Cells that a power cut would take: `length` less that of the last flush. */
+  readonly unflushedCells: number;
+  /** Commits since opening, those that flushes make included. */
+  readonly commits: number;
+  /** Flushes since opening. */
+  readonly flushes: FlushStats;
+  /** What opening found. */
+  readonly recovery: Recovery;
+}
+
+export function storageStats(region: Measured, cells: Cells, truncations: number): StorageStats {
+  const { sizeBytes, allocatedBytes, windows } = region.footprint();
+  const usedBytes = cells.length * cells.bytesPerCell;
+  return { cells: cells.length, usedBytes, fileBytes: sizeBytes, allocatedBytes, windows, truncations };
+}
+
+/** What of a writer its numbers are taken from. */
+interface WriterParts {
+  readonly writable: WritableCells;
+  readonly publisher: Publisher;
+  readonly recovery: Recovery;
+}
+
+export function writerStats(
+  region: Measured,
+  cells: Cells,
+  { writable, publisher, recovery }: WriterParts,
+): WriterStats {
+  const { durable, meter, truncations } = publisher;
+  return {
+    mode: "writer",
+    ...storageStats(region, cells, truncations),
+    reservedBytes: writable.reservedCells * cells.bytesPerCell,
+    unflushedCells: cells.length - durable.next,
+    commits: meter.commits,
+    flushes: meter.flushes,
+    recovery,
+  };
+}

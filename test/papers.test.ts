@@ -78,7 +78,10 @@ describe("docs/architecture.md", () => {
     const files = readdirSync(join(root, "src"), { recursive: true, withFileTypes: true }).filter((one) =>
       one.isFile(),
     );
-    expect(entered.sort()).toEqual(files.map((one) => relative(root, join(one.parentPath, one.name))).sort());
+    const names = files.map((one) => relative(root, join(one.parentPath, one.name)));
+    const missing = names.filter((name) => !entered.includes(name));
+    expect({ missing, gone: entered.filter((name) => !names.includes(name)) }).toEqual({ missing: [], gone: [] });
+    expect(entered).toHaveLength(names.length);
   });
 
   test("names the methods of the seam, and their number", () => {

@@ -79,7 +79,12 @@ export class Workplace {
     // A subshell: a command that bash itself becomes would leave nobody to tell how it ended.
     const { exitCode, stdout } = Bun.spawnSync(["bash", "-c", `(\n${commands}\n) 2>&1`], {
       cwd: this.#folder,
-      env: { ...process.env, PATH: `${this.#programs}${delimiter}${process.env["PATH"] ?? ""}`, NO_COLOR: "1" },
+      env: {
+        ...process.env,
+        PATH: `${this.#programs}${delimiter}${process.env["PATH"] ?? ""}`,
+        NO_COLOR: "1",
+        LC_ALL: "C.UTF-8",
+      },
       timeout: TIMEOUT_MS,
     });
     return { status: exitCode, printed: stdout.toString() };

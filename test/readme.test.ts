@@ -1,11 +1,11 @@
-/** The README and the guide are true: their programs and commands run as they stand, and print what they say. */
+/** The papers are true: their programs and commands run as they stand, and print what they say. */
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as cellar from "../src/index.ts";
 import { useFolder } from "./support/folder.ts";
-import { blocksOf, follow, isAsTold, paper, root, Workplace } from "./support/papers.ts";
+import { blocksOf, follow, isAsTold, paper, papers, root, Workplace } from "./support/papers.ts";
 
 const readme = blocksOf("README.md");
 const file = useFolder();
@@ -95,4 +95,16 @@ describe("the guide", () => {
     expect(codes).not.toBeEmpty();
     expect(rows).toEqual(codes);
   });
+});
+
+test("programs in the other papers run as they stand", () => {
+  const others = [...papers.keys()].filter((name) => !["README.md", "docs/guide.md"].includes(name));
+  const programs = others.flatMap((name) => blocksOf(name).filter(({ language }) => language === "ts"));
+  expect(programs).not.toBeEmpty();
+  const place = new Workplace(file("others"));
+  for (const [i, { text }] of programs.entries()) {
+    place.write(`program-${i}.ts`, text);
+    expect(place.run(`bun program-${i}.ts`)).toEqual({ status: 0, printed: "" });
+  }
+  expect(place.typeErrors()).toBe("");
 });

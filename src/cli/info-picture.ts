@@ -34,8 +34,7 @@ export function openingLines(opening: Decision | StorageError): string[] {
   if (opening instanceof StorageError) {
     const [what = "", ...advice] = opening.message.slice((opening.path ?? "").length + 2).split(": ");
     const lines = [paint("red", `fails: ${opening.code}`), what];
-    const recover = opening.code === "HEADER_BROKEN" ? ", or see what cellar recover can do" : "";
-    return advice.length === 0 ? lines : [...lines, advice.join(": ") + recover];
+    return advice.length === 0 ? lines : [...lines, advice.join(": ")];
   }
   const { header, recovery } = opening;
   const state = `length ${header.next}, root ${rootText(header.root)}`;

@@ -77,14 +77,14 @@ test("cells that are given out after a blob was taken back are zero", () => {
 test("cells whose pages cannot be filled are taken back, and zero when they are given out later", () => {
   const { region, cells, writable, running } = open();
   writable.allocate(3);
-  for (const failAt of [1, 4]) {
+  for (const failAt of [1, 4, 8]) {
     const { length } = cells;
     region.failAt = failAt;
     expect(codeOf(() => writable.allocate(4000))).toBe("DISK_FULL");
     expect(cells.length).toBe(length);
-    const first = writable.allocate(4000);
+    const first = writable.allocate(4500);
     expect(first).toBe(length);
-    expect(cells.view(first, 4000, 32).every((byte) => byte === 0)).toBe(true);
+    expect(cells.view(first, 4500, 32).every((byte) => byte === 0)).toBe(true);
   }
   expect(running.extendTo(cells.length)).toBe(new RunningCrc(region, 32, START).extendTo(cells.length));
   region.close();

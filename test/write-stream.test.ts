@@ -1,7 +1,7 @@
 /** Blobs that are stored while their bytes come: the same file as at once, and every way for the source to fail. */
 
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { StorageReader, type StorageState, StorageWriter } from "../src/index.ts";
 import { pattern, reason, rejected } from "./fixtures/outcomes.ts";
@@ -206,6 +206,18 @@ describe("a writeStream that fails", () => {
       reader.refresh();
       expect([what, reader.length]).toEqual([what, writer.length]);
     }
+  });
+
+  test("leaves no trace in the proof of the next commit, though its cells were in the file", async () => {
+    using writer = writerAt(file());
+    expect(await reason(writer.writeStream(sourceOf(20, fail).source))).toBe(error);
+    writer.root = writer.write(pattern(40 * CHUNK_BYTES, 1));
+    writer.commit();
+    const copy = file();
+    copyFileSync(writer.path, copy);
+    using recovered = StorageWriter.open(copy);
+    expect(recovered.recovery.state).toBe("resumedAtCommit");
+    expect(recovered.read(recovered.root ?? 0)).toEqual(pattern(40 * CHUNK_BYTES, 1));
   });
 
   test("on a full storage leaves it as it was", async () => {

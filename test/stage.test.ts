@@ -74,6 +74,36 @@ test("cells that are given out after a blob was taken back are zero", () => {
   region.close();
 });
 
+test("cells whose pages cannot be filled are taken back, and zero when they are given out later", () => {
+  const { region, cells, writable, running } = open();
+  writable.allocate(3);
+  for (const failAt of [1, 4, 8]) {
+    const { length } = cells;
+    region.failAt = failAt;
+    expect(codeOf(() => writable.allocate(4000))).toBe("DISK_FULL");
+    expect(cells.length).toBe(length);
+    const first = writable.allocate(4500);
+    expect(first).toBe(length);
+    expect(cells.view(first, 4500, 32).every((byte) => byte === 0)).toBe(true);
+  }
+  expect(running.extendTo(cells.length)).toBe(new RunningCrc(region, 32, START).extendTo(cells.length));
+  region.close();
+});
+
+test("cells that are allocated among blobs are zero, and leave the blobs as they are", () => {
+  const { region, cells, writable } = open();
+  const kept: (readonly [index: number, salt: number])[] = [];
+  for (let i = 0; i < 300; i++) {
+    kept.push([writable.write(bytes(i * 10, i)), i]);
+    const count = 1 + (i % 7) * 40;
+    const view = cells.view(writable.allocate(count), count, 32);
+    expect(view.every((byte) => byte === 0)).toBe(true);
+    view.fill(0xaa);
+  }
+  for (const [index, salt] of kept) expect(Buffer.compare(readBlob(cells, index), bytes(salt * 10, salt))).toBe(0);
+  region.close();
+});
+
 test("a blob that cannot be brought into memory stays staged", () => {
   const { region, cells, writable } = open();
   const index = writable.write(bytes(1000, 1));

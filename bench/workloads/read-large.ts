@@ -79,13 +79,13 @@ async function looped(count: number, sumOf: (i: number) => number): Promise<Loop
   return { value, sum };
 }
 
-/** The writer reads what it has just written: its pages are mapped. */
+/** The writer reads what it has just written. Its pages are in memory, and mapped at their first touch, as a reader's. */
 function cellarPieces(purpose: Purpose): PieceStore {
   const store = cellarStore(purpose);
   return { ...store, pieces: (i) => store.writer.chunks(store.indices[i] ?? 0) };
 }
 
-/** A reader that has just been opened: every page is mapped at its first touch. */
+/** A reader that has just been opened. */
 function readerPieces(purpose: Purpose): PieceStore {
   const store = cellarStore(purpose);
   let reader: StorageReader | undefined;

@@ -134,7 +134,7 @@ function brokenHeader(copies: readonly (Header | null)[], bounds: Bounds, path: 
   const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
   const cut = copies.find((copy) => copy !== null && checkHeader(copy, inLongerFile) !== null);
   if (cut) {
-    const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut short; see what cellar recover can do, or restore a backup`;
+    const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut; see what cellar recover can do, or restore a backup`;
     throw new StorageError("TRUNCATED", message, { path });
   }
   const message = `${path}: both copies of the disk-sync header are broken: see what cellar recover can do, or restore a backup`;

@@ -12,6 +12,8 @@ import type { WritableRegion } from "../region/region.ts";
 const MIN_STEP_BYTES = 64 * 1024;
 const MAX_STEP_BYTES = 64 * 1024 * 1024;
 
+const zeros: Uint8Array = new Uint8Array(16 * 1024);
+
 /** Cells that a new file has at once. */
 export function initialCells(config: CheckedConfig, startIndex: number, stepBytes: number | null): number {
   const cells = Math.floor((stepBytes ?? MIN_STEP_BYTES) / config.bytesPerCell);
@@ -26,6 +28,8 @@ export class Space {
   #length: number;
   #reserved: number;
   #dirty: number;
+  /** Up to here pages are filled. */
+  #preparedBytes = 0;
 
   /** Marks of a region that is open: `length` from its header; everything in the file above it may be dirty. */
   constructor(region: WritableRegion, config: CheckedConfig, stepBytes: number | null, length: number, dirty: number) {
@@ -65,6 +69,22 @@ export class Space {
     return first;
   }
 
+  /**
+   * Has the kernel fill the pages up to `toBytes`, and some more, before they are stored into one by one: a page fault
+   * on a block that is only reserved costs many times as much. In small pieces, for the kernel caches a piece as a
+   * whole, and a flush writes the whole of what a store has touched.
+   * @throws DISK_FULL, SYSTEM
+   */
+  prepare(fromBytes: number, toBytes: number): void {
+    const reservedBytes = this.#reserved * this.#bytesPerCell;
+    this.#preparedBytes = Math.max(this.#preparedBytes, fromBytes);
+    while (this.#preparedBytes < toBytes) {
+      const lengthBytes = Math.min(zeros.length, reservedBytes - this.#preparedBytes);
+      this.#region.write(this.#preparedBytes, zeros.subarray(0, lengthBytes));
+      this.#preparedBytes += lengthBytes;
+    }
+  }
+
   /** Zeroes the bytes `[fromBytes, toBytes)` of cells just taken, where they may not be zero yet. */
   clear(fromBytes: number, toBytes: number): void {
     const endBytes = Math.min(toBytes, this.#dirty * this.#bytesPerCell);
@@ -91,6 +111,7 @@ export class Space {
     const zeroed = this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell, true);
     if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);
     this.#length = startIndex;
+    this.#preparedBytes = 0;
   }
 
   /** Reserves at least up to `required`, a step if there is room for one. */

@@ -55,7 +55,14 @@ export class WritableCells {
     this.settle();
     const first = this.#space.take(count);
     const { bytesPerCell } = this.#cells;
-    this.#space.clear(first * bytesPerCell, (first + count) * bytesPerCell);
+    const [fromBytes, toBytes] = [first * bytesPerCell, (first + count) * bytesPerCell];
+    try {
+      this.#space.prepare(fromBytes, toBytes);
+    } catch (error) {
+      this.giveBack(first);
+      throw error;
+    }
+    this.#space.clear(fromBytes, toBytes);
     this.#cells.setLength(this.#space.length);
     return first;
   }

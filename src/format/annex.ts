@@ -61,8 +61,9 @@ export function decodeAnnexHead(area: Uint8Array): AnnexHead | null {
 
 /** The 32 bytes of a commit record. */
 export function encodeCommitRecord(record: CommitRecord): Uint8Array {
-  const raw = new Uint8Array(FILE.commitRecord1.sizeBytes);
-  const view = viewOf(raw);
+  const buffer = new ArrayBuffer(FILE.commitRecord1.sizeBytes);
+  const raw = new Uint8Array(buffer);
+  const view = new DataView(buffer);
   view.setUint32(COMMIT_RECORD.base.offset, record.base, true);
   view.setUint32(COMMIT_RECORD.next.offset, record.next, true);
   view.setUint32(COMMIT_RECORD.root.offset, record.root, true);

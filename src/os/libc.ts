@@ -3,7 +3,7 @@
  * numbers and bigints are made one here. Nothing is loaded before the first call of `libc()`.
  */
 
-import { dlopen, FFIType, type Pointer, read, toArrayBuffer } from "bun:ffi";
+import { dlopen, FFIType, type Pointer, ptr as pointerTo, read, toArrayBuffer } from "bun:ffi";
 import { StorageError } from "../error.ts";
 
 /** A native address. */
@@ -138,6 +138,11 @@ function loadMacos(name: string): Libc {
   };
   const errno = (): number => read.i32(location() as Pointer, 0);
   return { ...symbols, fallocate: missing, fcntl: missing, errno } as unknown as Libc;
+}
+
+/** Where the memory of bytes lies. Good for as long as they are referred to, and not detached. */
+export function addressOf(bytes: Uint8Array): Address {
+  return pointerTo(bytes);
 }
 
 /** An ArrayBuffer over native memory, which must stay mapped until the buffer is detached. */

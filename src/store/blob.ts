@@ -3,7 +3,7 @@
 import { StorageError } from "../error.ts";
 import { firstIndexOf } from "../format/chunk.ts";
 import { FOOTER, FOOTER_BYTES } from "../format/layout.ts";
-import { libc } from "../os/libc.ts";
+import { addressOf, libc } from "../os/libc.ts";
 import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
 
 /** Called for each chunk, from the last to the first. */
@@ -53,13 +53,15 @@ function readChunks(cells: Cells, index: number): Uint8Array {
     throw new StorageError("UNSUPPORTED", message, { path: cells.path, index });
   }
   const bytes = new Uint8Array(lengthBytes);
+  // Not a view for each chunk: it would cost more than the copy, and memory until the collector comes.
+  const address = addressOf(bytes);
   const { memcpy } = libc();
   let left = lengthBytes;
   walk(cells, index, (offsetBytes, sizeBytes) => {
     left -= sizeBytes;
     // The memory is shared: it may have changed since its length was taken.
     if (left < 0) throw changed(cells, index);
-    if (sizeBytes > 0) memcpy(bytes.subarray(left), cells.region.address + offsetBytes, sizeBytes);
+    if (sizeBytes > 0) memcpy(address + left, cells.region.address + offsetBytes, sizeBytes);
   });
   if (left !== 0) throw changed(cells, index);
   return bytes;

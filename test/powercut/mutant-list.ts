@@ -96,7 +96,7 @@ export const mutants: readonly Mutant[] = [
     name: "CRC without the last cell",
     file: proof,
     patches: [
-      ["from.next, next, from.crc) };", "this.#base, Math.max(this.#base, next - 1)) };"],
+      ["from.next, next, from.crc) };", "run.base, Math.max(run.base, next - 1)) };"],
       ["record.next) === record.cellsCrc", "Math.max(record.base, record.next - 1)) === record.cellsCrc"],
     ],
   },
@@ -104,7 +104,7 @@ export const mutants: readonly Mutant[] = [
     name: "CRC without the first cell",
     file: proof,
     patches: [
-      ["from.next, next, from.crc) };", "Math.min(this.#base + 1, next), next) };"],
+      ["from.next, next, from.crc) };", "Math.min(run.base + 1, next), next) };"],
       [
         "record.base, record.next) === record.cellsCrc",
         "Math.min(record.base + 1, record.next), record.next) === record.cellsCrc",

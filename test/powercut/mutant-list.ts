@@ -161,7 +161,10 @@ export const mutants: readonly Mutant[] = [
   {
     name: "truncate leaves cells that are taken for zero",
     file: "src/store/space.ts",
-    patches: [["    if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);\n", "    void zeroed;\n"]],
+    patches: [
+      ["    if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);\n", "    void zeroed;\n"],
+      ["    this.#preparedBytes = 0;\n", "    this.#preparedBytes = this.#reserved * this.#bytesPerCell;\n"],
+    ],
   },
   {
     name: "truncate gives space back and takes it for reserved",
@@ -207,7 +210,12 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "cells above the length taken for zero",
-    file: open,
-    patches: [["header.next, wholeCells);", "header.next, header.next);"]],
+    file: "src/store/space.ts",
+    patches: [
+      [
+        "    this.#dirty = dirty;\n",
+        "    this.#dirty = length;\n    this.#preparedBytes = dirty * this.#bytesPerCell;\n",
+      ],
+    ],
   },
 ];

@@ -3,7 +3,7 @@
  * The checker and the command line go by it, on broken files and beside live writers.
  */
 
-import { fstatSync, readSync } from "node:fs";
+import { readSync } from "node:fs";
 import { crc32 } from "./format/hash.ts";
 import { StorageError } from "./error.ts";
 import { type AnnexHead, type CommitRecord, decodeAnnexHead, decodeCommitRecord } from "./format/annex.ts";
@@ -11,13 +11,12 @@ import type { CheckedConfig } from "./format/config.ts";
 import { type Bounds, checkHeader, type Header, sameHeader } from "./format/header.ts";
 import { FILE, HEADER_AREA_BYTES, type Place, startIndexOf } from "./format/layout.ts";
 import { withFsErrors } from "./os/errno.ts";
-import { readStart, sizeOf } from "./os/file.ts";
+import { footprintOf, readStart } from "./os/file.ts";
 import { type WriterPresence, writerPresence } from "./os/lock.ts";
 import { checkedConfig } from "./store/files.ts";
 import { type Decision, decide, decodeAt } from "./store/recover.ts";
 
 const PIECE_BYTES = 1024 * 1024;
-const SECTOR_BYTES = 512;
 /** A read takes about as long as a commit: two that agree come soon, beside the busiest writer too. */
 const MAX_READS = 100;
 
@@ -62,8 +61,7 @@ export function inspect(fd: number, path: string): Inspection {
   const config = checkedConfig(area, path);
   const writer = writerPresence(fd, path);
   // After the headers: a file that has grown for them has done so before.
-  const sizeBytes = sizeOf(fd, path);
-  const allocatedBytes = withFsErrors(path, () => fstatSync(fd).blocks) * SECTOR_BYTES;
+  const { sizeBytes, allocatedBytes } = footprintOf(fd, path);
   const { bytesPerCell, maxIndex } = config;
   const fileCells = Math.floor(sizeBytes / bytesPerCell);
   const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import type { Agent } from "./fixtures/process-agent.ts";
 import { useAgents } from "./fixtures/process-agents.ts";
 import { CLI, cellar, cellarJson, errorCodeOf, plainEnvironment } from "./support/cli.ts";
+import { linesOf } from "./support/child.ts";
 import { useFolder } from "./support/folder.ts";
 
 const file = useFolder({ inMemory: true });
@@ -72,16 +73,6 @@ class Tail implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill("SIGKILL");
     await this.#process.exited;
-  }
-}
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const piece of stream) {
-    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    yield* lines;
   }
 }
 

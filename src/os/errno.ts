@@ -11,9 +11,10 @@ export const ENOMEM: number = constants.errno.ENOMEM;
 export const EOPNOTSUPP: number = constants.errno.EOPNOTSUPP;
 export const EFBIG: number = constants.errno.EFBIG;
 export const EINVAL: number = constants.errno.EINVAL;
+export const EIO: number = constants.errno.EIO;
 export const EEXIST: number = constants.errno.EEXIST;
 
-const { ENOENT, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, EIO, ENOTDIR, ENOSYS, ENODEV } = constants.errno;
+const { ENOENT, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, ENOTDIR, ENOSYS, ENODEV } = constants.errno;
 
 /** Codes of the numbers that mean the same wherever they come from. All others are SYSTEM. */
 const codes: Readonly<Record<number, ErrorCode>> = {

@@ -4,12 +4,12 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
-import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, fsError, libcError, systemError, withFsErrors } from "./errno.ts";
+import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
+import { writeZeros } from "./write.ts";
 
 const linux: boolean = process.platform === "linux";
-const ZERO_PIECE_BYTES = 1024 * 1024;
 /** `st_blocks` counts these, whatever the file system's own blocks are (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
 
@@ -92,24 +92,6 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
   } catch (error) {
     // Returns the blocks beyond the end that were allocated before the failure.
     resizeFile(fd, sizeBytes, path);
-    throw error;
-  }
-}
-
-/**
- * Writes `bytes` at `offset`, all of them.
- * @returns false where the process may not write: past its limit of a file's size, although the file is that long
- * @throws DISK_FULL, SYSTEM; a part may have been written
- */
-export function writeFile(fd: number, offset: number, bytes: Uint8Array, path: string): boolean {
-  try {
-    for (let done = 0; done < bytes.length;) {
-      done += fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
-    }
-    return true;
-  } catch (thrown) {
-    const error = fsError(thrown, path);
-    if (error instanceof StorageError && error.errno === EFBIG) return false;
     throw error;
   }
 }
@@ -226,14 +208,6 @@ function resizeFile(fd: number, sizeBytes: number, path: string): void {
   while (libc().ftruncate(fd, sizeBytes) !== 0) {
     const error = libcError("ftruncate", path);
     if (error.errno !== EINTR) throw error;
-  }
-}
-
-function writeZeros(fd: number, fromBytes: number, toBytes: number, path: string): void {
-  const zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, toBytes - fromBytes));
-  for (let offset = fromBytes; offset < toBytes; offset += zeros.length) {
-    const piece = zeros.subarray(0, Math.min(zeros.length, toBytes - offset));
-    if (!writeFile(fd, offset, piece, path)) throw systemError(EFBIG, "write", path);
   }
 }
 

@@ -8,6 +8,7 @@ import { dirname } from "node:path";
 import { fsError, withFsErrors } from "./errno.ts";
 import { checkFileSizeLimit, closeFile, createBeside, removeFile } from "./file.ts";
 import { fsyncLater } from "./later.ts";
+import { checkProgress } from "./write.ts";
 import { releaseAfter, releaseAll } from "./release.ts";
 
 type Write = (fd: number, bytes: Uint8Array, offset: number, lengthBytes: number, position: number) => Promise<number>;
@@ -50,7 +51,9 @@ export class NewFile {
   /** Writes all of `bytes`. @throws DISK_FULL, SYSTEM (as rejections, as those below) */
   async write(bytes: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < bytes.length;) {
-      done += await this.#later(this.#path, () => write(this.#fd, bytes, done, bytes.length - done, position + done));
+      const left = bytes.length - done;
+      const written = await this.#later(this.#path, () => write(this.#fd, bytes, done, left, position + done));
+      done += checkProgress(written, this.#path);
     }
   }
 

@@ -2,13 +2,14 @@
 
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, footprintOf, growFile, reopenFile, syncFile, writeFile, zeroRange } from "../os/file.ts";
+import { closeFile, footprintOf, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
 import { fdatasyncLater, fsyncLater } from "../os/later.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import { releaseAll } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
+import { writeFile } from "../os/write.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
 import type { Footprint, HeaderStore, Measured, WritableRegion } from "./region.ts";

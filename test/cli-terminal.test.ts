@@ -95,7 +95,8 @@ describe("colours", () => {
     const one = path();
     const inTerminal = (env: Record<string, string>): Promise<Shell> =>
       shell(`script -qec '"${process.execPath}" "${CLI}" info ${one}' /dev/null`, env);
-    const { stdout } = await inTerminal({});
+    const { stdout, stderr, status } = await inTerminal({});
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toContain(ESCAPE);
     for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
       const plain = await inTerminal(env);

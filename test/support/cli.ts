@@ -16,10 +16,16 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The environment without what colours go by, so that every machine gives the same output. */
+/**
+ * An environment in which every machine gives the same output: colours go by more variables (`CI`, `TMUX`, `COLORTERM`)
+ * than a list of what to leave out would name.
+ */
 export function plainEnvironment(): Record<string, string> {
-  const { NO_COLOR: _no, FORCE_COLOR: _force, COLORTERM: _term, ...rest } = process.env;
-  return { ...(rest as Record<string, string>), TERM: "xterm-256color", LC_ALL: "C.UTF-8" };
+  const kept = ["PATH", "HOME", "TMPDIR"].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(kept), TERM: "xterm-256color", LC_ALL: "C.UTF-8" };
 }
 
 /** Runs `cellar ARGS…` to its end. */

@@ -36,7 +36,7 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
   const running = new RunningCrc(region, config.bytesPerCell, startIndex);
   const from = { durable: header, sequence: 0, truncations: 0, running };
   const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
-  const space = new Space(region, config, choices.stepBytes, startIndex, startIndex);
+  const space = new Space(region, config, choices.stepBytes, startIndex);
   region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
   publisher.storeProcessId(process.pid);
   publisher.flushSync(header);
@@ -73,7 +73,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
   if (!closed) region.zero(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, false);
-  const space = new Space(region, config, choices.stepBytes, header.next, wholeCells);
+  const space = new Space(region, config, choices.stepBytes, header.next);
   return { publisher, space, root: header.root, recovery };
 }
 

@@ -1,11 +1,10 @@
 /**
  * Space: three marks, `length <= reserved <= file`. No index above `reserved` is given out, for a store into a hole
- * of the file on a full disk would end the process. Below `dirty` cells may hold anything, above it they are zero.
+ * of the file on a full disk would end the process. Cells behind `length` may hold anything, but up to a mark of zeros.
  */
 
 import { StorageError } from "../error.ts";
 import type { CheckedConfig } from "../format/config.ts";
-import { libc } from "../os/libc.ts";
 import type { WritableRegion } from "../region/region.ts";
 
 /** The default step doubles the file, between these: ten blobs take little, 100 GB grow in few steps. */
@@ -27,19 +26,17 @@ export class Space {
   readonly #stepBytes: number | null;
   #length: number;
   #reserved: number;
-  #dirty: number;
-  /** Up to here pages are filled. */
-  #preparedBytes = 0;
+  /** From `length` up to here bytes are known to be zero. */
+  #zeroedBytes = 0;
 
-  /** Marks of a region that is open: `length` from its header; everything in the file above it may be dirty. */
-  constructor(region: WritableRegion, config: CheckedConfig, stepBytes: number | null, length: number, dirty: number) {
+  /** Marks of a region that is open: `length` from its header. */
+  constructor(region: WritableRegion, config: CheckedConfig, stepBytes: number | null, length: number) {
     this.#region = region;
     this.#bytesPerCell = config.bytesPerCell;
     this.#maxIndex = config.maxIndex;
     this.#stepBytes = stepBytes;
     this.#length = length;
     this.#reserved = length;
-    this.#dirty = dirty;
   }
 
   /** Cells given out, the header area included: the next index. */
@@ -58,7 +55,7 @@ export class Space {
   }
 
   /**
-   * Gives out `count` cells, and returns the first index. Their content is left as it is: see {@link clear}.
+   * Gives out `count` cells, and returns the first index. Their content is left as it is: see {@link zero}.
    * @throws INDEX_OVERFLOW, DISK_FULL; nothing has changed
    */
   take(count: number): number {
@@ -70,25 +67,19 @@ export class Space {
   }
 
   /**
-   * Has the kernel fill the pages up to `toBytes`, and some more, before they are stored into one by one: a page fault
-   * on a block that is only reserved costs many times as much. In small pieces, for the kernel caches a piece as a
-   * whole, and a flush writes the whole of what a store has touched.
+   * Zeroes cells just taken, and some more: written by the kernel, for a page fault on a block that is only reserved
+   * costs many times as much. In small pieces, for the kernel caches a piece as a whole, and a flush writes the whole
+   * of what a store has touched.
    * @throws DISK_FULL, SYSTEM
    */
-  prepare(fromBytes: number, toBytes: number): void {
+  zero(fromBytes: number, toBytes: number): void {
     const reservedBytes = this.#reserved * this.#bytesPerCell;
-    this.#preparedBytes = Math.max(this.#preparedBytes, fromBytes);
-    while (this.#preparedBytes < toBytes) {
-      const lengthBytes = Math.min(zeros.length, reservedBytes - this.#preparedBytes);
-      this.#region.write(this.#preparedBytes, zeros.subarray(0, lengthBytes));
-      this.#preparedBytes += lengthBytes;
+    this.#zeroedBytes = Math.max(this.#zeroedBytes, fromBytes);
+    while (this.#zeroedBytes < toBytes) {
+      const lengthBytes = Math.min(zeros.length, reservedBytes - this.#zeroedBytes);
+      this.#region.write(this.#zeroedBytes, zeros.subarray(0, lengthBytes));
+      this.#zeroedBytes += lengthBytes;
     }
-  }
-
-  /** Zeroes the bytes `[fromBytes, toBytes)` of cells just taken, where they may not be zero yet. */
-  clear(fromBytes: number, toBytes: number): void {
-    const endBytes = Math.min(toBytes, this.#dirty * this.#bytesPerCell);
-    if (fromBytes < endBytes) libc().memset(this.#region.address + fromBytes, 0, endBytes - fromBytes);
   }
 
   /**
@@ -101,17 +92,15 @@ export class Space {
 
   /** Takes the cells from `length` on back, which nothing refers to. They keep their bytes until they are given out. */
   giveBack(length: number): void {
-    this.#dirty = Math.max(this.#dirty, this.#length);
+    this.#zeroedBytes = 0;
     this.#length = length;
   }
 
   /** Takes every cell back. The file keeps its size: a reader may have it mapped. */
   empty(startIndex: number): void {
     // The blocks stay: a view of an old cell may still be stored into.
-    const zeroed = this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell, true);
-    if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);
-    this.#length = startIndex;
-    this.#preparedBytes = 0;
+    this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell, true);
+    this.giveBack(startIndex);
   }
 
   /** Reserves at least up to `required`, a step if there is room for one. */

@@ -57,12 +57,11 @@ export class WritableCells {
     const { bytesPerCell } = this.#cells;
     const [fromBytes, toBytes] = [first * bytesPerCell, (first + count) * bytesPerCell];
     try {
-      this.#space.prepare(fromBytes, toBytes);
+      this.#space.zero(fromBytes, toBytes);
     } catch (error) {
       this.giveBack(first);
       throw error;
     }
-    this.#space.clear(fromBytes, toBytes);
     this.#cells.setLength(this.#space.length);
     return first;
   }

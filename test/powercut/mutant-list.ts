@@ -161,10 +161,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "truncate leaves cells that are taken for zero",
     file: "src/store/space.ts",
-    patches: [
-      ["    if (!zeroed) this.#dirty = Math.max(this.#dirty, this.#length);\n", "    void zeroed;\n"],
-      ["    this.#preparedBytes = 0;\n", "    this.#preparedBytes = this.#reserved * this.#bytesPerCell;\n"],
-    ],
+    patches: [["    this.#zeroedBytes = 0;\n", "    this.#zeroedBytes = this.#reserved * this.#bytesPerCell;\n"]],
   },
   {
     name: "truncate gives space back and takes it for reserved",
@@ -211,11 +208,6 @@ export const mutants: readonly Mutant[] = [
   {
     name: "cells above the length taken for zero",
     file: "src/store/space.ts",
-    patches: [
-      [
-        "    this.#dirty = dirty;\n",
-        "    this.#dirty = length;\n    this.#preparedBytes = dirty * this.#bytesPerCell;\n",
-      ],
-    ],
+    patches: [["  #zeroedBytes = 0;\n", "  #zeroedBytes = 2 ** 50;\n"]],
   },
 ];

@@ -23,8 +23,6 @@ export interface Libc {
   madvise(address: Address, lengthBytes: number, advice: number): number;
   /** `void *memcpy(void *dest, const void *src, size_t n)` */
   memcpy(target: Memory, source: Memory, lengthBytes: number): void;
-  /** `void *memset(void *s, int c, size_t n)` */
-  memset(target: Address, byte: number, lengthBytes: number): void;
   /** `int lockf(int fd, int cmd, off_t len)` */
   lockf(fd: number, command: number, lengthBytes: number): number;
   /** `int flock(int fd, int operation)` */
@@ -55,7 +53,6 @@ const everywhere = {
   msync: { args: [u64, u64, i32], returns: i32 },
   madvise: { args: [u64, u64, i32], returns: i32 },
   memcpy: { args: [ptr, ptr, u64], returns: voidType },
-  memset: { args: [ptr, i32, u64], returns: voidType },
   lockf: { args: [i32, i32, i64], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   ftruncate: { args: [i32, i64], returns: i32 },

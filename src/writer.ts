@@ -186,14 +186,15 @@ export class StorageWriter extends Storage {
 
   /**
    * Empties the storage, durably. The file keeps its size, for readers may have it mapped.
-   * @throws FAILED, DISK_FULL, CLOSED; TypeError
+   * @throws DISK_FULL no room for `capacityCells`; nothing has changed; FAILED, SYSTEM, CLOSED; TypeError
    */
   truncate({ capacityCells }: { readonly capacityCells?: number } = {}): void {
     this.#writable.check();
     const { startIndex } = this.#cells;
     const capacity = capacityFrom(capacityCells, startIndex, this.config.maxIndex);
+    if (capacity !== null) this.#writable.reserve(capacity);
     this.#publisher.truncate({ next: startIndex, root: 0 });
-    this.#writable.empty(capacity);
+    this.#writable.empty();
   }
 
   /**

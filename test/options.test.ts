@@ -105,6 +105,20 @@ describe("creation", () => {
     expect(memory.allocate(4096 - 8)).toBe(8);
   });
 
+  test("without room for capacityCells, truncate changes nothing", () => {
+    using writer = StorageWriter.create(fresh(), { bytesPerCell: 65535 });
+    const index = writer.write(bytesOf("kept"));
+    writer.root = index;
+    const { length } = writer;
+    expect(() => writer.truncate({ capacityCells: 2 ** 32 - 1 })).toThrow(
+      expect.objectContaining({ code: "DISK_FULL" }),
+    );
+    expect([writer.length, writer.root]).toEqual([length, index]);
+    expect(writer.read(index)).toEqual(new Uint8Array(bytesOf("kept")));
+    writer.truncate();
+    expect(writer).toMatchObject({ length: writer.startIndex, root: null });
+  });
+
   test("reserves more memory than a window without touching it", () => {
     using writer = StorageWriter.inMemory({ capacityCells: 2 ** 28 });
     expect(writer.read(writer.write(bytesOf("blob")))).toEqual(new Uint8Array(bytesOf("blob")));

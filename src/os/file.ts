@@ -97,19 +97,18 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
 }
 
 /**
- * Makes `[fromBytes, toBytes)` read as zeros without writing them, with whatever is cached of it dropped.
+ * Makes `[fromBytes, toBytes)` read as zeros without writing them, with whatever is cached of it dropped. Where the
+ * file system cannot, the bytes stay: nobody may rely on their being zero.
  * @param keepBlocks whether the blocks stay allocated; if not, the range has to be allocated again before a store
- * @returns false where the file system cannot
  */
-export function zeroRange(fd: number, fromBytes: number, toBytes: number, keepBlocks: boolean, path: string): boolean {
-  if (!linux) return false;
+export function zeroRange(fd: number, fromBytes: number, toBytes: number, keepBlocks: boolean, path: string): void {
+  if (!linux) return;
   const mode = keepBlocks ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
   try {
-    return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+    fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
   } catch (error) {
     // The file's map of its blocks may need one more, which a full disk does not have.
-    if (error instanceof StorageError && error.code === "DISK_FULL") return false;
-    throw error;
+    if (!(error instanceof StorageError && error.code === "DISK_FULL")) throw error;
   }
 }
 

@@ -78,8 +78,8 @@ export class FileRegion implements WritableRegion, Measured {
     this.#sizeBytes = Math.max(this.#sizeBytes, toBytes);
   }
 
-  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): boolean {
-    return zeroRange(this.#fd, fromBytes, toBytes, keepBlocks, this.path);
+  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): void {
+    zeroRange(this.#fd, fromBytes, toBytes, keepBlocks, this.path);
   }
 
   renew(fromBytes: number, toBytes: number): void {

@@ -53,9 +53,7 @@ export class MemoryRegion implements WritableRegion, Measured {
     this.sizeBytes = Math.max(this.sizeBytes, toBytes);
   }
 
-  zero(): boolean {
-    return false;
-  }
+  zero(): void {}
 
   sync(): void {}
 

@@ -64,10 +64,10 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    */
   grow(fromBytes: number, toBytes: number): void;
   /**
-   * Makes the range zero if that is cheap, else answers false. Without `keepBlocks` its space is given back, and it
-   * needs `grow` before the next store.
+   * Makes the range zero if that is cheap, else leaves it. Without `keepBlocks` its space is given back, and it needs
+   * `grow` before the next store.
    */
-  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): boolean;
+  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): void;
   /** After a crash: sends `[fromBytes, toBytes)` to the disk as it is, whatever earlier syncs have said of it. */
   renew(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */

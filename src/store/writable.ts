@@ -116,14 +116,18 @@ export class WritableCells {
     this.#cells.windows.setU64(index, offset, value);
   }
 
-  /** Takes every cell back, and makes sure of room for `capacityCells`. */
-  empty(capacityCells: number | null): void {
+  /** Makes sure that there is room for `cells` cells. @throws DISK_FULL; nothing has changed */
+  reserve(cells: number): void {
+    this.#space.ensure(cells);
+  }
+
+  /** Takes every cell back. */
+  empty(): void {
     const { startIndex } = this.#cells;
     this.#space.empty(startIndex);
     this.#stage.restart();
     this.#cells.setLength(startIndex);
     this.#cells.root = 0;
-    if (capacityCells !== null) this.#space.ensure(capacityCells);
   }
 
   /** Checks a store of `value` into a field, and notes that its cell changes. */

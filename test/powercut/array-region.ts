@@ -51,9 +51,8 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
     this.sizeBytes = Math.max(this.sizeBytes, toBytes);
   }
 
-  zero(fromBytes: number, toBytes: number, _keepBlocks: boolean): boolean {
+  zero(fromBytes: number, toBytes: number, _keepBlocks: boolean): void {
     if (this.zeroes) this.memory.fill(0, fromBytes, toBytes);
-    return this.zeroes;
   }
 
   renew(_fromBytes: number, _toBytes: number): void {}

@@ -153,8 +153,8 @@ export const mutants: readonly Mutant[] = [
     file: "src/writer.ts",
     patches: [
       [
-        "    this.#publisher.truncate({ next: startIndex, root: 0 });\n    this.#writable.empty(capacity);\n",
-        "    this.#writable.empty(capacity);\n    this.#publisher.truncate({ next: startIndex, root: 0 });\n",
+        "    this.#publisher.truncate({ next: startIndex, root: 0 });\n    this.#writable.empty();\n",
+        "    this.#writable.empty();\n    this.#publisher.truncate({ next: startIndex, root: 0 });\n",
       ],
     ],
   },

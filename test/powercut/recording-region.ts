@@ -100,9 +100,9 @@ export class RecordingRegion extends ArrayRegion {
   }
 
   /** What is given back must be reserved again. */
-  override zero(fromBytes: number, toBytes: number, keepBlocks: boolean): boolean {
+  override zero(fromBytes: number, toBytes: number, keepBlocks: boolean): void {
     this.observe();
-    if (!this.zeroes) return false;
+    if (!this.zeroes) return;
     const spans: Span[] = [];
     for (let start = fromBytes; start < toBytes; start = (Math.floor(start / PAGE_BYTES) + 1) * PAGE_BYTES) {
       const bytes = new Uint8Array(Math.min(PAGE_BYTES - (start % PAGE_BYTES), toBytes - start));
@@ -113,7 +113,6 @@ export class RecordingRegion extends ArrayRegion {
     }
     if (spans.length > 0) this.log.push({ kind: "cells", spans });
     if (!keepBlocks) this.#reservedBytes = Math.min(this.#reservedBytes, fromBytes);
-    return true;
   }
 
   /** The direct write may reach the disk, as every page may at any time. */

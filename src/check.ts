@@ -19,11 +19,14 @@ import { type Decision, decide, decodeAt } from "./store/recover.ts";
 export interface Finding {
   /** What was looked at. */
   readonly part: string;
-  /** `ok`; `note`: not as a clean close leaves it, nothing is lost; `damage`: something cannot be read. */
+  /**
+   * `ok`; `note`: not as a clean close leaves it: nothing that was flushed is lost, but commits may be, as `state` says;
+   * `damage`: something cannot be read.
+   */
   readonly level: "ok" | "note" | "damage";
   /** In a sentence. */
   readonly message: string;
-  /** The blob or chunk that it is about. */
+  /** The blob that it is about. */
   readonly index?: number;
 }
 
@@ -119,7 +122,7 @@ function checkCopies({ area, bounds }: Subject, report: Report): void {
     if (header === null) report(name, "note", "its hash is wrong: torn, or never written");
     else {
       const inside = checkHeader(header, bounds) !== null;
-      const said = `next ${header.next}, root ${header.root === 0 ? "none" : header.root}`;
+      const said = `length ${header.next}, root ${header.root === 0 ? "none" : header.root}`;
       report(name, inside ? "ok" : "note", inside ? said : `${said}: points outside the file`);
     }
   }

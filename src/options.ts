@@ -30,7 +30,10 @@ export interface WriteOptions {
    * by at least 64 KiB and at most 64 MiB.
    */
   readonly resizeStepBytes?: number;
-  /** Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. */
+  /**
+   * Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. Only Linux is
+   * asked.
+   */
   readonly allowUnsafeFilesystem?: boolean;
 }
 
@@ -46,11 +49,17 @@ export interface OpenWriterOptions extends WriteOptions {
 export interface OpenReaderOptions {
   /** Refuse the file if its config is another: only what is given is compared. */
   readonly expect?: Partial<StorageConfig>;
-  /** What `refresh` goes by: durable states, or what the writer committed last. Default "flushes". */
+  /**
+   * What `refresh` goes by: durable states, or what the writer committed last. Default "flushes". The state at opening
+   * may be that of a flush that is still under way.
+   */
   readonly follow?: Follows;
   /** The writer's key, for files whose writer is the original. Implies "commits". */
   readonly writerKey?: Uint8Array;
-  /** Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. */
+  /**
+   * Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. Only Linux is
+   * asked.
+   */
   readonly allowUnsafeFilesystem?: boolean;
 }
 

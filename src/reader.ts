@@ -24,7 +24,8 @@ interface ReaderParts {
 
 /**
  * A storage that is open for reading. What it shows stands still until `refresh`.
- * A store into one of its views stays in this process, and hides what the writer changes on that page.
+ * Do not store into its views: it would stay in this process, and hide what the writer changes on that page; and where
+ * the system refuses private memory (strict overcommit, `ulimit -v`) it would end the process.
  *
  * @example
  * using reader = StorageReader.open("data.cellar", { follow: "commits" });

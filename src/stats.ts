@@ -18,7 +18,7 @@ export interface StorageStats {
   readonly fileBytes: number;
   /** Bytes of its blocks on the disk; 0 in memory. */
   readonly allocatedBytes: number;
-  /** Buffers over the mapped memory that are alive: views are cut from them, some of 64 MiB each, and fields loaded by them. */
+  /** Buffers over the mapped memory that are alive, from which views are cut; of a writer also those for fields. */
   readonly windows: number;
   /** How often the storage was truncated, as far as its writers counted. */
   readonly truncations: number;

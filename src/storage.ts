@@ -29,6 +29,9 @@ export interface StorageParts {
  *
  * An index names a cell. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
  * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner.
+ *
+ * A writer gathers blobs, and writes many at a time: whatever reads, commits, flushes or closes it may throw DISK_FULL or
+ * SYSTEM for them, where a file system has no room although it promised it. They are kept for the next try.
  */
 export abstract class Storage implements Disposable, AsyncDisposable {
   abstract readonly mode: "writer" | "reader";

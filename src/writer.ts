@@ -49,8 +49,8 @@ export class StorageWriter extends Storage {
 
   /**
    * Makes a new file, which appears complete and durable, or not at all.
-   * @throws ALREADY_EXISTS; INVALID_CONFIG; INVALID_WRITER_KEY; DISK_FULL; NO_SUCH_FILE the directory is missing;
-   * SYSTEM; UNSUPPORTED; TypeError
+   * @throws ALREADY_EXISTS; INVALID_CONFIG; INVALID_WRITER_KEY; NO_SUCH_FILE the directory is missing; DISK_FULL;
+   * FAILED the first sync failed; SYSTEM; UNSUPPORTED; TypeError
    */
   static create(path: string, options: CreateOptions = {}): StorageWriter {
     return new StorageWriter(attachNew(path, options));
@@ -59,6 +59,7 @@ export class StorageWriter extends Storage {
   /**
    * Opens an existing file, and recovers it if its last writer was killed: see `recovery`.
    * @throws NO_SUCH_FILE; WRITER_LOCKED; NOT_A_STORAGE, INVALID_CONFIG, TRUNCATED, HEADER_BROKEN the file's content;
+   * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES;
    * CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string, options: OpenWriterOptions = {}): StorageWriter {
@@ -75,7 +76,7 @@ export class StorageWriter extends Storage {
 
   /**
    * A storage in anonymous memory, gone at `close`: for tests and scratch work. Everything works, nothing is durable.
-   * @throws INVALID_CONFIG, INVALID_WRITER_KEY, SYSTEM; TypeError
+   * @throws INVALID_CONFIG, INVALID_WRITER_KEY, SYSTEM, UNSUPPORTED; TypeError
    */
   static inMemory(options: CreateOptions = {}): StorageWriter {
     return new StorageWriter(attachMemory(options));

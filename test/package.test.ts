@@ -56,10 +56,10 @@ function filesIn(folder: string): string[] {
 }
 
 describe("the tarball", () => {
-  test("holds the sources, their declarations, the papers, and nothing else", () => {
+  test("holds the sources, their declarations, the papers, the examples, and nothing else", () => {
     const names = [...packed.keys()];
     const papers = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
-    const expected = [...papers, ...filesIn("src"), ...filesIn("docs")];
+    const expected = [...papers, ...filesIn("src"), ...filesIn("docs"), ...filesIn("examples")];
     expect(names.filter((name) => !name.startsWith("types/")).sort()).toEqual(expected.sort());
   });
 

@@ -21,7 +21,7 @@ export const checkCommand: Command = command({
   ],
   options: {},
   notes:
-    "Each finding is ok, a note (not as a clean close leaves it; nothing is lost) or damage. Exit status 1 if there is any damage. Takes no lock, and works beside a writer.",
+    "Each finding is ok, a note (not as a clean close leaves it; nothing flushed is lost) or damage. Exit status 1 if there is any damage. Takes no lock, and works beside a writer.",
   examples: ["cellar check data.cellar root"],
   run: async ({ positionals: [path = "", ...words], json }) => {
     // A file that cannot be opened is an error, not a finding.

@@ -34,9 +34,9 @@ export interface Attached {
 const MAX_ATTEMPTS = 16;
 
 export function attachNew(path: string, options: CreateOptions): Attached {
-  const config = configFrom(options, path);
+  const config = configFrom(options, pathFrom(path));
   const choices = choicesFrom(options);
-  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(pathFrom(path)), path);
+  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(path), path);
   return createWriterFile(path, config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
     const store = createStore(region, config, choices);
     region.announce();
@@ -47,7 +47,8 @@ export function attachNew(path: string, options: CreateOptions): Attached {
 export function attachExisting(path: string, options: OpenWriterOptions): Attached {
   const choices = choicesFrom(options);
   const expect = expectedFrom(options.expect);
-  if (!options.allowUnsafeFilesystem) checkFilesystem(pathFrom(path), path);
+  pathFrom(path);
+  if (!options.allowUnsafeFilesystem) checkFilesystem(path, path);
   const { region, config } = openWriterFile(path, expect, timeoutFrom(options.lockTimeoutMs));
   try {
     const store = openStore(region, config, choices);

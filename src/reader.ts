@@ -65,7 +65,8 @@ export class StorageReader extends Storage {
     }
     const key = writerKey === undefined ? undefined : copyOfKey(writerKey);
     const expect = expectedFrom(options.expect);
-    if (!options.allowUnsafeFilesystem) checkFilesystem(pathFrom(path), path);
+    pathFrom(path);
+    if (!options.allowUnsafeFilesystem) checkFilesystem(path, path);
     const { region, config } = openReaderFile(path, expect);
     try {
       const wanted: Follows = key === undefined ? (follow ?? "flushes") : "commits";

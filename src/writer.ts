@@ -10,6 +10,7 @@ import { type StorageState, stateOf } from "./state.ts";
 import { type WriterStats, writerStats } from "./stats.ts";
 import { BlobWriter } from "./store/blob-writer.ts";
 import { Cells } from "./store/cells.ts";
+import { storeProcessId, storeVersion } from "./store/in-place.ts";
 import type { Publisher } from "./store/publisher.ts";
 import type { Recovery } from "./store/recover.ts";
 import { writerSnapshot } from "./store/snapshot.ts";
@@ -59,8 +60,7 @@ export class StorageWriter extends Storage {
   /**
    * Opens an existing file, and recovers it if its last writer was killed: see `recovery`.
    * @throws NO_SUCH_FILE; WRITER_LOCKED; NOT_A_STORAGE, INVALID_CONFIG, TRUNCATED, HEADER_BROKEN the file's content;
-   * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES;
-   * CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
+   * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES; CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string, options: OpenWriterOptions = {}): StorageWriter {
     return new StorageWriter(attachExisting(path, options));
@@ -162,7 +162,6 @@ export class StorageWriter extends Storage {
    * @throws FAILED an earlier sync has failed; CLOSED
    */
   commit(): void {
-    this.#cells.checkOpen();
     this.#publisher.commit(this.#header());
   }
 
@@ -172,7 +171,6 @@ export class StorageWriter extends Storage {
    * @throws FAILED the disk reported an error, now or before; CLOSED (both as rejections)
    */
   async flush(): Promise<StorageState> {
-    this.#cells.checkOpen();
     return stateOf(await this.#publisher.flush(this.#header()));
   }
 
@@ -181,13 +179,12 @@ export class StorageWriter extends Storage {
    * @throws FAILED the disk reported an error, now or before; CLOSED
    */
   flushSync(): StorageState {
-    this.#cells.checkOpen();
     return stateOf(this.#publisher.flushSync(this.#header()));
   }
 
   /**
    * Empties the storage, durably. The file keeps its size, for readers may have it mapped.
-   * @throws DISK_FULL no room for `capacityCells`; nothing has changed; FAILED, SYSTEM, CLOSED; TypeError
+   * @throws DISK_FULL no room for `capacityCells`, and nothing has changed; FAILED, SYSTEM, CLOSED; TypeError
    */
   truncate({ capacityCells }: { readonly capacityCells?: number } = {}): void {
     this.#writable.check();
@@ -206,7 +203,7 @@ export class StorageWriter extends Storage {
     this.#writable.check();
     if (typeof version !== "number") throw wrongType("version", "a number", version);
     const config = checkConfig({ ...this.config, version }, this.path);
-    this.#publisher.storeVersion(version);
+    storeVersion(this.#region, version);
     this.setConfig(config);
   }
 
@@ -218,17 +215,18 @@ export class StorageWriter extends Storage {
 
   /**
    * Flushes, then releases everything, which it does even if the flush fails. Closing again does nothing.
-   * @throws FAILED the flush failed; after an earlier failed sync it does not flush, and does not throw
+   * @throws FAILED, DISK_FULL, SYSTEM the flush failed; after an earlier failed sync it does not flush, and does not throw
    */
   close(): void {
     if (this.#cells.closed) return;
     try {
       if (!this.#publisher.failed) {
         this.#publisher.flushSync(this.#header());
-        this.#publisher.storeProcessId(0);
+        storeProcessId(this.#region, 0);
       }
     } finally {
       this.#cells.closed = true;
+      this.#publisher.end();
       this.#region.close();
     }
   }
@@ -242,8 +240,9 @@ export class StorageWriter extends Storage {
     }
   }
 
-  /** The state as it is, with every cell of it in memory. */
+  /** The state as it is, with every cell of it in memory. @throws CLOSED */
   #header(): Header {
+    this.#cells.checkOpen();
     this.#writable.settle();
     return { next: this.#cells.length, root: this.#cells.root };
   }

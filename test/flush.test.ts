@@ -1,11 +1,12 @@
 /** Flushes: that they share, in what order they and the synchronous ones end, and that a failed one is the last. */
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { join } from "node:path";
 import { StorageReader, type StorageState, StorageWriter } from "../src/index.ts";
 import type { Header } from "../src/format/header.ts";
 import { diskHeaders } from "./fixtures/process-forge.ts";
 import { run } from "./fixtures/process-run.ts";
+import { diskError } from "./fixtures/process-stub-region.ts";
 import { releaseAll, stubbed } from "./fixtures/process-stub-store.ts";
 import { useFolder } from "./support/folder.ts";
 
@@ -46,6 +47,44 @@ describe("flushes that are asked for at once", () => {
     const states = await Promise.all(flushes);
     expect(states[0]).toEqual(header(0));
     expect(states.slice(1)).toEqual(new Array(99).fill(header(99)));
+  });
+});
+
+test("a synchronous flush that is refused leaves the one under way to go on, and that is not taken for done", async () => {
+  const { region, publisher, header } = stubbed();
+  region.gated = true;
+  const flush = publisher.flush(header(3));
+  const refused = spyOn(region, "store").mockImplementation(() => {
+    throw diskError;
+  });
+  expect(() => publisher.flushSync(header(4))).toThrow(diskError);
+  refused.mockRestore();
+  await releaseAll(region, [flush]);
+  expect(await flush).toEqual(header(3));
+  expect(publisher.durable).toEqual(header(3));
+});
+
+describe("a flush under way when the storage ends", () => {
+  test("is rejected, and stores nothing, if its state is not durable", async () => {
+    const { region, publisher, header } = stubbed();
+    region.gated = true;
+    const flushes = [publisher.flush(header(3)), publisher.flush(header(4))];
+    publisher.end();
+    region.clearLog();
+    const outcomes = Promise.allSettled(flushes);
+    await releaseAll(region, flushes);
+    expect(await outcomes).toEqual(flushes.map(() => ({ status: "rejected", reason: closed })));
+    expect(region.log.filter((name) => name.startsWith("disk"))).toEqual([]);
+  });
+
+  test("resolves with what a synchronous one made durable", async () => {
+    const { region, publisher, header } = stubbed();
+    region.gated = true;
+    const flush = publisher.flush(header(3));
+    publisher.flushSync(header(4));
+    publisher.end();
+    await releaseAll(region, [flush]);
+    expect(await flush).toEqual(header(4));
   });
 });
 

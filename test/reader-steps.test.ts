@@ -6,6 +6,9 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { StorageReader } from "../src/index.ts";
+import type { ReadableRegion } from "../src/region/region.ts";
+import { openReaderFile } from "../src/store/files.ts";
+import { Follower } from "../src/store/follower.ts";
 import * as image from "./fixtures/image.ts";
 import { useFolder } from "./support/folder.ts";
 
@@ -151,4 +154,51 @@ test("a reader of commits counts a truncation with the header that it shows", ()
       shows: [90, 6],
     },
   ]);
+});
+
+describe("a reader of commits that has none to believe", () => {
+  test("stays at the flush until the process-sync header moves, whatever truncations are on record", () => {
+    const old = [record(START, START, 1, 3), record(START, START, 2, 3)] as const;
+    follow("commits", [
+      { what: "what the original left when it was killed", area: area([20, 20], 30, old), shows: [20, 2] },
+      { what: "nothing new", area: area([20, 20], 30, old), shows: [20, 2] },
+      { what: "a flush alone", area: area([25, 25], 30, old), shows: [20, 2] },
+      { what: "its next commit", area: area([25, 25], 40, old), shows: [40, 2] },
+    ]);
+  });
+
+  test("does not believe a truncation that was cut off by a kill", () => {
+    const cut = [record(90, 50, 1, 0), record(START, START, 2, 1)] as const;
+    follow("commits", [
+      { what: "emptied for processes, not for the disk", area: area([90, 90], START, cut), shows: [90, 0] },
+      { what: "nothing new", area: area([90, 90], START, cut), shows: [90, 0] },
+      { what: "recovered", area: area([90, 90], 90, [record(90, 90, 3, 1), cut[1]]), shows: [90, 1] },
+    ]);
+  });
+
+  test("does not take a header that was recovered from for current, though a writer is live by the time it asks", () => {
+    const path = fresh();
+    const unproven = { next: 30, root: 25 };
+    writeFileSync(path, image.fileOf({ ...area([20, 20], 30, [null, null]), process: [unproven, unproven] }, CELLS));
+    const recovered = image.headerArea(area([30, 30], 30, [record(30, 30, 1, 0), null]));
+    const { region, config } = openReaderFile(path, {});
+    const asked: ReadableRegion = {
+      path,
+      address: region.address,
+      sizeBytes: region.sizeBytes,
+      view: (...place) => region.view(...place),
+      measure: () => region.measure(),
+      close: () => region.close(),
+      // A writer recovers while the reader waits for the answer.
+      isWriterLive: () => {
+        const fd = openSync(path, "r+");
+        writeSync(fd, recovered, 0, image.AREA_BYTES, 0);
+        closeSync(fd);
+        return true;
+      },
+    };
+    const { header } = new Follower(asked, config, "commits", false);
+    region.close();
+    expect([header.next, header.root]).toEqual([30, 0]);
+  });
 });

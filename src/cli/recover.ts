@@ -11,6 +11,7 @@ import { choicesFrom } from "../options.ts";
 import { checkFilesystem } from "../os/filesystem.ts";
 import { closeFile, openFile } from "../os/file.ts";
 import { openWriterFile } from "../store/files.ts";
+import { storeProcessId } from "../store/in-place.ts";
 import { openStore } from "../store/open.ts";
 import { restorable, type Restorable, restore } from "../store/restore.ts";
 import { command, type Command } from "./command.ts";
@@ -96,7 +97,7 @@ function carryOut(
     const { publisher, space, root } = openStore(region, config, choicesFrom({}));
     // A clean close, as a writer does it.
     publisher.flushSync({ next: space.length, root });
-    publisher.storeProcessId(0);
+    storeProcessId(region, 0);
     return { plan, kept };
   } finally {
     region.close();

@@ -7,6 +7,7 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, RLIMIT
 import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
+import { releaseAfter } from "./release.ts";
 import { writeZeros } from "./write.ts";
 
 const linux: boolean = process.platform === "linux";
@@ -125,8 +126,12 @@ export function reopenFile(fd: number, path: string, extraFlags = 0): number | n
   for (const name of linux ? [`/proc/self/fd/${fd}`, path] : [path]) {
     try {
       const again = openFile(name, "write", extraFlags);
-      if (identityOf(again) === identityOf(fd)) return again;
-      fs.closeSync(again);
+      try {
+        if (identityOf(again) === identityOf(fd)) return again;
+      } catch (error) {
+        releaseAfter(error, () => closeFile(again, path));
+      }
+      closeFile(again, path);
     } catch (error) {
       // No /proc, a renamed file, flags that are not supported: the next name, or none.
       if (!(error instanceof StorageError)) throw error;
@@ -154,13 +159,12 @@ export function createBeside(path: string): { readonly fd: number; readonly temp
  */
 export function linkIntoPlace(temporaryPath: string, path: string): void {
   withFsErrors(path, () => fs.linkSync(temporaryPath, path));
-  removeFile(temporaryPath);
   try {
+    removeFile(temporaryPath);
     syncDirectory(dirname(path));
   } catch (error) {
     // A name that a power cut may take away again is worse than none.
-    removeFile(path);
-    throw error;
+    releaseAfter(error, () => removeFile(path));
   }
 }
 

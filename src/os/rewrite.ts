@@ -7,10 +7,11 @@
 
 import * as fs from "node:fs";
 import { StorageError } from "../error.ts";
-import { EINVAL, EOPNOTSUPP, fsError, withFsErrors } from "./errno.ts";
-import { reopenFile } from "./file.ts";
+import { EINVAL, EOPNOTSUPP, fsError } from "./errno.ts";
+import { closeFile, reopenFile } from "./file.ts";
 import { type Address, libc } from "./libc.ts";
 import { Mapping, pageSizeBytes } from "./mapping.ts";
+import { releaseAll } from "./release.ts";
 
 /**
  * The kernel caches files in folios of up to this many pages, each aligned to its size (MAX_XAS_ORDER in its
@@ -25,12 +26,14 @@ const MAX_FOLIO_PAGES = 2 ** 11;
  * @throws DISK_FULL, SYSTEM the device failed
  */
 export function rewriteDirect(fd: number, path: string, address: Address, fromBytes: number, toBytes: number): boolean {
-  const direct = fs.constants.O_DIRECT === undefined ? null : reopenFile(fd, path, fs.constants.O_DIRECT);
-  if (direct === null) return false;
+  if (fs.constants.O_DIRECT === undefined) return false;
   // Direct writes want memory that is aligned, and not the file's own pages.
   const pieceBytes = MAX_FOLIO_PAGES * pageSizeBytes();
   const buffer = Mapping.of("anonymous", -1, pieceBytes, pieceBytes, path);
+  let direct: number | null = null;
   try {
+    direct = reopenFile(fd, path, fs.constants.O_DIRECT);
+    if (direct === null) return false;
     for (let offset = fromBytes; offset < toBytes;) {
       const end = Math.min(toBytes, (Math.floor(offset / pieceBytes) + 1) * pieceBytes);
       libc().memcpy(buffer.address, address + offset, end - offset);
@@ -43,8 +46,10 @@ export function rewriteDirect(fd: number, path: string, address: Address, fromBy
     }
     return true;
   } finally {
-    withFsErrors(path, () => fs.closeSync(direct));
-    buffer.release();
+    releaseAll(
+      () => buffer.release(),
+      () => direct !== null && closeFile(direct, path),
+    );
   }
 }
 

@@ -24,8 +24,8 @@ export class FileRegion implements WritableRegion, Measured {
   readonly #lock: WriterLock;
   readonly #memory: FileMemory;
   #sizeBytes: number;
-  /** Growths so far, and those of them whose size is known to be on the disk. */
-  #growths = 0;
+  /** Growths so far, and those of them whose size is known to be on the disk: a writer before may have been killed. */
+  #growths = 1;
   #durableGrowths = 0;
   /** For asynchronous syncs: opened at the first, null if it cannot be had. */
   #asyncFd: number | null | undefined;

@@ -4,43 +4,37 @@
  */
 
 import { StorageError } from "../error.ts";
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isLater } from "../format/annex.ts";
+import type { CommitRecord } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
-import { COMMIT_RECORD, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { loadHeader } from "../region/header.ts";
 import { cellsMatch } from "./proof.ts";
 import { decide, decodeAt, firstBelievable, loadArea, proofOf } from "./recover.ts";
-
-/** Which header a reader goes by. */
-export type Follows = "flushes" | "commits";
+import { TruncationCount } from "./truncation-count.ts";
 
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const HEADER_WORDS = HEADER_BYTES / 4;
-/** Where the counts of truncations stand in the header area, in words. */
-export const truncationWords: readonly number[] = [FILE.commitRecord1, FILE.commitRecord2].map(
-  (place) => (place.offset + COMMIT_RECORD.truncations.offset) / 4,
-);
 const diskCopies = [FILE.disk1, FILE.disk2];
 const processCopies = [FILE.process1, FILE.process2];
+
+/** Which header a reader goes by. */
+export type Follows = "flushes" | "commits";
 
 export class Follower {
   readonly #region: ReadableRegion;
   readonly #config: CheckedConfig;
   #wanted: Follows;
-  /** The words that were there at the last look: the watched copy's, then the two truncation counts. */
-  readonly #seen = new Int32Array(HEADER_WORDS + truncationWords.length);
+  /** The words of the watched copy that were there at the last look. */
+  readonly #seen = new Int32Array(HEADER_WORDS);
+  readonly #truncations = new TruncationCount();
   /** The header area as it is now, and as bytes. */
   readonly #now = new Int32Array(HEADER_AREA_BYTES / 4);
   readonly #nowBytes = new Uint8Array(this.#now.buffer);
   #follows: Follows = "flushes";
   #header: CheckedHeader;
-  #truncations = 0;
-  /** The count in the newest record, which runs ahead while a truncation is under way. */
-  #latestTruncations = 0;
-  #marks: Int32Array = new Int32Array(truncationWords.length);
 
   /**
    * @param trusted the caller knows that the writer keeps the process-sync header current
@@ -50,10 +44,12 @@ export class Follower {
     this.#region = region;
     this.#config = config;
     this.#wanted = wanted;
+    // Asked before the header is loaded, which is current then; asked after, it may be what the writer recovered from.
+    const live = wanted === "commits" && region.isWriterLive();
     const area = this.#firstLook();
     this.#header = decide(area, this.#bounds(), () => false, region.path).disk;
     const process = wanted === "commits" ? this.#processHeader(area) : null;
-    if (process !== null && this.#isCurrent(area, process, trusted)) {
+    if (process !== null && this.#isCurrent(area, process, trusted, live)) {
       this.#header = process;
       this.#follows = "commits";
     }
@@ -70,23 +66,27 @@ export class Follower {
   }
 
   get truncations(): number {
-    return this.#truncations;
+    return this.#truncations.count;
   }
 
   /** The words at `truncationWords` when what is shown was chosen: they move before a cell of it is given out again. */
-  get truncationMarks(): Int32Array {
-    return this.#marks;
+  get truncationMarks(): readonly number[] {
+    return this.#truncations.marks;
   }
 
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
   followCommits(): void {
     this.#wanted = "commits";
+    const live = this.#region.isWriterLive();
     const area = loadArea(this.#region);
     const process = this.#processHeader(area);
+    if (process === null || this.#isCurrent(area, process, true, live)) {
+      // Unlike any copy: the next refresh looks.
+      this.#seen.fill(-1);
+      this.#follows = "commits";
+    }
     // An older one is what a power cut left: it counts when it moves.
-    if (process === null || this.#isCurrent(area, process, true)) this.#seen.fill(0);
     else this.#rememberHeader(area);
-    this.#follows = "commits";
   }
 
   /** The cells of the header that the file still has. */
@@ -98,7 +98,7 @@ export class Follower {
   hasMoved(): boolean {
     loadHeader(this.#region.address, this.#nowBytes);
     if (this.#watchedMoved(this.#now)) return true;
-    return truncationWords.some((word, i) => this.#now[word] !== this.#seen[HEADER_WORDS + i]);
+    return !this.#isWaiting && this.#truncations.hasMoved(this.#now);
   }
 
   /**
@@ -119,12 +119,12 @@ export class Follower {
       const header = this.#currentHeader(area);
       if (header === "torn") continue;
       if (header === null) return false;
-      const before = { header: this.#header, truncations: this.#truncations };
+      const before = { header: this.#header, truncations: this.truncations };
       this.#follows = this.#wanted;
       this.#header = header;
       this.#rememberHeader(area);
       this.#countTruncations(area);
-      return !sameHeader(header, before.header) || this.#truncations !== before.truncations;
+      return !sameHeader(header, before.header) || this.truncations !== before.truncations;
     }
     return false;
   }
@@ -132,8 +132,9 @@ export class Follower {
   /** The header that counts now; null if it is not complete, or impossible. */
   #currentHeader(area: Uint8Array): CheckedHeader | "torn" | null {
     const moved = this.#watchedMoved(new Int32Array(area.buffer));
+    if (!moved && this.#isWaiting) return null;
     // What is shown stands while disk-sync copy 2 does: at opening it may have been a newer copy 1.
-    if (this.#wanted === "flushes" && !moved && !this.#hasTruncationBegun(area)) return this.#header;
+    if (this.#wanted === "flushes" && !moved && !this.#truncations.hasBegun(area)) return this.#header;
     // Of process sync copy 1 comes first. Of disk sync copy 2 is stored when a flush has returned, and is then the last
     // that has; copy 1 may be of a flush under way, or of one that was overtaken.
     const places = this.#wanted === "commits" ? processCopies : [FILE.disk2, FILE.disk1];
@@ -172,9 +173,14 @@ export class Follower {
     );
   }
 
+  /** A reader of commits that has none to believe yet: it goes by the flush until the process-sync header moves. */
+  get #isWaiting(): boolean {
+    return this.#follows !== this.#wanted;
+  }
+
   /** Whether the process-sync header may be believed before it has moved: it is kept current, or proves itself. */
-  #isCurrent(area: Uint8Array, process: CheckedHeader, trusted: boolean): boolean {
-    if (this.#region.isWriterLive()) return true;
+  #isCurrent(area: Uint8Array, process: CheckedHeader, trusted: boolean, live: boolean): boolean {
+    if (live) return true;
     const disk = this.#header;
     if (process.next < disk.next) return false;
     if (trusted || sameHeader(process, disk)) return true;
@@ -201,31 +207,11 @@ export class Follower {
     return false;
   }
 
-  /** Whether a truncation was begun since: it flushed what was shown, and copy 2 may be what it was long before. */
-  #hasTruncationBegun(area: Uint8Array): boolean {
-    return (decodeCommitRecords(area)[0]?.truncations ?? 0) !== this.#latestTruncations;
-  }
-
-  /** Takes the count of truncations that belongs to the header that is shown from a commit record that tells of it. */
   #countTruncations(area: Uint8Array): void {
-    const { next } = this.#header;
+    const shown = this.#header;
     const tellsOfIt = (record: CommitRecord): boolean =>
-      this.#follows === "commits" ? sameHeader(record, this.#header) : record.base <= next && next <= record.next;
-    const records = decodeCommitRecords(area);
-    this.#latestTruncations = records[0]?.truncations ?? 0;
-    const telling = records.find(tellsOfIt);
-    // Both records may be of a truncation under way already: then no mark is right, for none will move again. Where a
-    // writer of Cellar has closed the file, none is, and it is the original that has written since.
-    const empty = records[0]?.next === this.#bounds().startIndex;
-    if (telling !== undefined || !empty || decodeAnnexHead(area)?.processId === 0) {
-      this.#marks = new Int32Array(truncationWords.map((word) => new Int32Array(area.buffer)[word] ?? 0));
-    }
-    if (telling !== undefined) {
-      this.#truncations = telling.truncations;
-      this.#rememberTruncations(area);
-    }
-    // While a truncation is under way both tell of it, and this header came before. Looked at again until one tells.
-    else this.#truncations = oneBefore(this.#latestTruncations, this.#truncations);
+      this.#follows === "commits" ? sameHeader(record, shown) : record.base <= shown.next && shown.next <= record.next;
+    this.#truncations.take(area, tellsOfIt, this.#bounds().startIndex);
   }
 
   #rememberHeader(area: Uint8Array): void {
@@ -233,17 +219,4 @@ export class Follower {
     const { offset } = this.#watched;
     for (let word = 0; word < HEADER_WORDS; word++) this.#seen[word] = view.getInt32(offset + word * 4, true);
   }
-
-  #rememberTruncations(area: Uint8Array): void {
-    const view = new DataView(area.buffer);
-    truncationWords.forEach((word, i) => {
-      this.#seen[HEADER_WORDS + i] = view.getInt32(word * 4, true);
-    });
-  }
-}
-
-/** The count before `latest`, but none that is older than what is known: after the original wrote, none ever tells. */
-function oneBefore(latest: number, known: number): number {
-  const before = (latest - 1) >>> 0;
-  return isLater(before, known) ? before : known;
 }

@@ -4,9 +4,10 @@ import { StorageError } from "../error.ts";
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
 import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, placeOfRecord } from "../format/annex.ts";
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
-import { FILE, startIndexOf } from "../format/layout.ts";
+import { FILE, type Place, startIndexOf } from "../format/layout.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import type { WritableRegion } from "../region/region.ts";
+import { storeProcessId } from "./in-place.ts";
 import { cellsMatch, RunningCrc } from "./proof.ts";
 import { Publisher } from "./publisher.ts";
 import { decide, decodeAt, loadArea, type Recovery } from "./recover.ts";
@@ -38,7 +39,7 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
   const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
   const space = new Space(region, config, choices.stepBytes, startIndex);
   region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
-  publisher.storeProcessId(process.pid);
+  storeProcessId(region, process.pid);
   publisher.flushSync(header);
   return { publisher, space, root: 0, recovery: created };
 }
@@ -69,7 +70,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   if (unproven) region.renew(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   publisher.startOver(header);
-  publisher.storeProcessId(process.pid);
+  storeProcessId(region, process.pid);
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
   if (!closed) region.zero(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, false);
@@ -113,13 +114,18 @@ function wholePages(sizeBytes: number): number {
 
 /** Makes both disk-sync copies the chosen header, so that the next flush finds a good one beside the one it stores. */
 function repairDiskCopies(region: WritableRegion, area: Uint8Array, disk: Header, toBytes: number): void {
-  const bad = [FILE.disk1, FILE.disk2].find((place) => {
+  const bytes = encodeHeader(disk, null);
+  const isGood = (place: Place): boolean => {
     const copy = decodeAt(area, place);
-    return copy === null || !sameHeader(copy, disk);
-  });
-  if (bad === undefined) return;
-  // Before a store into either copy, the other one must be on the disk as it is in memory.
+    return copy !== null && sameHeader(copy, disk);
+  };
+  const copies = [FILE.disk1, FILE.disk2];
+  const [good, bad] = [copies.find(isGood), copies.find((place) => !isGood(place))];
+  if (good === undefined || bad === undefined) return;
+  // Before a store into either copy, the other one must be on the disk as it is in memory. It is stored again, as it
+  // is: after a sync that failed, its page may pass for written.
+  region.store({ offset: good.offset, bytes });
   region.sync(toBytes);
-  region.store({ offset: bad.offset, bytes: encodeHeader(disk, null) });
+  region.store({ offset: bad.offset, bytes });
   region.sync(toBytes);
 }

@@ -57,6 +57,8 @@ export class RunningCrc {
   readonly #bytesPerCell: number;
   /** The first is the one that counts. */
   #runs: [Run, ...Run[]];
+  /** Up to where the last commit covers cells, whatever run its record was of. */
+  #lastCommitted: number;
   #hasChanges = false;
 
   /** Goes on from a record that counts, or begins at a length. */
@@ -65,6 +67,7 @@ export class RunningCrc {
     this.#bytesPerCell = bytesPerCell;
     const committed = typeof from === "number" ? { next: from, crc: 0 } : { next: from.next, crc: from.cellsCrc };
     this.#runs = [{ base: typeof from === "number" ? from : from.base, committed, ahead: committed }];
+    this.#lastCommitted = committed.next;
   }
 
   get base(): number {
@@ -89,14 +92,12 @@ export class RunningCrc {
     for (const run of this.#runs) if (end > run.committed.next) run.ahead = run.committed;
   }
 
-  /** The library itself changes the cell `index`: the next commit covers it anew, if no flush has. */
-  changed(index: number): void {
+  /** The library itself changes the cells `first` to `last`: the next commit covers them anew, if no flush has. */
+  changed(first: number, last: number): void {
+    if (first < this.#lastCommitted && last >= this.base) this.#hasChanges = true;
     for (const run of this.#runs) {
-      if (index < run.base) continue;
-      if (index < run.committed.next) {
-        run.committed = { next: run.base, crc: 0 };
-        this.#hasChanges = true;
-      }
+      if (last < run.base) continue;
+      if (first < run.committed.next) run.committed = { next: run.base, crc: 0 };
       run.ahead = run.committed;
     }
   }
@@ -108,6 +109,7 @@ export class RunningCrc {
     const from = run.ahead.next <= next ? run.ahead : run.committed;
     run.committed = { next, crc: crcOfCells(this.#region, this.#bytesPerCell, from.next, next, from.crc) };
     run.ahead = run.committed;
+    this.#lastCommitted = next;
     this.#hasChanges = false;
     return run.committed.crc;
   }

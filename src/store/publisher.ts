@@ -1,6 +1,6 @@
 /**
  * Publishing the state: commits, which other processes see, and flushes, which survive a power cut.
- * All header stores of a writer are made here, on the writer's own thread; what a crash at each step leaves
+ * All stores of headers and commit records are made here, on the writer's own thread; what a crash at each step leaves
  * stands beside the step.
  *
  * One flush at a time. Asynchronous flushes that are asked for while one runs share the next. A synchronous flush
@@ -9,14 +9,14 @@
  * its own opening of the file, and the kernel tells every opening of a failed write-back once.
  */
 
-import { StorageError } from "../error.ts";
-import { encodeAnnexHead, encodeCommitRecord, placeOfRecord } from "../format/annex.ts";
+import type { StorageError } from "../error.ts";
+import { encodeCommitRecord, placeOfRecord } from "../format/annex.ts";
 import { encodeHeader, type Header, sameHeader } from "../format/header.ts";
-import { CONFIG, FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
+import { FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
+import { closedBefore, syncFailed } from "./failure.ts";
 import { Meter } from "./meter.ts";
 import type { RunningCrc } from "./proof.ts";
-import { loadArea } from "./recover.ts";
 
 /** Where a publisher goes on from. */
 export interface Published {
@@ -79,7 +79,7 @@ export class Publisher {
     return this.#failure !== null;
   }
 
-  /** @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk */
+  /** @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk; CLOSED */
   checkFailure(): void {
     if (this.#failure !== null) throw this.#failure;
   }
@@ -116,7 +116,6 @@ export class Publisher {
   /** Makes the state durable, and returns when it is. */
   flushSync(header: Header): Header {
     const begunAt = performance.now();
-    this.#generation++;
     this.commit(header);
     const copy = encodeHeader(header, null);
     // A power cut up to here: the disk-sync header is the last flush's, and the cells that it refers to are there.
@@ -124,6 +123,8 @@ export class Publisher {
     this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
     // Up to here: copy 1 is old, new or torn; copy 2 is the last flush's. If new, its cells are there.
     this.#sync(HEADER_AREA_BYTES);
+    // Not before: a flush under way goes on if this one was refused.
+    this.#generation++;
     this.#acknowledge(header, copy, begunAt);
     return header;
   }
@@ -162,18 +163,9 @@ export class Publisher {
     this.flushSync(header);
   }
 
-  /** Stores the version; durable with the next flush. */
-  storeVersion(version: number): void {
-    this.checkFailure();
-    const bytes = new Uint8Array(CONFIG.version.sizeBytes);
-    new DataView(bytes.buffer).setUint32(0, version, true);
-    this.#region.store({ offset: CONFIG.version.offset, bytes });
-  }
-
-  /** Names the writer in the annex: its process id, or 0 for a clean close. */
-  storeProcessId(processId: number): void {
-    const bytes = encodeAnnexHead(processId, loadArea(this.#region));
-    this.#region.store({ offset: FILE.annexHead.offset, bytes });
+  /** The region is closed: a flush under way, if its state is not durable by now, stores nothing and is rejected. */
+  end(): void {
+    this.#failure ??= closedBefore(this.#region.path);
   }
 
   async #afterInFlight(inFlight: Promise<Header>): Promise<Header> {
@@ -205,10 +197,14 @@ export class Publisher {
     return header;
   }
 
-  /** Whether a synchronous flush has made a state durable since: then there is nothing left to do. */
+  /**
+   * Whether a synchronous flush has made a state durable since: then there is nothing left to do.
+   * @throws FAILED, CLOSED it cannot be done any more
+   */
   #overtaken(generation: number): boolean {
+    if (generation !== this.#generation) return true;
     this.checkFailure();
-    return generation !== this.#generation;
+    return false;
   }
 
   #acknowledge(header: Header, copy: Uint8Array, begunAt: number): void {
@@ -237,10 +233,7 @@ export class Publisher {
 
   /** After one failed sync the next may report success although pages are lost: nothing is claimed any more. */
   #fail(cause: unknown): StorageError {
-    const { path } = this.#region;
-    const { errno, syscall } = cause instanceof StorageError ? cause : {};
-    const message = `${path}: a sync failed, so nothing written since the last flush is known to be on the disk: close this writer and open the file again`;
-    this.#failure ??= new StorageError("FAILED", message, { path, errno, syscall, cause });
+    this.#failure ??= syncFailed(this.#region.path, cause);
     return this.#failure;
   }
 }

@@ -5,7 +5,8 @@ import type { CheckedHeader, Header } from "../format/header.ts";
 import { HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { loadHeader } from "../region/header.ts";
-import { type Follower, truncationWords } from "./follower.ts";
+import type { Follower } from "./follower.ts";
+import { truncationWords } from "./truncation-count.ts";
 import type { Publisher } from "./publisher.ts";
 
 /** A state, and whether its cells are still there. */

@@ -98,9 +98,10 @@ export class Space {
 
   /** Takes every cell back. The file keeps its size: a reader may have it mapped. */
   empty(startIndex: number): void {
-    // The blocks stay: a view of an old cell may still be stored into.
-    this.#region.zero(startIndex * this.#bytesPerCell, this.#length * this.#bytesPerCell, true);
+    const endBytes = this.#length * this.#bytesPerCell;
     this.giveBack(startIndex);
+    // The blocks stay: a view of an old cell may still be stored into.
+    this.#region.zero(startIndex * this.#bytesPerCell, endBytes, true);
   }
 
   /** Reserves at least up to `required`, a step if there is room for one. */

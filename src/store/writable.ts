@@ -121,13 +121,13 @@ export class WritableCells {
     this.#space.ensure(cells);
   }
 
-  /** Takes every cell back. */
+  /** Takes every cell back. @throws SYSTEM their bytes could not be zeroed, which nothing relies on */
   empty(): void {
     const { startIndex } = this.#cells;
-    this.#space.empty(startIndex);
     this.#stage.restart();
     this.#cells.setLength(startIndex);
     this.#cells.root = 0;
+    this.#space.empty(startIndex);
   }
 
   /** Checks a store of `value` into a field, and notes that its cell changes. */
@@ -139,7 +139,8 @@ export class WritableCells {
     if (!fits || (typeof value === "number" && !Number.isInteger(value))) {
       throw wrongType("value", `a ${typeof most === "bigint" ? "bigint" : "whole number"} from 0 to ${most}`, value);
     }
-    const isInside = offset + lengthBytes <= bytesPerCell;
-    this.#running.changed(isInside ? index : index + Math.floor((offset + lengthBytes - 1) / bytesPerCell));
+    if (offset + lengthBytes <= bytesPerCell) return this.#running.changed(index, index);
+    const last = index + Math.floor((offset + lengthBytes - 1) / bytesPerCell);
+    this.#running.changed(index + Math.floor(offset / bytesPerCell), last);
   }
 }

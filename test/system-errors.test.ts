@@ -1,0 +1,150 @@
+/** What the system refuses at a bad moment: what was promised by then holds, and nothing is left half done. */
+
+import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
+import { dirname } from "node:path";
+import { StorageReader, type StorageState, StorageWriter } from "../src/index.ts";
+import { F_TLOCK } from "../src/os/constants.ts";
+import { libc } from "../src/os/libc.ts";
+import { codeOf, errorOf } from "./fixtures/errors.ts";
+import { useFolder } from "./support/folder.ts";
+
+const fresh = useFolder();
+const EIO = 5;
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const bytesOf = (value: string): Uint8Array => new TextEncoder().encode(value);
+/** More than is stored without a call of the kernel. */
+const large = new Uint8Array(60_000).fill(7);
+
+afterEach(() => mock.restore());
+
+/** What node:fs throws when the device fails. */
+function deviceError(syscall: string): Error {
+  return Object.assign(new Error(`EIO: i/o error, ${syscall}`), { code: "EIO", errno: -EIO, syscall });
+}
+
+/** What a flush resolves to, or the code of its error. */
+function outcomeOf(flush: Promise<StorageState>): Promise<StorageState | string> {
+  return flush.catch((error: unknown) => codeOf(() => thrown(error)));
+}
+
+function thrown(error: unknown): never {
+  throw error;
+}
+
+/** A flushed storage whose root is "flushed". */
+function flushed(): StorageWriter {
+  const writer = StorageWriter.create(fresh());
+  writer.root = writer.write(bytesOf("flushed"));
+  writer.flushSync();
+  return writer;
+}
+
+test("a write that writes nothing is an error, and not asked for ever; what was staged is there for the next try", () => {
+  using writer = StorageWriter.create(fresh());
+  const index = writer.write(large);
+  const spy = spyOn(fs, "writeSync").mockReturnValue(0);
+  const error = errorOf(() => writer.commit());
+  expect([error.code, error.errno, error.path]).toEqual(["SYSTEM", EIO, writer.path]);
+  expect(spy).toHaveBeenCalledTimes(1);
+  mock.restore();
+  writer.commit();
+  expect(writer.read(index)).toEqual(large);
+});
+
+describe("a close that cannot write what is staged", () => {
+  test("rejects the flush under way, and touches nothing of the file any more", async () => {
+    const writer = flushed();
+    writer.root = writer.write(bytesOf("asked for"));
+    const flush = outcomeOf(writer.flush());
+    writer.write(large);
+    spyOn(fs, "writeSync").mockImplementation(() => thrown(deviceError("write")));
+    expect(codeOf(() => writer.close())).toBe("SYSTEM");
+    const lockf = spyOn(libc(), "lockf");
+    expect(await flush).toBe("CLOSED");
+    expect(lockf).not.toHaveBeenCalled();
+    mock.restore();
+    using next = StorageWriter.open(writer.path);
+    expect(text(next.read(next.root ?? 0))).toBe("asked for");
+    expect(next.recovery.state).toBe("resumedAtCommit");
+  });
+
+  test("releases the file: it can be opened again at once", () => {
+    const writer = flushed();
+    writer.write(large);
+    spyOn(fs, "writeSync").mockImplementation(() => thrown(deviceError("write")));
+    expect(codeOf(() => writer.close())).toBe("SYSTEM");
+    mock.restore();
+    expect([writer.closed, codeOf(() => writer.flushSync())]).toEqual([true, "CLOSED"]);
+    using next = StorageWriter.open(writer.path);
+    expect(text(next.read(next.root ?? 0))).toBe("flushed");
+  });
+});
+
+test("a truncation whose old bytes cannot be zeroed has emptied the storage all the same", () => {
+  using writer = flushed();
+  const spy = spyOn(libc(), "fallocate").mockReturnValue(-1);
+  spyOn(libc(), "errno").mockReturnValue(EIO);
+  expect(codeOf(() => writer.truncate())).toBe("SYSTEM");
+  expect(spy).toHaveBeenCalled();
+  mock.restore();
+  expect([writer.length, writer.root]).toEqual([writer.startIndex, null]);
+  writer.flushSync();
+  using reader = StorageReader.open(writer.path);
+  expect([reader.length, reader.root, reader.truncations]).toEqual([writer.startIndex, null, 1]);
+  const first = writer.allocate(100);
+  expect(writer.cells(first, 100).every((byte) => byte === 0)).toBe(true);
+});
+
+test("a creation whose other name cannot be removed at first leaves no file", () => {
+  const path = fresh();
+  const before = fs.readdirSync(dirname(path));
+  spyOn(fs, "rmSync").mockImplementationOnce(() => thrown(deviceError("unlink")));
+  expect(codeOf(() => StorageWriter.create(path))).toBe("SYSTEM");
+  expect(fs.readdirSync(dirname(path))).toEqual(before);
+});
+
+describe("opening for writing", () => {
+  /** The calls of one opening: stores of headers begin with a lock. */
+  function callsOfOpening(path: string): string[] {
+    const calls: string[] = [];
+    const { lockf, msync } = libc();
+    const { fsyncSync } = fs;
+    spyOn(libc(), "lockf").mockImplementation((fd, command, lengthBytes) => {
+      if (command === F_TLOCK) calls.push("store");
+      return lockf(fd, command, lengthBytes);
+    });
+    spyOn(libc(), "msync").mockImplementation((address, lengthBytes, flags) => {
+      calls.push("msync");
+      return msync(address, lengthBytes, flags);
+    });
+    spyOn(fs, "fsyncSync").mockImplementation((fd) => {
+      calls.push("fsync");
+      return fsyncSync(fd);
+    });
+    StorageWriter.open(path).close();
+    mock.restore();
+    return calls;
+  }
+
+  test("syncs the size, which a killed writer may have grown, with its first sync", () => {
+    const writer = flushed();
+    writer.close();
+    const calls = callsOfOpening(writer.path);
+    expect(calls.slice(calls.indexOf("msync"), calls.indexOf("msync") + 2)).toEqual(["msync", "fsync"]);
+  });
+
+  test("stores the disk-sync copy that is good again before it syncs: after a failed sync its page may pass for written", () => {
+    const writer = flushed();
+    writer.root = writer.write(bytesOf("not acknowledged"));
+    const { msync } = libc();
+    let syncs = 0;
+    // The second sync of a flush: copy 1 is new by then, copy 2 is old.
+    spyOn(libc(), "msync").mockImplementation((...call) => (++syncs === 2 ? -1 : msync(...call)));
+    expect(codeOf(() => writer.flushSync())).toBe("FAILED");
+    mock.restore();
+    writer.close();
+    const calls = callsOfOpening(writer.path);
+    expect(calls.slice(0, 5)).toEqual(["store", "msync", "fsync", "store", "msync"]);
+  });
+});

@@ -6,6 +6,7 @@ import type { CheckedConfig } from "./format/config.ts";
 import { HEADER_AREA_BYTES, startIndexOf } from "./format/layout.ts";
 import {
   capacityFrom,
+  checkOptions,
   choicesFrom,
   configFrom,
   type CreateOptions,
@@ -61,6 +62,7 @@ export function attachExisting(path: string, options: OpenWriterOptions): Attach
 
 /** The existing file, whose config is held against the options that were given, or a new one. */
 export function attachEither(path: string, options: CreateOptions & OpenWriterOptions): Attached {
+  checkOptions(options);
   const expect = { ...expectedFrom(options), ...expectedFrom(options.expect) };
   for (let attempt = 1; ; attempt++) {
     try {
@@ -87,7 +89,7 @@ export function attachMemory(options: CreateOptions): Attached {
 
 function cellsAtFirst(config: CheckedConfig, options: CreateOptions, stepBytes: number | null): number {
   const startIndex = startIndexOf(config.bytesPerCell);
-  const capacityCells = capacityFrom(options.capacityCells, startIndex, config.maxIndex);
+  const capacityCells = capacityFrom(options, startIndex, config.maxIndex);
   return capacityCells ?? initialCells(config, startIndex, stepBytes);
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { closeSync, readSync } from "node:fs";
-import { StorageError } from "./error.ts";
+import { quoted, StorageError, wrongType } from "./error.ts";
 import { decodeAnnexHead, decodeCommitRecord } from "./format/annex.ts";
 import { checkConfig, decodeConfig, type StorageConfig } from "./format/config.ts";
 import { firstIndexOf } from "./format/chunk.ts";
@@ -49,22 +49,23 @@ const copies: readonly (readonly [name: string, place: Place])[] = [
 
 /**
  * Checks a file: config, size, the four header copies, the annex, the state that opening it for writing would
- * choose, and the blobs with the given indices.
- * @throws TypeError the path is no path
+ * choose, and the blobs with the given indices, or at that state's "root".
+ * @throws TypeError the path is no path, or an index neither a number nor "root"
  *
  * @example
- * const damage = check("data.cellar").filter((finding) => finding.level === "damage");
+ * const damage = check("data.cellar", ["root"]).filter((finding) => finding.level === "damage");
  */
-export function check(path: string, indices: Iterable<number> = []): Finding[] {
+export function check(path: string, indices: Iterable<number | "root"> = []): Finding[] {
   const findings: Finding[] = [];
   const report: Report = (part, level, message, index) => {
     findings.push({ part, level, message, ...(index === undefined ? {} : { index }) });
   };
   const name = pathFrom(path);
+  const blobs = blobsFrom(indices);
   try {
     const fd = openFile(name, "read");
     try {
-      checkFile(fd, name, indices, report);
+      checkFile(fd, name, blobs, report);
     } finally {
       closeSync(fd);
     }
@@ -72,10 +73,22 @@ export function check(path: string, indices: Iterable<number> = []): Finding[] {
     // Whatever keeps the file from being read is a finding too.
     report("file", "damage", error instanceof Error ? error.message : String(error));
   }
+  const looked = findings.filter(({ part }) => part === "blob").length;
+  for (const index of blobs.slice(looked)) report("blob", "note", `${index}: not looked at`);
   return findings;
 }
 
-function checkFile(fd: number, path: string, indices: Iterable<number>, report: Report): void {
+function blobsFrom(indices: Iterable<number | "root">): readonly (number | "root")[] {
+  const isList = typeof indices === "object" && indices !== null && Symbol.iterator in indices;
+  if (!isList) throw wrongType("indices", "a list of indices", indices);
+  const blobs = [...indices];
+  for (const index of blobs) {
+    if (typeof index !== "number" && index !== "root") throw wrongType("an index", 'a number or "root"', index);
+  }
+  return blobs;
+}
+
+function checkFile(fd: number, path: string, blobs: readonly (number | "root")[], report: Report): void {
   const area = readArea(fd, path);
   const sizeBytes = sizeOf(fd, path);
   if (area.length < HEADER_AREA_BYTES) {
@@ -93,14 +106,19 @@ function checkFile(fd: number, path: string, indices: Iterable<number>, report: 
   checkAnnex(subject, report);
   const decision = checkState(subject, path, report);
   if (decision === null) return;
-  for (const index of indices) checkBlob(subject, decision.header.next, index, report);
+  const { next, root } = decision.header;
+  for (const index of blobs) {
+    if (index !== "root") checkBlob(subject, next, index, report);
+    else if (root !== 0) checkBlob(subject, next, root, report);
+    else report("blob", "note", "root: there is none");
+  }
 }
 
 function configIn(area: Uint8Array, report: Report): StorageConfig | null {
   try {
     const config = checkConfig(decodeConfig(area));
     const damaged = decodeAnnexHead(area)?.configHolds === false;
-    const said = `head string ${JSON.stringify(config.headString)}, version ${config.version}, ${config.bytesPerCell} bytes per cell, max index ${config.maxIndex}`;
+    const said = `head string ${quoted(config.headString)}, version ${config.version}, ${config.bytesPerCell} bytes per cell, max index ${config.maxIndex}`;
     report("config", damaged ? "damage" : "ok", damaged ? `${said}: not what the annex has a hash of` : said);
     return config;
   } catch (error) {
@@ -169,7 +187,8 @@ function checkState(subject: Subject, path: string, report: Report): Decision | 
 function checkBlob({ fd, config, bounds }: Subject, length: number, index: number, report: Report): void {
   const { bytesPerCell } = config;
   if (!Number.isInteger(index) || index < bounds.startIndex || index >= length) {
-    report("blob", "damage", `${index} is no index of data: expected ${bounds.startIndex} to ${length - 1}`, index);
+    const range = length === bounds.startIndex ? "there are none" : `expected ${bounds.startIndex} to ${length - 1}`;
+    report("blob", "damage", `${index} is no index of data: ${range}`, index);
     return;
   }
   const footer = new Uint8Array(FOOTER_BYTES);

@@ -5,7 +5,7 @@ import { wrongType } from "./error.ts";
 import { encodeArea } from "./format/area.ts";
 import { type CheckedConfig, decodeConfig } from "./format/config.ts";
 import { makeWriterKey } from "./key.ts";
-import { pathFrom, signalFrom } from "./options.ts";
+import { checkOptions, pathFrom, signalFrom } from "./options.ts";
 import { MADV_WILLNEED } from "./os/constants.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
 import { libc } from "./os/libc.ts";
@@ -22,11 +22,11 @@ import type { Snapshot } from "./store/snapshot.ts";
 /** How to copy. */
 export interface CopyOptions {
   /** Cancels the copy, which then rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called at the beginning and after every MiB or less; what it throws ends the copy. */
-  readonly onProgress?: (progress: CopyProgress) => void;
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
   /** Go on although the copy is on NFS, SMB, 9p or FUSE, where a sync may not sync. Default false. */
-  readonly allowUnsafeFilesystem?: boolean;
+  readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
 /** How far a copy has come. */
@@ -51,6 +51,7 @@ const PIECE_BYTES = 1024 * 1024;
  * @throws as `Storage.copyTo`, as rejections
  */
 export async function copyStorage(source: CopySource, path: string, options: CopyOptions): Promise<StorageState> {
+  checkOptions(options);
   const { signal, onProgress } = options;
   signalFrom(signal)?.throwIfAborted();
   if (onProgress !== undefined && typeof onProgress !== "function") {

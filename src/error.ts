@@ -62,6 +62,13 @@ export class StorageError extends Error {
   }
 }
 
+/** A text from a file, as it may stand in a message: quoted, and without what would steer a terminal. */
+export function quoted(text: string): string {
+  return JSON.stringify(text).replace(/[\x7f-\x9f]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
 /** The TypeError for an argument of the wrong type: what was expected, and what came. */
 export function wrongType(what: string, expected: string, got: unknown): TypeError {
   return new TypeError(`${what}: expected ${expected}, got ${describe(got)}`);

@@ -13,7 +13,7 @@ const KEY_BYTES = 32;
  */
 export function makeWriterKey(
   storages: Iterable<{ readonly closed: boolean; checkWriterKey(writerKey: Uint8Array): boolean }> = [],
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const others = [...storages];
   for (;;) {
     const writerKey = crypto.getRandomValues(new Uint8Array(KEY_BYTES));
@@ -25,7 +25,7 @@ export function makeWriterKey(
  * A copy of a key that was passed in, which its owner may change later.
  * @throws INVALID_WRITER_KEY not 32 bytes; TypeError not bytes at all
  */
-export function copyOfKey(writerKey: Uint8Array): Uint8Array {
+export function copyOfKey(writerKey: Uint8Array): Uint8Array<ArrayBuffer> {
   if (!(writerKey instanceof Uint8Array)) throw wrongType("writerKey", "a Uint8Array of 32 bytes", writerKey);
   if (writerKey.length !== KEY_BYTES) {
     throw new StorageError("INVALID_WRITER_KEY", `writerKey: expected ${KEY_BYTES} bytes, got ${writerKey.length}`);

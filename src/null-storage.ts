@@ -14,7 +14,7 @@ const region = {
   path: "(null)",
   address: 0,
   sizeBytes: 0,
-  view: (): Uint8Array => new Uint8Array(0),
+  view: (): Uint8Array<ArrayBuffer> => new Uint8Array(0),
   footprint: () => nothing,
 };
 

@@ -10,64 +10,70 @@ import type { Follows } from "./store/follower.ts";
 /** What a new storage is to be. */
 export interface CreateOptions extends WriteOptions {
   /** At most 20 latin1 characters, or exactly 20 bytes. Default: empty. */
-  readonly headString?: string | Uint8Array;
+  readonly headString?: string | Uint8Array | undefined;
   /** A u32 for the application. Default 1. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** 4 to 65535. Default 32. */
-  readonly bytesPerCell?: number;
+  readonly bytesPerCell?: number | undefined;
   /** The most cells that the storage may ever have. Default 2^32 - 1. */
-  readonly maxIndex?: number;
+  readonly maxIndex?: number | undefined;
   /** Cells to reserve at once, the header area included. */
-  readonly capacityCells?: number;
+  readonly capacityCells?: number | undefined;
 }
 
 /** What a writer chooses whenever it opens a storage. */
 export interface WriteOptions {
   /** 32 bytes that readers need to follow commits as in the original. Default: random. */
-  readonly writerKey?: Uint8Array;
+  readonly writerKey?: Uint8Array | undefined;
   /**
    * Bytes by which the file grows. Default: the environment's PLEBEIA_RESIZE_STEP_BYTES, else the file doubles,
    * by at least 64 KiB and at most 64 MiB.
    */
-  readonly resizeStepBytes?: number;
+  readonly resizeStepBytes?: number | undefined;
   /**
    * Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. Only Linux is
    * asked.
    */
-  readonly allowUnsafeFilesystem?: boolean;
+  readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
 /** What opening expects and waits for. */
 export interface OpenWriterOptions extends WriteOptions {
   /** Refuse the file if its config is another: only what is given is compared. */
-  readonly expect?: Partial<StorageConfig>;
+  readonly expect?: Partial<StorageConfig> | undefined;
   /** How long to wait, blocking, while another process writes the file. Default 0. */
-  readonly lockTimeoutMs?: number;
+  readonly lockTimeoutMs?: number | undefined;
 }
 
 /** What a reader chooses. */
 export interface OpenReaderOptions {
   /** Refuse the file if its config is another: only what is given is compared. */
-  readonly expect?: Partial<StorageConfig>;
+  readonly expect?: Partial<StorageConfig> | undefined;
   /**
    * What `refresh` goes by: durable states, or what the writer committed last. Default "flushes". The state at opening
    * may be that of a flush that is still under way.
    */
-  readonly follow?: Follows;
+  readonly follow?: Follows | undefined;
   /** The writer's key, for files whose writer is the original. Implies "commits". */
-  readonly writerKey?: Uint8Array;
+  readonly writerKey?: Uint8Array | undefined;
   /**
    * Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. Only Linux is
    * asked.
    */
-  readonly allowUnsafeFilesystem?: boolean;
+  readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
 const RESIZE_STEP_VARIABLE = "PLEBEIA_RESIZE_STEP_BYTES";
 const DEFAULT_CELL_BYTES = 32;
 
+/** Options as a whole: what is no object would say nothing, without a word. */
+export function checkOptions(options: object): void {
+  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+}
+
 /** The config of a new storage, at `path` if it has one. */
 export function configFrom(options: CreateOptions, path?: string): CheckedConfig {
+  checkOptions(options);
   for (const name of ["version", "bytesPerCell", "maxIndex"] as const) numberOrNothing(name, options[name]);
   return checkConfig(
     {
@@ -96,12 +102,19 @@ export function expectedFrom(expect: CreateOptions | Partial<StorageConfig> | un
 
 /** The writer's key and step. */
 export function choicesFrom(options: WriteOptions): WriterChoices {
+  checkOptions(options);
   const writerKey = options.writerKey === undefined ? makeWriterKey() : copyOfKey(options.writerKey);
   return { writerKey, stepBytes: stepFrom(options.resizeStepBytes) };
 }
 
 /** A number of cells to reserve, within the storage's bounds. */
-export function capacityFrom(capacityCells: number | undefined, startIndex: number, maxIndex: number): number | null {
+export function capacityFrom(
+  options: Pick<CreateOptions, "capacityCells">,
+  startIndex: number,
+  maxIndex: number,
+): number | null {
+  checkOptions(options);
+  const { capacityCells } = options;
   if (capacityCells === undefined) return null;
   positive("capacityCells", capacityCells);
   return Math.max(startIndex, Math.min(capacityCells, maxIndex));

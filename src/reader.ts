@@ -3,7 +3,7 @@
 import { StorageError, wrongType } from "./error.ts";
 import type { CheckedConfig } from "./format/config.ts";
 import { copyOfKey } from "./key.ts";
-import { expectedFrom, type OpenReaderOptions, pathFrom } from "./options.ts";
+import { checkOptions, expectedFrom, type OpenReaderOptions, pathFrom } from "./options.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
 import { releaseAfter } from "./os/release.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
@@ -54,6 +54,7 @@ export class StorageReader extends Storage {
    * CONFIG_MISMATCH; INVALID_WRITER_KEY; SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string, options: OpenReaderOptions = {}): StorageReader {
+    checkOptions(options);
     const { follow, writerKey } = options;
     if (follow !== undefined && follow !== "flushes" && follow !== "commits") {
       throw wrongType("follow", '"flushes" or "commits"', follow);
@@ -101,15 +102,7 @@ export class StorageReader extends Storage {
    */
   refresh(): boolean {
     this.#cells.checkOpen();
-    if (!this.#follower.hasMoved()) return false;
-    try {
-      const isNew = this.#follower.refresh();
-      if (isNew) this.#changes.add();
-      return isNew;
-    } finally {
-      // Also when it throws: what the file no longer has must not be touched.
-      this.#show();
-    }
+    return this.#follower.hasMoved() && this.#take();
   }
 
   /**
@@ -126,9 +119,14 @@ export class StorageReader extends Storage {
    * @example
    * for await (const { root } of reader.watch({ keepAlive: true })) if (root !== null) console.log(reader.read(root));
    */
-  watch(options: WatchOptions = {}): AsyncIterableIterator<StorageState> {
+  watch(options: WatchOptions = {}): AsyncIterableIterator<StorageState, undefined> & AsyncDisposable {
     this.#cells.checkOpen();
-    return new Watch(this, this.#changes, options);
+    const look = (): void => {
+      this.#cells.checkOpen();
+      // A file that another program has cut is an error here, where a look at its header could end the process.
+      if (this.#follower.wasCut() || this.#follower.hasMoved()) this.#take();
+    };
+    return new Watch(this, look, this.#changes, options);
   }
 
   /**
@@ -153,6 +151,18 @@ export class StorageReader extends Storage {
     this.#cells.closed = true;
     this.#region.close();
     this.#changes.wake();
+  }
+
+  /** Takes the newest state; true if it is another one. */
+  #take(): boolean {
+    try {
+      const isNew = this.#follower.refresh();
+      if (isNew) this.#changes.add();
+      return isNew;
+    } finally {
+      // Also when it throws: what the file no longer has must not be touched.
+      this.#show();
+    }
   }
 
   #requireKey(writerKey: Uint8Array): void {

@@ -82,7 +82,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * A view of one cell.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError the index is no number
    */
-  cell(index: number): Uint8Array {
+  cell(index: number): Uint8Array<ArrayBuffer> {
     return this.#cells.view(index, 1, this.#cells.bytesPerCell);
   }
 
@@ -90,7 +90,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * A view of `count` cells, at most 2^31 bytes.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
-  cells(index: number, count: number): Uint8Array {
+  cells(index: number, count: number): Uint8Array<ArrayBuffer> {
     return this.#cells.view(index, count, this.#cells.bytesPerCell);
   }
 
@@ -98,7 +98,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * A view of `byteLength` bytes, from a cell's first byte on: at most 2^31, and within the storage.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
-  bytes(index: number, byteLength: number): Uint8Array {
+  bytes(index: number, byteLength: number): Uint8Array<ArrayBuffer> {
     return this.#cells.view(index, byteLength, 1);
   }
 
@@ -139,7 +139,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * The blob with this index, copied: the bytes are the caller's.
    * @throws INDEX_OUT_OF_RANGE; CHUNK_CORRUPT no blob ends there; UNSUPPORTED more than 2^31 bytes; CLOSED; TypeError
    */
-  read(index: number): Uint8Array {
+  read(index: number): Uint8Array<ArrayBuffer> {
     return readBlob(this.#cells, index);
   }
 
@@ -147,7 +147,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * The chunks of the blob with this index as views, first to last, each of at most 65535 bytes.
    * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
    */
-  chunks(index: number): Uint8Array[] {
+  chunks(index: number): Uint8Array<ArrayBuffer>[] {
     return chunkViews(this.#cells, index);
   }
 
@@ -184,7 +184,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * @example
    * Bun.serve({ fetch: () => new Response(reader.stream(index)) });
    */
-  stream(index: number): ReadableStream<Uint8Array> {
+  stream(index: number): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#cells.checkOpen();
     return blobStream(this.#cells, this.#parts.snapshot(), index);
   }

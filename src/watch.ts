@@ -1,28 +1,27 @@
 /** Following a storage: an async iterator over the states that a reader comes to see. */
 
 import { wrongType } from "./error.ts";
-import { signalFrom } from "./options.ts";
+import { checkOptions, signalFrom } from "./options.ts";
 import { turn } from "./os/turn.ts";
 import type { StorageState } from "./state.ts";
 
 /** How to follow. */
 export interface WatchOptions {
   /** Ends the iteration, which is no error. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Milliseconds between two looks, at least 1. Default: 1 to 50, by how long nothing has happened. */
-  readonly intervalMs?: number;
+  readonly intervalMs?: number | undefined;
   /**
    * Whether the process lives as long as the iteration, as it does for a server. Default false. For a program that does
    * nothing but follow: an await at the top level of a module that nothing else keeps alive takes all of a processor
    * in Bun 1.4.5 (oven-sh/bun#14951).
    */
-  readonly keepAlive?: boolean;
+  readonly keepAlive?: boolean | undefined;
 }
 
 /** What is followed. */
 interface Watched extends StorageState {
   readonly closed: boolean;
-  refresh(): boolean;
 }
 
 /** The states that were new to a reader, whoever refreshed it; and who waits for the next, or for its end. */
@@ -65,8 +64,10 @@ function adaptedPauseMs(silenceMs: number): number {
 }
 
 /** The iterator of `StorageReader.watch`. It ends when the reader is closed or the signal is aborted. */
-export class Watch implements AsyncIterableIterator<StorageState> {
+export class Watch implements AsyncIterableIterator<StorageState, undefined>, AsyncDisposable {
   readonly #reader: Watched;
+  /** Refreshes the reader. */
+  readonly #refresh: () => void;
   readonly #changes: Changes;
   readonly #signal: AbortSignal | undefined;
   readonly #intervalMs: number | undefined;
@@ -78,7 +79,9 @@ export class Watch implements AsyncIterableIterator<StorageState> {
   #last: Promise<unknown> = Promise.resolve();
   #wake: (() => void) | undefined;
 
-  constructor(reader: Watched, changes: Changes, { signal, intervalMs, keepAlive }: WatchOptions) {
+  constructor(reader: Watched, refresh: () => void, changes: Changes, options: WatchOptions) {
+    checkOptions(options);
+    const { signal, intervalMs, keepAlive } = options;
     if (
       intervalMs !== undefined &&
       !(typeof intervalMs === "number" && intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)
@@ -86,6 +89,7 @@ export class Watch implements AsyncIterableIterator<StorageState> {
       throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
     }
     this.#reader = reader;
+    this.#refresh = refresh;
     this.#signal = signalFrom(signal);
     this.#intervalMs = intervalMs;
     this.#keepAlive = keepAlive === true;
@@ -136,9 +140,10 @@ export class Watch implements AsyncIterableIterator<StorageState> {
   /** Refreshes; whether the reader shows something new, by this or by somebody else's look. */
   #look(): boolean {
     try {
-      this.#reader.refresh();
+      this.#refresh();
     } catch (error) {
-      this.#end();
+      // Nobody is woken: the one that waits, if any, is to get the error.
+      this.#ended = true;
       throw error;
     }
     return this.#hasNews();

@@ -1,7 +1,7 @@
 /** From a source of bytes to a blob: what is waited for, and what ends it. */
 
 import { wrongType } from "./error.ts";
-import { asBytes, signalFrom } from "./options.ts";
+import { asBytes, checkOptions, signalFrom } from "./options.ts";
 import { turn } from "./os/turn.ts";
 import type { BlobWriter } from "./store/blob-writer.ts";
 
@@ -11,7 +11,7 @@ export type ByteSource = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 /** How to store a stream. */
 export interface WriteStreamOptions {
   /** Gives up, with the signal's reason. The source is told to stop, and not waited for. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** After so many bytes the event loop has a turn, also if the source never waits for anything. */
@@ -37,6 +37,7 @@ export async function storeStream(
   blob: BlobWriter,
   checkWritable: () => void,
 ): Promise<number> {
+  checkOptions(options);
   const signal = signalFrom(options.signal);
   const pieces = piecesOf(source);
   let isOpen = true;

@@ -95,7 +95,7 @@ export class StorageWriter extends Storage {
   }
 
   /** The key of this writer's process-sync header, a copy: readers of the original need it. */
-  get writerKey(): Uint8Array {
+  get writerKey(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#writerKey);
   }
 
@@ -186,10 +186,10 @@ export class StorageWriter extends Storage {
    * Empties the storage, durably. The file keeps its size, for readers may have it mapped.
    * @throws DISK_FULL no room for `capacityCells`, and nothing has changed; FAILED, SYSTEM, CLOSED; TypeError
    */
-  truncate({ capacityCells }: { readonly capacityCells?: number } = {}): void {
+  truncate(options: Pick<CreateOptions, "capacityCells"> = {}): void {
     this.#writable.check();
     const { startIndex } = this.#cells;
-    const capacity = capacityFrom(capacityCells, startIndex, this.config.maxIndex);
+    const capacity = capacityFrom(options, startIndex, this.config.maxIndex);
     if (capacity !== null) this.#writable.reserve(capacity);
     this.#publisher.truncate({ next: startIndex, root: 0 });
     this.#writable.empty();

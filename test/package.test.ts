@@ -95,7 +95,14 @@ const state: StorageState = writer.flushSync();
 export const recovery: Recovery["state"] = writer.recovery.state;
 export const reader: Storage = StorageReader.open("typed.cellar", { follow: "commits" });
 export const bytes: Uint8Array = reader.read(state.root ?? index);
-export const findings: readonly Finding[] = check("typed.cellar", [index]);
+export const bodies: readonly Response[] = [new Response(reader.read(index)), new Response(reader.stream(index))];
+export const digest: Promise<ArrayBuffer> = crypto.subtle.digest("SHA-256", reader.cell(index));
+export const findings: readonly Finding[] = check("typed.cellar", [index, "root"]);
+export async function follow(path: string, signal?: AbortSignal, bytesPerCell?: number): Promise<void> {
+  using made = StorageWriter.create(path, { bytesPerCell });
+  await using states = StorageReader.open(made.path).watch({ signal });
+  for await (const { length } of states) console.log(length);
+}
 export const codeOf = (error: unknown): string => (error instanceof StorageError ? error.code : "none");
 // @ts-expect-error a path is no number
 StorageWriter.open(1);

@@ -226,6 +226,16 @@ describe("a watch ends", () => {
     expect(await next.catch((error: unknown) => error)).toEqual(expect.objectContaining({ code: "TRUNCATED" }));
     expect(await states.next()).toEqual(done);
   });
+
+  test("with TRUNCATED when the file is emptied under it, though its header is gone too", async () => {
+    const path = file();
+    StorageWriter.create(path).close();
+    await using child = new Child(join(import.meta.dir, "fixtures/watch-child.ts"), [path, "true"]);
+    expect(await child.next()).toEqual({ ready: true });
+    truncateSync(path, 0);
+    expect(await child.next()).toEqual({ error: "TRUNCATED" });
+    expect(await child.exit()).toEqual({ code: 0, signal: null });
+  });
 });
 
 describe("a process that follows and does nothing else", () => {

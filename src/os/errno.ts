@@ -28,16 +28,16 @@ const codes: Readonly<Record<number, ErrorCode>> = {
 };
 
 const advice: Readonly<Record<number, string>> = {
-  [ENOENT]: "check the path and its directory; if there is no storage yet, create one",
+  [ENOENT]: "no such file, or no such directory: check the path; create makes a file, but no directory",
   [ENOTDIR]: "a part of the path is not a directory: check the path",
-  [EEXIST]: "open it, or choose another path",
-  [ENOSPC]: "free space on the file system, then try again; nothing was changed",
-  [EDQUOT]: "the disk quota is used up: free space or raise it, then try again; nothing was changed",
+  [EEXIST]: "there is something with this name: choose another, or open it if it is a storage",
+  [ENOSPC]: "free space on the file system, then try again; nothing was stored",
+  [EDQUOT]: "the disk quota is used up: free space or raise it, then try again; nothing was stored",
   [EFBIG]: "the file may not grow further: raise the limit (ulimit -f) or use another file system",
   [EISDIR]: "this is a directory: name a file in it",
   [ENODEV]: "this file system cannot map files into memory: use a local one",
-  [EACCES]: "the permissions do not allow it: check the file's owner and mode",
-  [EPERM]: "the permissions do not allow it: check the file's owner, mode and attributes",
+  [EACCES]: "the permissions do not allow it: check owner and mode of the file and of its directory",
+  [EPERM]: "the permissions do not allow it: check owner, mode and attributes of the file and of its directory",
   [EROFS]: "the file system is read-only: open a reader, or mount it writable",
   [EMFILE]: "the process has too many open files: close storages, or raise the limit (ulimit -n)",
   [ENFILE]: "the system has too many open files",

@@ -60,7 +60,8 @@ export class WriterLock {
       }
       if (performance.now() >= deadline) {
         const who = holder === 0 ? "another process" : `process ${holder}`;
-        const message = `${path}: ${who} is writing this file: close it there, or wait with lockTimeoutMs`;
+        const advice = timeoutMs > 0 ? "close it there, or wait longer" : "close it there, or wait with lockTimeoutMs";
+        const message = `${path}: ${who} is writing this file: ${advice}`;
         throw new StorageError("WRITER_LOCKED", message, { path });
       }
       Bun.sleepSync(POLL_MS);

@@ -109,7 +109,7 @@ export class Mapping {
    * A view of `lengthBytes` bytes from `offset`, which the caller has checked against `endBytes`, where the file
    * ends: no buffer reaches past it, for structured clone copies whole buffers.
    */
-  view(offset: number, lengthBytes: number, endBytes: number): Uint8Array {
+  view(offset: number, lengthBytes: number, endBytes: number): Uint8Array<ArrayBuffer> {
     const slot = Math.floor(offset / WINDOW_BYTES);
     const start = offset - slot * WINDOW_BYTES;
     const held = this.#held[slot];
@@ -120,7 +120,7 @@ export class Mapping {
     return this.#viewElsewhere(slot, start, lengthBytes, endBytes);
   }
 
-  #viewElsewhere(slot: number, start: number, lengthBytes: number, endBytes: number): Uint8Array {
+  #viewElsewhere(slot: number, start: number, lengthBytes: number, endBytes: number): Uint8Array<ArrayBuffer> {
     // It dies at the same time as the others.
     if (lengthBytes === 0) return new Uint8Array(this.#remember(new ArrayBuffer(0)));
     const slotBytes = slot * WINDOW_BYTES;

@@ -34,7 +34,7 @@ export class FileMemory {
     return this.#mapping.address;
   }
 
-  view(offset: number, lengthBytes: number, endBytes: number): Uint8Array {
+  view(offset: number, lengthBytes: number, endBytes: number): Uint8Array<ArrayBuffer> {
     return this.#mapping.view(offset, lengthBytes, endBytes);
   }
 

@@ -49,7 +49,7 @@ export class FileRegion implements WritableRegion, Measured {
     return this.#sizeBytes;
   }
 
-  view(offset: number, lengthBytes: number, own = false): Uint8Array {
+  view(offset: number, lengthBytes: number, own = false): Uint8Array<ArrayBuffer> {
     if (own) return new Uint8Array(this.#memory.ownBuffer(offset, lengthBytes));
     return this.#memory.view(offset, lengthBytes, this.#sizeBytes);
   }

@@ -30,7 +30,7 @@ export class MemoryRegion implements WritableRegion, Measured {
     for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
   }
 
-  view(offset: number, lengthBytes: number, own = false): Uint8Array {
+  view(offset: number, lengthBytes: number, own = false): Uint8Array<ArrayBuffer> {
     if (own) return new Uint8Array(this.#mapping.ownBuffer(offset, lengthBytes));
     return this.#mapping.view(offset, lengthBytes, this.sizeBytes);
   }

@@ -39,7 +39,7 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
     return this.#sizeBytes;
   }
 
-  view(offset: number, lengthBytes: number, own = false): Uint8Array {
+  view(offset: number, lengthBytes: number, own = false): Uint8Array<ArrayBuffer> {
     if (own) return new Uint8Array(this.#trusted.ownBuffer(offset, lengthBytes));
     return this.#views.view(offset, lengthBytes, this.#sizeBytes);
   }

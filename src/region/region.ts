@@ -17,7 +17,7 @@ export interface ReadableRegion {
    * A view for the user; stores into a reader's view stay in this process. With `own`, a view of the memory at
    * `address`, for the library's own loads and a writer's stores.
    */
-  view(offset: number, lengthBytes: number, own?: boolean): Uint8Array;
+  view(offset: number, lengthBytes: number, own?: boolean): Uint8Array<ArrayBuffer>;
   /** Looks at the file's size again. */
   measure(): void;
   /** Whether a writer holds the header in memory current, so that it may be believed. */

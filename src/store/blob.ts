@@ -31,7 +31,7 @@ export function chunkAt(cells: Cells, last: number): Chunk {
 }
 
 /** The blob's bytes, copied. */
-export function readBlob(cells: Cells, index: number): Uint8Array {
+export function readBlob(cells: Cells, index: number): Uint8Array<ArrayBuffer> {
   cells.checkOpen();
   cells.reach(index);
   const footer = cells.bytesPerCell - FOOTER_BYTES;
@@ -46,7 +46,7 @@ export function readBlob(cells: Cells, index: number): Uint8Array {
   return bytes;
 }
 
-function readChunks(cells: Cells, index: number): Uint8Array {
+function readChunks(cells: Cells, index: number): Uint8Array<ArrayBuffer> {
   const lengthBytes = blobLength(cells, index);
   if (lengthBytes > MAX_VIEW_BYTES) {
     const message = `${cells.path}: the blob at ${index} has ${lengthBytes} bytes, more than read() copies: use chunks()`;
@@ -68,8 +68,8 @@ function readChunks(cells: Cells, index: number): Uint8Array {
 }
 
 /** The blob's chunks as views, first to last. */
-export function chunkViews(cells: Cells, index: number): Uint8Array[] {
-  const views: Uint8Array[] = [];
+export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>[] {
+  const views: Uint8Array<ArrayBuffer>[] = [];
   walk(cells, index, (offsetBytes, sizeBytes) => views.push(cells.viewBytes(offsetBytes, sizeBytes)));
   return views.reverse();
 }

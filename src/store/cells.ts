@@ -82,11 +82,13 @@ export class Cells {
     if (typeof index === "number" && index >= this.startIndex && index < this.#length && Number.isInteger(index))
       return;
     if (typeof index !== "number") throw wrongType("index", "a number", index);
-    this.#outOfRange(index, `expected an index from ${this.startIndex} to ${this.#length - 1}, got ${index}`);
+    const empty = this.#length === this.startIndex;
+    const range = empty ? "there are no cells yet" : `expected an index from ${this.startIndex} to ${this.#length - 1}`;
+    this.#outOfRange(index, `${range}, got ${index}`);
   }
 
   /** A view of `count` units of `unitBytes` bytes, from the cell on. */
-  view(index: number, count: number, unitBytes: number): Uint8Array {
+  view(index: number, count: number, unitBytes: number): Uint8Array<ArrayBuffer> {
     this.checkOpen();
     this.reach(index);
     const offset = index * this.bytesPerCell;
@@ -100,7 +102,7 @@ export class Cells {
   }
 
   /** A view for the user of bytes that were checked. */
-  viewBytes(offset: number, lengthBytes: number): Uint8Array {
+  viewBytes(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
     if (this.owner !== null) {
       const endBytes = offset + lengthBytes;
       if (endBytes > this.#inMemory * this.bytesPerCell) this.owner.settle();

@@ -1,6 +1,6 @@
 /** Opening files as storages: what is checked by `pread` before anything is mapped. */
 
-import { StorageError } from "../error.ts";
+import { quoted, StorageError } from "../error.ts";
 import { decodeAnnexHead } from "../format/annex.ts";
 import { type CheckedConfig, checkConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
 import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
@@ -137,7 +137,7 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
   for (const name of ["headString", "bytesPerCell", "maxIndex", "version"] as const) {
     const expected = expect[name];
     if (expected === undefined || expected === config[name]) continue;
-    const message = `${path}: ${name}: expected ${JSON.stringify(expected)}, the file has ${JSON.stringify(config[name])}`;
+    const message = `${path}: ${name}: expected ${shown(expected)}, the file has ${shown(config[name])}`;
     throw new StorageError("CONFIG_MISMATCH", message, { path });
   }
   if (startIndexOf(config.bytesPerCell) * config.bytesPerCell > sizeOf(fd, path)) {
@@ -171,6 +171,10 @@ export function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
     const message = `${path}: not a storage of cellar or Plebeia: name a file that one of them made`;
     throw new StorageError("NOT_A_STORAGE", message, { path, cause });
   }
+}
+
+function shown(value: string | number): string {
+  return typeof value === "string" ? quoted(value) : String(value);
 }
 
 /** The process id in the annex, 0 if there is none. */

@@ -94,6 +94,12 @@ export class Follower {
     return Math.min(this.#header.next, this.#bounds().fileCells);
   }
 
+  /** Whether the file has become shorter than what is visible: its header in memory may be gone too. */
+  wasCut(): boolean {
+    this.#region.measure();
+    return this.readableCells < this.#header.next;
+  }
+
   /** Whether the header in memory differs from what was last looked at. */
   hasMoved(): boolean {
     loadHeader(this.#region.address, this.#nowBytes);
@@ -102,12 +108,11 @@ export class Follower {
   }
 
   /**
-   * After `hasMoved`: true if another state is visible than before.
+   * After `hasMoved` or `wasCut`: true if another state is visible than before.
    * @throws TRUNCATED the file has become shorter than the state that was visible
    */
   refresh(): boolean {
-    this.#region.measure();
-    if (this.readableCells < this.#header.next) {
+    if (this.wasCut()) {
       const { path } = this.#region;
       const message = `${path}: the file was cut to ${this.readableCells} of ${this.#header.next} cells by another program: restore it from a backup`;
       throw new StorageError("TRUNCATED", message, { path });

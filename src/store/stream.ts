@@ -14,7 +14,7 @@ const CHUNKS_A_TURN = 1024;
  * is an index for each chunk, 8 bytes for 64 KiB.
  * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT, TRUNCATED, CLOSED
  */
-export function blobStream(cells: Cells, snapshot: Snapshot, index: number): ReadableStream<Uint8Array> {
+export function blobStream(cells: Cells, snapshot: Snapshot, index: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   cells.reach(index);
   let previous = 0;
   /** The last indices of the chunks that are left, the next one at the end. */

@@ -31,7 +31,7 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
     this.sizeBytes = image.length;
   }
 
-  view(offset: number, lengthBytes: number): Uint8Array {
+  view(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
     if (offset < 0 || offset + lengthBytes > this.sizeBytes) {
       throw new RangeError(`view of [${offset}, ${offset + lengthBytes}) in a region of ${this.sizeBytes} bytes`);
     }

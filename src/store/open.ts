@@ -10,7 +10,7 @@ import type { WritableRegion } from "../region/region.ts";
 import { storeProcessId } from "./in-place.ts";
 import { cellsMatch, RunningCrc } from "./proof.ts";
 import { Publisher } from "./publisher.ts";
-import { decide, decodeAt, loadArea, type Recovery } from "./recover.ts";
+import { decide, decodeAt, firstBelievable, loadArea, type Recovery } from "./recover.ts";
 import { Space } from "./space.ts";
 
 /** A storage that is open for writing. */
@@ -69,6 +69,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
   if (unproven) region.renew(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
+  repairProcessCopies(region, area, bounds);
   publisher.startOver(header);
   storeProcessId(region, process.pid);
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
@@ -110,6 +111,21 @@ function makeWhole(region: WritableRegion, { bytesPerCell, maxIndex }: CheckedCo
 
 function wholePages(sizeBytes: number): number {
   return Math.ceil(sizeBytes / pageSizeBytes()) * pageSizeBytes();
+}
+
+/**
+ * Makes both process-sync copies the one that counts. A commit stores copy 1 first: a kill in its middle must not find
+ * copy 2 torn or older from a kill before, for readers may hold cells that only copy 1 tells of. The bytes stay as they
+ * are, so that readers with their writer's key still know them.
+ */
+function repairProcessCopies(region: WritableRegion, area: Uint8Array, bounds: Bounds): void {
+  const copies = [FILE.process1, FILE.process2];
+  const good = copies.find((place) => firstBelievable([decodeAt(area, place)], bounds) !== null);
+  const other = copies.find((place) => place !== good);
+  if (good === undefined || other === undefined) return;
+  const bytes = area.slice(good.offset, good.offset + good.sizeBytes);
+  const before = area.subarray(other.offset, other.offset + other.sizeBytes);
+  if (Buffer.compare(bytes, before) !== 0) region.store({ offset: other.offset, bytes });
 }
 
 /** Makes both disk-sync copies the chosen header, so that the next flush finds a good one beside the one it stores. */

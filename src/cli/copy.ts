@@ -1,6 +1,8 @@
 /** `cellar copy`: a backup of what a storage holds, beside its writer. */
 
 import type { CopyProgress } from "../copy.ts";
+import type { StorageReader } from "../reader.ts";
+import type { StorageState } from "../state.ts";
 import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
 import { bar, bytesText, rootText, shareText } from "./figures.ts";
@@ -25,27 +27,29 @@ export const copy: Command = command({
   examples: ["cellar copy data.cellar backup.cellar"],
   run: async ({ positionals: [path = "", to = ""], values, json }) => {
     using reader = openReader(path, values);
-    const stop = new AbortController();
-    const abort = (): void => stop.abort();
-    process.once("SIGINT", abort).once("SIGTERM", abort);
-    try {
-      const allowUnsafeFilesystem = values["allow-unsafe-filesystem"] === true;
-      const options = { signal: stop.signal, onProgress: progress(), allowUnsafeFilesystem };
-      const { root, length } = await reader.copyTo(to, options);
-      const sizeBytes = length * reader.config.bytesPerCell;
-      if (json) await printJson({ path, to, root, length, byteLength: sizeBytes });
-      else await print(`${to}: length ${length}, root ${rootText(root)}, ${bytesText(sizeBytes)}`);
-      return OK;
-    } catch (error) {
-      if (stop.signal.aborted)
-        throw new CommandError("CANCELLED", `${to}: cancelled, and nothing is left of it`, error);
-      throw error;
-    } finally {
-      process.off("SIGINT", abort).off("SIGTERM", abort);
-      redraw("");
-    }
+    const { root, length } = await copied(reader, to, values["allow-unsafe-filesystem"] === true);
+    const byteLength = length * reader.config.bytesPerCell;
+    if (json) await printJson({ path, to, root, length, byteLength });
+    else await print(`${to}: length ${length}, root ${rootText(root)}, ${bytesText(byteLength)}`);
+    return OK;
   },
 });
+
+/** The copy itself. However it ends, the line that showed its progress is clear for what is said next. */
+async function copied(reader: StorageReader, to: string, allowUnsafeFilesystem: boolean): Promise<StorageState> {
+  const stop = new AbortController();
+  const abort = (): void => stop.abort();
+  process.once("SIGINT", abort).once("SIGTERM", abort);
+  try {
+    return await reader.copyTo(to, { signal: stop.signal, onProgress: progress(), allowUnsafeFilesystem });
+  } catch (error) {
+    if (stop.signal.aborted) throw new CommandError("CANCELLED", `${to}: cancelled, and nothing is left of it`, error);
+    throw error;
+  } finally {
+    process.off("SIGINT", abort).off("SIGTERM", abort);
+    redraw("");
+  }
+}
 
 /** Shows how far it has come, not more often than an eye sees. */
 function progress(): (progress: CopyProgress) => void {

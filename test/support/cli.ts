@@ -40,6 +40,32 @@ export async function cellar(args: readonly string[], { stdin, env = {} }: RunOp
   return { status, bytes, stdout: new TextDecoder().decode(bytes), stderr };
 }
 
+/** What a terminal of so many columns shows of `cellar ARGS…`, each line as it stood in the end. */
+export async function cellarInTerminal(
+  args: readonly string[],
+  columns: number,
+): Promise<{ readonly status: number; readonly lines: string[] }> {
+  const decoder = new TextDecoder();
+  let output = "";
+  const ended = Promise.withResolvers<void>();
+  const child = Bun.spawn([process.execPath, CLI, ...args], {
+    env: plainEnvironment(),
+    terminal: {
+      cols: columns,
+      rows: 50,
+      data: (_terminal, bytes) => {
+        output += decoder.decode(bytes, { stream: true });
+      },
+      exit: () => ended.resolve(),
+    },
+  });
+  const status = await child.exited;
+  // What was printed last may come after the exit.
+  await ended.promise;
+  const lines = output.split("\r\n").map((line) => Bun.stripANSI(line.split("\r\x1b[K").at(-1) ?? ""));
+  return { status, lines: lines.at(-1) === "" ? lines.slice(0, -1) : lines };
+}
+
 /** Runs `cellar ARGS… --json`, and parses what it prints. */
 export async function cellarJson(...args: readonly string[]): Promise<Record<string, unknown>> {
   const { stdout, stderr } = await cellar([...args, "--json"]);

@@ -53,7 +53,12 @@ export async function complain(message: string): Promise<void> {
  * a slow terminal must not hold up what is shown.
  */
 export function redraw(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`${LINE_AGAIN}${line}`);
+  if (errorsAreSeen()) process.stderr.write(`${LINE_AGAIN}${line}`);
+}
+
+/** Whether standard error is a terminal. */
+export function errorsAreSeen(): boolean {
+  return process.stderr.isTTY === true;
 }
 
 /** Text in a style, if standard output is a terminal that wants it: `NO_COLOR` and `TERM=dumb` are honoured. */

@@ -73,6 +73,7 @@ test.each([
   [["cells", "a", "8", "many"]],
   [["tail", "a", "--count", "0"]],
   [["create", "a", "--bytes-per-cell", "1e3"]],
+  [["create", "a", "--bytes-per-cell", "-5"]],
   [["create", "a", "--capacity-cells", "0"]],
   [["put", "a", "b", "--lock-timeout-ms"]],
   [["help", "nonsense"]],

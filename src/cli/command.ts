@@ -89,8 +89,8 @@ function parse(
     return parseArgs({ args: [...args], options: config, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // Node's first sentence says what is wrong; the rest is about its own syntax.
-    throw new UsageError(usageText(name, error.message.split(". ")[0] ?? error.message));
+    // Node's first sentence says what is wrong; the others, on this line or the next, are about its own syntax.
+    throw new UsageError(usageText(name, error.message.split(/\.\s/)[0] ?? error.message));
   }
 }
 

@@ -45,8 +45,9 @@ export function told(error: unknown): Told | null {
   }
   if (error instanceof StorageError) return { code: error.code, message: withFlags(error.message), status: FAILED };
   if (error instanceof CommandError) return { code: error.code, message: error.message, status: FAILED };
-  // Nothing else is meant to come here: its trace belongs into a report.
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  // Nothing else is meant to come here: its trace belongs into a report, all in one line as every error.
+  const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const message = trace.replace(/\s*\n\s*/g, " ");
   return { code: "UNEXPECTED", message: `this is a fault of cellar, please report it: ${message}`, status: FAILED };
 }
 

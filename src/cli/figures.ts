@@ -42,14 +42,6 @@ export function bar(part: number, whole: number, width: number): { readonly full
   return { full: fullMark.repeat(filled), empty: emptyMark.repeat(width - filled) };
 }
 
-/** Text from a file, quoted so that it cannot steer a terminal. */
-export function quoted(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\x7f-\x9f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
 function isUtf8(env: Readonly<Record<string, string | undefined>>): boolean {
   const locale = [env["LC_ALL"], env["LC_CTYPE"], env["LANG"]].find((value) => value !== undefined && value !== "");
   return process.platform === "darwin" || /utf-?8/i.test(locale ?? "");

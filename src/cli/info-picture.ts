@@ -4,8 +4,8 @@ import { StorageError } from "../error.ts";
 import { sameHeader } from "../format/header.ts";
 import type { CopyState, Inspection } from "../inspect.ts";
 import type { Decision } from "../store/recover.ts";
-import { bar, bytesText, countText, quoted, rootText, shareText } from "./figures.ts";
-import { columns, paint, type Style } from "./output.ts";
+import { bar, bytesText, countText, rootText, shareText } from "./figures.ts";
+import { columns, jsonText, paint, printable, type Style } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
 const BAR_WIDTH = 40;
@@ -32,7 +32,7 @@ export function picture(inspection: Inspection): string[] {
 /** What opening for writing would go on from; of a file that does not open, why not. */
 export function openingLines(opening: Decision | StorageError): string[] {
   if (opening instanceof StorageError) {
-    const [what = "", ...advice] = opening.message.slice((opening.path ?? "").length + 2).split(": ");
+    const [what = "", ...advice] = printable(opening.message.slice((opening.path ?? "").length + 2)).split(": ");
     const lines = [paint("red", `fails: ${opening.code}`), what];
     return advice.length === 0 ? lines : [...lines, advice.join(": ")];
   }
@@ -48,7 +48,7 @@ function rows(label: string, lines: readonly string[]): string[] {
 }
 
 function configLines({ config, bounds }: Inspection): string[] {
-  const name = config.headString === "" ? "no head string" : `head string ${quoted(config.headString)}`;
+  const name = config.headString === "" ? "no head string" : `head string ${jsonText(config.headString)}`;
   return [
     `${name}, version ${config.version}`,
     `${config.bytesPerCell} bytes a cell, first index ${bounds.startIndex}, at most ${config.maxIndex} cells`,

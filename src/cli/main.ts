@@ -9,7 +9,7 @@ import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { MISUSED, OK, told, UsageError } from "./failure.ts";
 import { info } from "./info.ts";
-import { columns, complain, listenForErrors, print, remark } from "./output.ts";
+import { columns, complain, jsonText, listenForErrors, print, remark } from "./output.ts";
 import { put } from "./put.ts";
 import { recover } from "./recover.ts";
 import { tail } from "./tail.ts";
@@ -84,6 +84,6 @@ function find(name: string): Command {
 }
 
 async function tell({ code, message }: { code: string; message: string }, json: boolean): Promise<void> {
-  if (json) await remark(JSON.stringify({ error: { code, message } }));
+  if (json) await remark(jsonText({ error: { code, message } }));
   else await complain(message);
 }

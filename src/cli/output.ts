@@ -10,6 +10,7 @@ type Stream = NodeJS.WriteStream & { readonly fd: number };
 const COMMAND = "cellar:";
 /** Carriage return, and "erase to the end of the line". */
 const LINE_AGAIN = "\r\x1b[K";
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
 /** Text is not broken shorter, however narrow the terminal. */
 const LEAST_WIDTH = 40;
 
@@ -34,7 +35,7 @@ export async function print(lines: string | readonly string[]): Promise<void> {
 
 /** Writes a value as one line of JSON. */
 export async function printJson(value: unknown): Promise<void> {
-  await print(JSON.stringify(value));
+  await print(jsonText(value));
 }
 
 /** Writes a line beside the output: for the person, or for whoever reads errors. */
@@ -42,9 +43,9 @@ export async function remark(line: string): Promise<void> {
   await write(`${line}\n`, process.stderr);
 }
 
-/** Says what went wrong, beside the output. */
+/** Says what went wrong, beside the output, in a line. */
 export async function complain(message: string): Promise<void> {
-  const text = wrap(`${COMMAND} ${message}`, widthOf(process.stderr)).join("\n");
+  const text = wrap(`${COMMAND} ${printable(message)}`, widthOf(process.stderr)).join("\n");
   await remark(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
 }
 
@@ -54,6 +55,19 @@ export async function complain(message: string): Promise<void> {
  */
 export function redraw(line: string): void {
   if (errorsAreSeen()) process.stderr.write(`${LINE_AGAIN}${line}`);
+}
+
+/** A value as one line of JSON; also a text in quotes. */
+export function jsonText(value: unknown): string {
+  return printable(JSON.stringify(value));
+}
+
+/**
+ * A text that cannot steer a terminal, nor break a line: C0 and C1 control characters are escaped, as JSON reads them.
+ * Findings and messages of errors go through here: they quote what stands in files, and their names.
+ */
+export function printable(text: string): string {
+  return text.replace(CONTROLS, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Whether standard error is a terminal. */

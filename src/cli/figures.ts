@@ -1,4 +1,4 @@
-/** Numbers as people read them. Indices and lengths stay plain digits: they are copied into the next command. */
+/** Numbers as people read them, and paths as a shell does. Indices and lengths stay plain digits: they are copied into the next command. */
 
 const KIB = 1024;
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
@@ -40,6 +40,12 @@ export function bar(part: number, whole: number, width: number): { readonly full
   const filled = share === 0 ? 0 : Math.max(1, Math.floor(share * width));
   const [fullMark, emptyMark] = isUtf8(process.env) ? ["█", "░"] : ["#", "."];
   return { full: fullMark.repeat(filled), empty: emptyMark.repeat(width - filled) };
+}
+
+/** A path as it may be pasted after a prompt. */
+export function shellWord(path: string): string {
+  if (path.startsWith("-")) return shellWord(`./${path}`);
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function isUtf8(env: Readonly<Record<string, string | undefined>>): boolean {

@@ -3,7 +3,7 @@
 import type { Header } from "../format/header.ts";
 import type { Recovery } from "../store/recover.ts";
 import type { Evidence } from "../store/restore.ts";
-import { countText, rootText } from "./figures.ts";
+import { countText, rootText, shellWord } from "./figures.ts";
 import { columns, paint } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
@@ -70,11 +70,6 @@ export function doneLines({ path, header, recovery }: Plan, kept: string): strin
     `As it was, it is kept as ${kept}`,
     ...(recovery === null ? [`Nothing guards the cells themselves: see cellar check ${shellWord(path)} root`] : []),
   ];
-}
-
-/** A path as it may be pasted after a prompt. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function causeOf({ recovery, broken, evidence }: Plan): string {

@@ -14,6 +14,7 @@ export interface Ran {
 export interface RunOptions {
   readonly stdin?: Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
 }
 
 /**
@@ -29,12 +30,13 @@ export function plainEnvironment(): Record<string, string> {
 }
 
 /** Runs `cellar ARGS…` to its end. */
-export async function cellar(args: readonly string[], { stdin, env = {} }: RunOptions = {}): Promise<Ran> {
+export async function cellar(args: readonly string[], { stdin, env = {}, cwd }: RunOptions = {}): Promise<Ran> {
   const child = Bun.spawn([process.execPath, CLI, ...args], {
     stdin: stdin ?? "ignore",
     stdout: "pipe",
     stderr: "pipe",
     env: { ...plainEnvironment(), ...env },
+    ...(cwd === undefined ? {} : { cwd }),
   });
   const [bytes, stderr, status] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
   return { status, bytes, stdout: new TextDecoder().decode(bytes), stderr };

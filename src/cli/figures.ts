@@ -1,4 +1,7 @@
-/** Numbers as people read them, and paths as a shell does. Indices and lengths stay plain digits: they are copied into the next command. */
+/**
+ * Numbers as people read them, and paths as a shell does. Indices and lengths stay plain digits: they are copied into
+ * the next command.
+ */
 
 const KIB = 1024;
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;

@@ -30,6 +30,7 @@ export const tail: Command = command({
     using reader = openReader(path, values);
     const stop = new AbortController();
     const abort = (): void => stop.abort();
+    // Nothing is lost by an end at once, so a second Ctrl-C is left to the system: our output may be stuck.
     process.once("SIGINT", abort).once("SIGTERM", abort);
     const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
     try {

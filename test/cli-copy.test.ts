@@ -32,6 +32,13 @@ describe("at a terminal", () => {
     const { lines: json } = await cellarInTerminal(["copy", from, other, "--json"], 80);
     expect(json.map((line) => JSON.parse(line) as object)).toMatchObject([{ to: other, length: 65537 }]);
   });
+
+  // A line as wide as the terminal would be left behind by the next.
+  test.each([40, 20])("of %d columns, its progress is narrower", async (width) => {
+    const { status, drawn } = await cellarInTerminal(["copy", path(), file()], width);
+    expect(status).toBe(0);
+    expect(drawn.filter((line) => /^[█░]/.test(line) && Bun.stringWidth(line) >= width)).toEqual([]);
+  });
 });
 
 /** `cellar copy` as it runs. */

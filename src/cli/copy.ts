@@ -8,7 +8,7 @@ import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
 import { bar, bytesText, rootText, shareText } from "./figures.ts";
 import { openReader, readingOptions } from "./opening.ts";
-import { errorsAreSeen, print, printJson, redraw } from "./output.ts";
+import { errorsAreSeen, errorWidth, print, printJson, redraw } from "./output.ts";
 
 /** Ten times a second looks steady, and costs nothing beside the copy. */
 const SHOW_EVERY_MS = 100;
@@ -78,7 +78,9 @@ function progress(): (progress: CopyProgress) => void {
     const now = performance.now();
     if (now - shownAt < SHOW_EVERY_MS) return;
     shownAt = now;
-    const { full, empty } = bar(copiedBytes, totalBytes, BAR_WIDTH);
-    redraw(`${full}${empty} ${shareText(copiedBytes, totalBytes)} of ${bytesText(totalBytes)}`);
+    const figures = ` ${shareText(copiedBytes, totalBytes)} of ${bytesText(totalBytes)}`;
+    // One column stays free: in the last one, some terminals go to the next line.
+    const { full, empty } = bar(copiedBytes, totalBytes, Math.min(BAR_WIDTH, errorWidth() - figures.length - 1));
+    redraw(`${full}${empty}${figures}`);
   };
 }

@@ -4,7 +4,7 @@ import type { Header } from "../format/header.ts";
 import type { Recovery } from "../store/recover.ts";
 import type { Evidence } from "../store/restore.ts";
 import { countText, rootText, shellWord } from "./figures.ts";
-import { columns, paint } from "./output.ts";
+import { labelled, paint } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
 /** What recovery would make of a file. */
@@ -22,6 +22,8 @@ export interface Plan {
   /** Without one, the file is of the original, whose writers take no lock that could be seen. */
   readonly hasAnnex: boolean;
 }
+
+const FACT_INDENT = 11;
 
 const told: Readonly<Record<Plan["evidence"], readonly [by: string, means: string]>> = {
   flush: ["the disk-sync header", "all that was flushed is there"],
@@ -53,10 +55,7 @@ export function planLines(plan: Plan, kept: string): string[] {
   const unproven = evidence === "flush" || evidence === "proof" ? "" : " --unproven";
   return [
     `${paint("bold", path)}: ${causeOf(plan)}`,
-    ...columns(
-      facts.map(([label, text]) => [`  ${paint("cyan", label)}`, text]),
-      ["<", "<"],
-    ),
+    ...facts.flatMap(([label, text]) => labelled(`  ${paint("cyan", label)}`, text, FACT_INDENT)),
     `Nothing was changed. To do it: cellar recover ${shellWord(path)} --yes${unproven}`,
     ...(plan.hasAnnex ? [] : ["A process of the original may be writing it, which no lock would tell: end it first."]),
     ...(plan.recovery === null ? [] : ["Opening it for writing does the same, without a copy."]),

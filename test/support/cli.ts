@@ -42,11 +42,11 @@ export async function cellar(args: readonly string[], { stdin, env = {}, cwd }: 
   return { status, bytes, stdout: new TextDecoder().decode(bytes), stderr };
 }
 
-/** What a terminal of so many columns shows of `cellar ARGS…`, each line as it stood in the end. */
+/** What a terminal of so many columns shows of `cellar ARGS…`: lines as they stand in the end, and all ever drawn. */
 export async function cellarInTerminal(
   args: readonly string[],
   columns: number,
-): Promise<{ readonly status: number; readonly lines: string[] }> {
+): Promise<{ readonly status: number; readonly lines: string[]; readonly drawn: string[] }> {
   const decoder = new TextDecoder();
   let output = "";
   const ended = Promise.withResolvers<void>();
@@ -65,7 +65,8 @@ export async function cellarInTerminal(
   // What was printed last may come after the exit.
   await ended.promise;
   const lines = output.split("\r\n").map((line) => Bun.stripANSI(line.split("\r\x1b[K").at(-1) ?? ""));
-  return { status, lines: lines.at(-1) === "" ? lines.slice(0, -1) : lines };
+  const drawn = output.split(/\r\n|\r\x1b\[K/).map(Bun.stripANSI);
+  return { status, lines: lines.at(-1) === "" ? lines.slice(0, -1) : lines, drawn };
 }
 
 /** Runs `cellar ARGS… --json`, and parses what it prints. */

@@ -1,25 +1,26 @@
-/** The picture that `cellar info` draws: labelled rows, at most 80 columns wide, or narrower. Pure: the inspection in, lines out. */
+/**
+ * The picture that `cellar info` draws: labelled rows, at most 80 columns wide, or as wide as a narrower terminal. Pure
+ * but for the terminal's width and colours: the inspection in, lines out.
+ */
 
 import { StorageError } from "../error.ts";
 import { sameHeader } from "../format/header.ts";
 import type { CopyState, Inspection } from "../inspect.ts";
 import type { Decision } from "../store/recover.ts";
 import { bar, bytesText, countText, rootText, shareText } from "./figures.ts";
-import { columns, jsonText, labelled, paint, printable, type Style } from "./output.ts";
+import { columns, jsonText, labelled, paint, printable, type Style, widthOf } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
 const BAR_WIDTH = 40;
 /** A shorter bar tells less than its figures. */
 const LEAST_BAR_WIDTH = 8;
 const SHARE_WIDTH = 8;
-const LABEL_WIDTH = 11;
-const MARGIN = 2;
+const INDENT = 13;
 
 const styles: Readonly<Record<CopyState, Style>> = { good: "green", older: "yellow", torn: "red", outside: "red" };
 
 /** The lines of the picture: what the file is, what its headers say, how full it is, and what would come of it. */
-export function picture(inspection: Inspection, width: number): string[] {
-  const rows: Rows = (label, lines) => rowsIn(width, label, lines);
+export function picture(inspection: Inspection): string[] {
   return [
     paint("bold", inspection.path),
     ...rows("config", configLines(inspection)),
@@ -27,7 +28,7 @@ export function picture(inspection: Inspection, width: number): string[] {
     ...rows("headers", headerLines(inspection)),
     ...rows("annex", [annexText(inspection)]),
     "",
-    ...fillLines(inspection, rows, width),
+    ...fillLines(inspection),
     "",
     ...rows("writer", [writerText(inspection)]),
     ...rows(inspection.writer === "live" ? "if killed" : "opening", openingLines(inspection.opening)),
@@ -47,12 +48,9 @@ export function openingLines(opening: Decision | StorageError): string[] {
   return [paint(style, state), recoveryText(recovery)];
 }
 
-type Rows = (label: string, lines: readonly string[]) => string[];
-
 /** Lines behind a label, which stands before the first. */
-function rowsIn(width: number, label: string, lines: readonly string[]): string[] {
-  const indent = MARGIN + LABEL_WIDTH;
-  return lines.flatMap((line, i) => labelled(i === 0 ? `  ${paint("cyan", label)}` : "", line, indent, width));
+function rows(label: string, lines: readonly string[]): string[] {
+  return lines.flatMap((line, i) => labelled(i === 0 ? `  ${paint("cyan", label)}` : "", line, INDENT));
 }
 
 function configLines({ config, bounds }: Inspection): string[] {
@@ -87,15 +85,14 @@ function annexText({ annexHead, records }: Inspection): string {
 }
 
 /** The three marks of a storage: cells given out, the file, and what the disk has allocated for it. */
-function fillLines(inspection: Inspection, rows: Rows, width: number): string[] {
-  const { opening, config, bounds, sizeBytes, allocatedBytes } = inspection;
+function fillLines({ opening, config, bounds, sizeBytes, allocatedBytes }: Inspection): string[] {
   const size = `file ${bytesText(sizeBytes)}, on the disk ${bytesText(allocatedBytes)}`;
   if (opening instanceof StorageError) return rows("growth", [size]);
   const { next } = opening.header;
   const usedBytes = next * config.bytesPerCell;
   const [ofFile, ofIndices] = [`of ${bytesText(sizeBytes)}`, `of ${config.maxIndex}`];
   const figures = 1 + SHARE_WIDTH + 1 + Math.max(ofFile.length, ofIndices.length);
-  const barWidth = Math.min(BAR_WIDTH, width - MARGIN - LABEL_WIDTH - figures);
+  const barWidth = Math.min(BAR_WIDTH, widthOf() - INDENT - figures);
   return [
     ...rows("file", [gauge(next, bounds.fileCells, ofFile, barWidth)]),
     ...rows("indices", [gauge(next, config.maxIndex, ofIndices, barWidth)]),

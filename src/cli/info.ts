@@ -6,7 +6,7 @@ import { command, type Command } from "./command.ts";
 import { FAILED, OK } from "./failure.ts";
 import { picture } from "./info-picture.ts";
 import { inspectFile } from "./opening.ts";
-import { print, printJson, widthOf } from "./output.ts";
+import { print, printJson } from "./output.ts";
 
 /** By `pread` alone: a file that is broken, or is being written, is just what it is for. */
 export const info: Command = command({
@@ -20,7 +20,7 @@ export const info: Command = command({
   run: async ({ positionals: [path = ""], json }) => {
     const inspection = inspectFile(path);
     if (json) await printJson(jsonOf(inspection));
-    else await print(picture(inspection, widthOf()));
+    else await print(picture(inspection));
     return inspection.opening instanceof StorageError ? FAILED : OK;
   },
 });

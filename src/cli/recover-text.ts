@@ -1,4 +1,4 @@
-/** What `cellar recover` says. Pure: the plan in, lines out. */
+/** What `cellar recover` says. Pure but for the terminal's width and colours: the plan in, lines out. */
 
 import type { Header } from "../format/header.ts";
 import type { Recovery } from "../store/recover.ts";

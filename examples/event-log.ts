@@ -88,7 +88,8 @@ async function demonstrate(): Promise<void> {
 
 async function main([path, verb, ...args]: readonly string[]): Promise<void> {
   if (path === undefined) return demonstrate();
-  if (verb === "tail") return tail(path, Number(args[0] ?? Number.POSITIVE_INFINITY));
+  const [count = "Infinity"] = args;
+  if (verb === "tail" && /^([1-9]\d*|Infinity)$/.test(count)) return tail(path, Number(count));
   if (verb !== "append") throw new Error("usage: FILE append [TEXT...], or FILE tail [COUNT]");
   await using writer = StorageWriter.openOrCreate(path, { headString });
   for (const text of args) append(writer, text);

@@ -87,6 +87,10 @@ function etagOf({ index }: Entry): string {
 }
 
 const [path = join(tmpdir(), "http-server.cellar"), port = "3000"] = process.argv.slice(2);
+if (path.startsWith("-") || !/^\d+$/.test(port)) {
+  console.error("usage: bun examples/http-server.ts [FILE] [PORT]");
+  process.exit(1);
+}
 const writer = StorageWriter.openOrCreate(path, { headString: "cellar http", bytesPerCell: 64 });
 /** The latest entry of each name. */
 const entries = new Map([...entriesOf(writer)].reverse().map((entry) => [entry.name, entry]));
@@ -103,6 +107,7 @@ const server = Bun.serve({
     if (entry === undefined) return new Response(`nothing is stored as ${name}\n`, { status: 404 });
     return download(request, entry);
   },
+  error: (error) => (error instanceof URIError ? new Response("the name is not UTF-8\n", { status: 400 }) : undefined),
 });
 console.log(`${server.url}: ${entries.size} contents in ${path}`);
 

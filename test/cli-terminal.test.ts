@@ -153,6 +153,17 @@ describe("put", () => {
     },
   );
 
+  test("says in the error what it could not print, since it is stored", async () => {
+    const path = made();
+    for (const options of ["", "--json"]) {
+      const { status, stderr } = await shell(`cellar put ${path} ${CLI} ${options} > /dev/full`);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/ENOSPC/);
+      const index = /index (\d+)/.exec(stderr)?.[1] ?? "";
+      expect((await cellar(["cat", path, index])).stdout).toBe(readFileSync(CLI, "utf8"));
+    }
+  });
+
   test("refuses what it cannot store, and changes nothing", async () => {
     const path = made();
     const before = readFileSync(path);

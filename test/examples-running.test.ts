@@ -1,6 +1,7 @@
 /** The examples that go on until they are ended, as their users run them. */
 
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { run, Running } from "./support/example.ts";
 import { useFolder } from "./support/folder.ts";
 
@@ -45,6 +46,14 @@ describe("event-log.ts", () => {
       status: 1,
       errors: expect.stringMatching(/^event-log: .+\n$/),
     });
+  });
+
+  test("a count that is none, and an option, are answered with the usage", () => {
+    const file = path();
+    run("event-log.ts", file, "append", "one");
+    const usage = { status: 1, output: "", errors: expect.stringMatching(/^event-log: usage: .+\n$/) };
+    for (const count of ["abc", "0", "-1", "1.5"]) expect(run("event-log.ts", file, "tail", count)).toEqual(usage);
+    expect(run("event-log.ts", "--help")).toEqual(usage);
   });
 });
 
@@ -107,6 +116,14 @@ describe("http-server.ts", () => {
     expect((await ask({ "If-None-Match": head.headers.get("ETag") ?? "" })).status).toBe(304);
     expect((await ask({}, "DELETE")).status).toBe(405);
     expect((await fetch(`${url}nothing`)).status).toBe(404);
+    for (const method of ["GET", "PUT"]) expect((await fetch(`${url}%zz`, { method })).status).toBe(400);
     expect(await server.end()).toBe(0);
+  });
+
+  test.each(["--help", "-x", "FILE port", "FILE -1"])("answers %s with its usage, and makes no file", (words) => {
+    const args = words.split(" ").map((word) => (word === "FILE" ? path() : word));
+    const usage = { status: 1, output: "", errors: expect.stringMatching(/^usage: .+\n$/) };
+    expect(run("http-server.ts", ...args)).toEqual(usage);
+    expect(args.filter((word) => existsSync(word))).toEqual([]);
   });
 });

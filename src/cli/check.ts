@@ -6,7 +6,7 @@ import { closeFile, openFile } from "../os/file.ts";
 import { command, type Command } from "./command.ts";
 import { FAILED, OK } from "./failure.ts";
 import { indexFrom, inspectFile } from "./opening.ts";
-import { columns, paint, print, printJson, type Style, widthOf, wrap } from "./output.ts";
+import { labelled, paint, print, printable, printJson, type Style } from "./output.ts";
 
 const LEVEL_WIDTH = 6;
 const styles: Readonly<Record<Finding["level"], Style>> = { ok: "green", note: "yellow", damage: "red" };
@@ -49,10 +49,7 @@ function rootOf(path: string): number | null {
 function lines(findings: readonly Finding[]): string[] {
   const parts = findings.map(({ part, index }) => (index === undefined ? part : `${part} ${index}`));
   const indent = LEVEL_WIDTH + parts.reduce((longest, part) => Math.max(longest, part.length), 0) + 4;
-  const rows = findings.flatMap(({ level, message }, i) =>
-    wrap(message, widthOf() - indent).map((line, row) =>
-      row === 0 ? [paint(styles[level], level.padEnd(LEVEL_WIDTH)), parts[i] ?? "", line] : ["", "", line],
-    ),
+  return findings.flatMap(({ level, message }, i) =>
+    labelled(`${paint(styles[level], level.padEnd(LEVEL_WIDTH))}  ${parts[i]}`, printable(message), indent),
   );
-  return columns(rows, ["<", "<", "<"]);
 }

@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 import { OK, UsageError } from "./failure.ts";
-import { print, wrap } from "./output.ts";
+import { labelled, print, widthOf, wrap } from "./output.ts";
 
 /** An option. One that takes a value names it, for the help. */
 export interface Option {
@@ -39,11 +39,10 @@ export interface Description<O extends Options> {
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  readonly help: string;
   readonly run: (args: readonly string[]) => Promise<number>;
 }
 
-/** Help is as wide everywhere, so that it can be quoted. */
+/** Help is as wide everywhere but on narrow terminals, so that it can be quoted. */
 const HELP_WIDTH = 79;
 const INDENT = 2;
 const GAP = 2;
@@ -56,18 +55,17 @@ const common: Options = {
 /** Makes a command of its description. */
 export function command<const O extends Options>(description: Description<O>): Command {
   const { name, summary } = description;
-  const help = helpOf(description);
   const run = async (args: readonly string[]): Promise<number> => {
     const { values, positionals } = parse(name, args, { ...description.options, ...common });
     if (values["help"] === true) {
-      await print(help);
+      await print(helpOf(description, Math.min(HELP_WIDTH, widthOf())));
       return OK;
     }
     checkCount(name, description.positionals, positionals);
     // What the parser returns has the kinds that the options say.
     return description.run({ positionals, values: values as Values<O>, json: values["json"] === true });
   };
-  return { name, summary, help, run };
+  return { name, summary, run };
 }
 
 /** Node's parser, strict: an option that is not known is an error. */
@@ -89,8 +87,8 @@ function parse(
     return parseArgs({ args: [...args], options: config, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // Node's first sentence says what is wrong; the rest is about its own syntax.
-    throw new UsageError(usageText(name, error.message.split(". ")[0] ?? error.message));
+    // Node's first sentence says what is wrong; the others, on this line or the next, are about its own syntax.
+    throw new UsageError(usageText(name, error.message.split(/\.\s/)[0] ?? error.message));
   }
 }
 
@@ -110,7 +108,8 @@ export function usageText(name: string, what: string): string {
 }
 
 /** The whole help, from the description. */
-function helpOf<O extends Options>({ name, summary, positionals, options, notes, examples }: Description<O>): string {
+function helpOf<O extends Options>(description: Description<O>, width: number): string {
+  const { name, summary, positionals, options, notes, examples } = description;
   const usage = ["Usage: cellar", name, "[OPTION…]", ...positionals.map(([word]) => word)].join(" ");
   const flags = Object.entries({ ...options, ...common }).map(([key, { value, help }]) => [
     `--${key}${value === undefined ? "" : ` ${value}`}`,
@@ -119,18 +118,16 @@ function helpOf<O extends Options>({ name, summary, positionals, options, notes,
   const words = positionals.map(([word, help]) => [word.replace(/[[\]…]/g, ""), help]);
   const indent = INDENT + Math.max(...[...words, ...flags].map(([word = ""]) => word.length)) + GAP;
   const table = (rows: readonly (readonly string[])[]): string[] =>
-    rows.flatMap(([word = "", help = ""]) =>
-      wrap(help, HELP_WIDTH - indent).map((line, i) => (i === 0 ? `  ${word}` : "").padEnd(indent) + line),
-    );
+    rows.flatMap(([word = "", help = ""]) => labelled(`  ${word}`, help, indent, width));
   return [
-    usage,
+    ...wrap(usage, width),
     "",
-    `${summary}.`,
+    ...wrap(`${summary}.`, width),
     "",
     ...table(words),
     "",
     ...table(flags),
-    ...(notes === undefined ? [] : ["", ...wrap(notes, HELP_WIDTH)]),
+    ...(notes === undefined ? [] : ["", ...wrap(notes, width)]),
     "",
     examples.length === 1 ? "Example:" : "Examples:",
     ...examples.map((example) => `  ${example}`),

@@ -1,11 +1,14 @@
 /** What may go wrong in a command, and the exit status that it ends with. */
 
 import { StorageError } from "../error.ts";
+import { shellWord } from "./figures.ts";
 
 /** Exit statuses. */
 export const OK = 0;
 export const FAILED = 1;
 export const MISUSED = 2;
+
+const RECOVER = "see what cellar recover can do";
 
 /** The command line is wrong. The message says what was expected. */
 export class UsageError extends Error {
@@ -39,20 +42,18 @@ export interface Told {
 export function told(error: unknown): Told | null {
   if (error instanceof ClosedPipe) return null;
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, status: MISUSED };
-  if (error instanceof StorageError && error.code === "HEADER_BROKEN") {
-    const message = `${error.message}, or see what cellar recover ${error.path ?? ""} can do`;
-    return { code: error.code, message, status: FAILED };
-  }
-  if (error instanceof StorageError) return { code: error.code, message: withFlags(error.message), status: FAILED };
+  if (error instanceof StorageError) return { code: error.code, message: adviceOf(error), status: FAILED };
   if (error instanceof CommandError) return { code: error.code, message: error.message, status: FAILED };
-  // Nothing else is meant to come here: its trace belongs into a report.
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  // Nothing else is meant to come here: its trace belongs into a report, all in one line as every error.
+  const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const message = trace.replace(/\s*\n\s*/g, " ");
   return { code: "UNEXPECTED", message: `this is a fault of cellar, please report it: ${message}`, status: FAILED };
 }
 
-/** The library's advice names its own options; here they are flags. */
-function withFlags(message: string): string {
+/** The library's advice names its own options; here they are flags, and a command has its path. */
+function adviceOf({ message, path }: StorageError): string {
   return message
     .replace("lockTimeoutMs", "--lock-timeout-ms")
-    .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem");
+    .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem")
+    .replace(RECOVER, () => (path === undefined ? RECOVER : `see what cellar recover ${shellWord(path)} can do`));
 }

@@ -1,4 +1,7 @@
-/** Numbers as people read them. Indices and lengths stay plain digits: they are copied into the next command. */
+/**
+ * Numbers as people read them, and paths as a shell does. Indices and lengths stay plain digits: they are copied into
+ * the next command.
+ */
 
 const KIB = 1024;
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
@@ -42,12 +45,10 @@ export function bar(part: number, whole: number, width: number): { readonly full
   return { full: fullMark.repeat(filled), empty: emptyMark.repeat(width - filled) };
 }
 
-/** Text from a file, quoted so that it cannot steer a terminal. */
-export function quoted(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\x7f-\x9f]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+/** A path as it may be pasted after a prompt. */
+export function shellWord(path: string): string {
+  if (path.startsWith("-")) return shellWord(`./${path}`);
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function isUtf8(env: Readonly<Record<string, string | undefined>>): boolean {

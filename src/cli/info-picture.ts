@@ -1,15 +1,21 @@
-/** The picture that `cellar info` draws: labelled rows, at most 80 columns wide. Pure: the inspection in, lines out. */
+/**
+ * The picture that `cellar info` draws: labelled rows, at most 80 columns wide, or as wide as a narrower terminal. Pure
+ * but for the terminal's width and colours: the inspection in, lines out.
+ */
 
 import { StorageError } from "../error.ts";
 import { sameHeader } from "../format/header.ts";
 import type { CopyState, Inspection } from "../inspect.ts";
 import type { Decision } from "../store/recover.ts";
-import { bar, bytesText, countText, quoted, rootText, shareText } from "./figures.ts";
-import { columns, paint, type Style } from "./output.ts";
+import { bar, bytesText, countText, rootText, shareText } from "./figures.ts";
+import { columns, jsonText, labelled, paint, printable, type Style, widthOf } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
 const BAR_WIDTH = 40;
-const LABEL_WIDTH = 11;
+/** A shorter bar tells less than its figures. */
+const LEAST_BAR_WIDTH = 8;
+const SHARE_WIDTH = 8;
+const INDENT = 13;
 
 const styles: Readonly<Record<CopyState, Style>> = { good: "green", older: "yellow", torn: "red", outside: "red" };
 
@@ -32,7 +38,7 @@ export function picture(inspection: Inspection): string[] {
 /** What opening for writing would go on from; of a file that does not open, why not. */
 export function openingLines(opening: Decision | StorageError): string[] {
   if (opening instanceof StorageError) {
-    const [what = "", ...advice] = opening.message.slice((opening.path ?? "").length + 2).split(": ");
+    const [what = "", ...advice] = printable(opening.message.slice((opening.path ?? "").length + 2)).split(": ");
     const lines = [paint("red", `fails: ${opening.code}`), what];
     return advice.length === 0 ? lines : [...lines, advice.join(": ")];
   }
@@ -44,11 +50,11 @@ export function openingLines(opening: Decision | StorageError): string[] {
 
 /** Lines behind a label, which stands before the first. */
 function rows(label: string, lines: readonly string[]): string[] {
-  return lines.map((line, i) => `  ${paint("cyan", (i === 0 ? label : "").padEnd(LABEL_WIDTH))}${line}`);
+  return lines.flatMap((line, i) => labelled(i === 0 ? `  ${paint("cyan", label)}` : "", line, INDENT));
 }
 
 function configLines({ config, bounds }: Inspection): string[] {
-  const name = config.headString === "" ? "no head string" : `head string ${quoted(config.headString)}`;
+  const name = config.headString === "" ? "no head string" : `head string ${jsonText(config.headString)}`;
   return [
     `${name}, version ${config.version}`,
     `${config.bytesPerCell} bytes a cell, first index ${bounds.startIndex}, at most ${config.maxIndex} cells`,
@@ -84,17 +90,22 @@ function fillLines({ opening, config, bounds, sizeBytes, allocatedBytes }: Inspe
   if (opening instanceof StorageError) return rows("growth", [size]);
   const { next } = opening.header;
   const usedBytes = next * config.bytesPerCell;
+  const [ofFile, ofIndices] = [`of ${bytesText(sizeBytes)}`, `of ${config.maxIndex}`];
+  const figures = 1 + SHARE_WIDTH + 1 + Math.max(ofFile.length, ofIndices.length);
+  const barWidth = Math.min(BAR_WIDTH, widthOf() - INDENT - figures);
   return [
-    ...rows("file", [gauge(next, bounds.fileCells, `of ${bytesText(sizeBytes)}`)]),
-    ...rows("indices", [gauge(next, config.maxIndex, `of ${config.maxIndex}`)]),
+    ...rows("file", [gauge(next, bounds.fileCells, ofFile, barWidth)]),
+    ...rows("indices", [gauge(next, config.maxIndex, ofIndices, barWidth)]),
     ...rows("growth", [`used ${bytesText(usedBytes)}, ${size}`]),
   ];
 }
 
-/** A bar, its share in figures, and what it is a share of. */
-function gauge(part: number, whole: number, of: string): string {
-  const { full, empty } = bar(part, whole, BAR_WIDTH);
-  return `${paint("green", full)}${paint("dim", empty)} ${shareText(part, whole).padStart(8)} ${of}`;
+/** A bar if there is room for one, its share in figures, and what it is a share of. */
+function gauge(part: number, whole: number, of: string, width: number): string {
+  const share = shareText(part, whole);
+  if (width < LEAST_BAR_WIDTH) return `${share} ${of}`;
+  const { full, empty } = bar(part, whole, width);
+  return `${paint("green", full)}${paint("dim", empty)} ${share.padStart(SHARE_WIDTH)} ${of}`;
 }
 
 /** Who has the writer's lock; who had it last and did not let go of it by closing. */

@@ -9,12 +9,15 @@ import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { MISUSED, OK, told, UsageError } from "./failure.ts";
 import { info } from "./info.ts";
-import { columns, complain, listenForErrors, print, remark } from "./output.ts";
+import { complain, jsonText, labelled, listenForErrors, print, remark, widthOf, wrap } from "./output.ts";
 import { put } from "./put.ts";
 import { recover } from "./recover.ts";
 import { tail } from "./tail.ts";
 
 const commands: readonly Command[] = [info, checkCommand, cat, put, cells, chain, tail, copy, recover, create];
+
+/** Two columns before the longest name, and two after. */
+const NAME_INDENT: number = Math.max(...commands.map(({ name }) => name.length)) + 4;
 
 // Not process.exit(): what is still on its way to a slow reader of our output would be cut off.
 process.exitCode = await main(process.argv.slice(2));
@@ -53,17 +56,17 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
 
 /** What `cellar --help` prints. */
 function overview(): string {
-  const rows = columns(
-    commands.map((command) => [command.name, command.summary]),
-    ["<", "<"],
-  );
+  const rows = commands.flatMap(({ name, summary }) => labelled(`  ${name}`, summary, NAME_INDENT));
+  const end = [
+    "cellar COMMAND --help tells more. Every command takes --json.",
+    "Exit status: 0 done, 1 not done or damage found, 2 wrong command line.",
+  ];
   return [
     "Usage: cellar COMMAND [OPTION…] PATH …",
     "",
-    ...rows.map((row) => `  ${row}`),
+    ...rows,
     "",
-    "cellar COMMAND --help tells more. Every command takes --json.",
-    "Exit status: 0 done, 1 not done or damage found, 2 wrong command line.",
+    ...end.flatMap((line) => wrap(line, widthOf())),
     "",
     "Example:",
     "  cellar create data.cellar && cellar put data.cellar picture.png --root",
@@ -84,6 +87,6 @@ function find(name: string): Command {
 }
 
 async function tell({ code, message }: { code: string; message: string }, json: boolean): Promise<void> {
-  if (json) await remark(JSON.stringify({ error: { code, message } }));
+  if (json) await remark(jsonText({ error: { code, message } }));
   else await complain(message);
 }

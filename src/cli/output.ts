@@ -10,8 +10,12 @@ type Stream = NodeJS.WriteStream & { readonly fd: number };
 const COMMAND = "cellar:";
 /** Carriage return, and "erase to the end of the line". */
 const LINE_AGAIN = "\r\x1b[K";
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
 /** Text is not broken shorter, however narrow the terminal. */
 const LEAST_WIDTH = 40;
+/** Less room beside a label is worse than the whole width below it. */
+const LEAST_BESIDE = 20;
+const BELOW_INDENT = 4;
 
 /**
  * Writes bytes, and returns when they are out of this process's memory: a view may end with its storage then, and a
@@ -34,7 +38,7 @@ export async function print(lines: string | readonly string[]): Promise<void> {
 
 /** Writes a value as one line of JSON. */
 export async function printJson(value: unknown): Promise<void> {
-  await print(JSON.stringify(value));
+  await print(jsonText(value));
 }
 
 /** Writes a line beside the output: for the person, or for whoever reads errors. */
@@ -42,18 +46,38 @@ export async function remark(line: string): Promise<void> {
   await write(`${line}\n`, process.stderr);
 }
 
-/** Says what went wrong, beside the output. */
+/** Says what went wrong, beside the output, in a line. */
 export async function complain(message: string): Promise<void> {
-  const text = wrap(`${COMMAND} ${message}`, widthOf(process.stderr)).join("\n");
+  const text = wrap(`${COMMAND} ${printable(message)}`, errorWidth()).join("\n");
   await remark(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
 }
 
 /**
  * Shows a line in the place of the one that was shown so before, where standard error is a terminal. Not waited for:
- * a slow terminal must not hold up what is shown.
+ * a slow terminal must not hold up what is shown. A line that a terminal breaks could not be taken back: it is cut.
  */
 export function redraw(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`${LINE_AGAIN}${line}`);
+  if (!errorsAreSeen()) return;
+  const { columns } = process.stderr;
+  process.stderr.write(`${LINE_AGAIN}${columns > 0 ? line.slice(0, columns - 1) : line}`);
+}
+
+/** A value as one line of JSON; also a text in quotes. */
+export function jsonText(value: unknown): string {
+  return printable(JSON.stringify(value));
+}
+
+/**
+ * A text that cannot steer a terminal, nor break a line: C0 and C1 control characters are escaped, as JSON reads them.
+ * Findings and messages of errors go through here: they quote what stands in files, and their names.
+ */
+export function printable(text: string): string {
+  return text.replace(CONTROLS, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** Whether standard error is a terminal. */
+export function errorsAreSeen(): boolean {
+  return process.stderr.isTTY === true;
 }
 
 /** Text in a style, if standard output is a terminal that wants it: `NO_COLOR` and `TERM=dumb` are honoured. */
@@ -88,15 +112,32 @@ export function widthOf(stream: Stream = process.stdout): number {
   return stream.isTTY ? Math.max(LEAST_WIDTH, stream.columns || 80) : Infinity;
 }
 
-/** A text as lines of at most `width` characters, broken between words. */
+/** `widthOf` of standard error. */
+export function errorWidth(): number {
+  return widthOf(process.stderr);
+}
+
+/** A text as lines of at most `width` columns, broken between words; where it is broken, spaces go. */
 export function wrap(text: string, width: number): string[] {
+  if (width === Infinity) return [text];
   const lines: string[] = [];
   for (const word of text.split(" ")) {
     const line = lines.at(-1);
-    if (line !== undefined && line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
-    else lines.push(word);
+    const fits = line !== undefined && Bun.stringWidth(line) + 1 + Bun.stringWidth(word) <= width;
+    if (fits) lines[lines.length - 1] = `${line} ${word}`;
+    else if (word !== "" || line === undefined) lines.push(word);
   }
-  return lines;
+  return lines.map((line, i) => (i < lines.length - 1 ? line.trimEnd() : line));
+}
+
+/** A text behind a label, from column `indent` on and there below itself; below the label on narrow terminals. */
+export function labelled(label: string, text: string, indent: number, width: number = widthOf()): string[] {
+  const isBeside = width - indent >= LEAST_BESIDE;
+  const margin = " ".repeat(isBeside ? indent : BELOW_INDENT);
+  const lines = wrap(text, width - margin.length);
+  if (!isBeside) return [label, ...lines.map((line) => margin + line)];
+  const gap = " ".repeat(Math.max(0, indent - Bun.stringWidth(label)));
+  return lines.map((line, i) => (i === 0 ? label + gap : margin) + line);
 }
 
 function outputError(error: NodeJS.ErrnoException): Error {

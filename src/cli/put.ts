@@ -49,11 +49,20 @@ export const put: Command = command({
     const byteLength = writer.blobLength(index);
     const { root, length } = await writer.flush();
     writer.close();
-    if (json) await printJson({ path, index, byteLength, root, length });
-    else await print(String(index));
+    try {
+      await (json ? printJson({ path, index, byteLength, root, length }) : print(String(index)));
+    } catch (error) {
+      throw unsaid(error, path, index);
+    }
     return OK;
   },
 });
+
+/** What was stored stays stored when its index cannot be printed: the error says it instead. */
+function unsaid(error: unknown, path: string, index: number): unknown {
+  if (!(error instanceof CommandError)) return error;
+  return new CommandError(error.code, `${path}: the blob is stored, at index ${index}, but ${error.message}`, error);
+}
 
 /** The input, opened. It is read when the storage asks for it. */
 function openSource(name: string, storagePath: string): AsyncIterable<Uint8Array> {

@@ -1,10 +1,10 @@
-/** What `cellar recover` says. Pure: the plan in, lines out. */
+/** What `cellar recover` says. Pure but for the terminal's width and colours: the plan in, lines out. */
 
 import type { Header } from "../format/header.ts";
 import type { Recovery } from "../store/recover.ts";
 import type { Evidence } from "../store/restore.ts";
-import { countText, rootText } from "./figures.ts";
-import { columns, paint } from "./output.ts";
+import { countText, rootText, shellWord } from "./figures.ts";
+import { labelled, paint } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
 /** What recovery would make of a file. */
@@ -22,6 +22,8 @@ export interface Plan {
   /** Without one, the file is of the original, whose writers take no lock that could be seen. */
   readonly hasAnnex: boolean;
 }
+
+const FACT_INDENT = 11;
 
 const told: Readonly<Record<Plan["evidence"], readonly [by: string, means: string]>> = {
   flush: ["the disk-sync header", "all that was flushed is there"],
@@ -53,10 +55,7 @@ export function planLines(plan: Plan, kept: string): string[] {
   const unproven = evidence === "flush" || evidence === "proof" ? "" : " --unproven";
   return [
     `${paint("bold", path)}: ${causeOf(plan)}`,
-    ...columns(
-      facts.map(([label, text]) => [`  ${paint("cyan", label)}`, text]),
-      ["<", "<"],
-    ),
+    ...facts.flatMap(([label, text]) => labelled(`  ${paint("cyan", label)}`, text, FACT_INDENT)),
     `Nothing was changed. To do it: cellar recover ${shellWord(path)} --yes${unproven}`,
     ...(plan.hasAnnex ? [] : ["A process of the original may be writing it, which no lock would tell: end it first."]),
     ...(plan.recovery === null ? [] : ["Opening it for writing does the same, without a copy."]),
@@ -70,11 +69,6 @@ export function doneLines({ path, header, recovery }: Plan, kept: string): strin
     `As it was, it is kept as ${kept}`,
     ...(recovery === null ? [`Nothing guards the cells themselves: see cellar check ${shellWord(path)} root`] : []),
   ];
-}
-
-/** A path as it may be pasted after a prompt. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function causeOf({ recovery, broken, evidence }: Plan): string {

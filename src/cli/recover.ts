@@ -68,7 +68,7 @@ function planOf(path: string, locked: boolean): Plan & { readonly restore: Resto
       return { ...about, needed, broken, recovery, header, evidence, lostCells: 0, restore: null };
     }
     const found = restorableIn(fd, inspection);
-    if (found === null) throw beyondRecovery(opening, path);
+    if (found === null) throw beyondRecovery(opening, inspection);
     return { ...about, needed: true, broken: 4, recovery: null, ...found, restore: found };
   } finally {
     closeFile(fd, path);
@@ -105,9 +105,13 @@ function carryOut(
 }
 
 /** What the library says of a file that does not open, without its hint at this command. */
-function beyondRecovery({ code, message }: StorageError, path: string): CommandError {
-  if (code !== "HEADER_BROKEN") return new CommandError(code, message);
-  const what = "no header copy and no commit record is whole, so nothing tells of a state to go to";
+function beyondRecovery({ code, message }: StorageError, { path, bounds }: Inspection): CommandError {
+  // Of a file that ends before its first cell the library says all that there is.
+  const cut = code === "TRUNCATED" && bounds.fileCells >= bounds.startIndex;
+  if (!cut && code !== "HEADER_BROKEN") return new CommandError(code, message);
+  const what = cut
+    ? `the file was cut to ${bounds.fileCells} cells, and the root was behind them`
+    : "no header copy and no commit record is whole, so nothing tells of a state to go to";
   return new CommandError(code, `${path}: ${what}: restore the file from a backup`);
 }
 

@@ -4,7 +4,7 @@ import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { rootText } from "./figures.ts";
 import { openReader, readingOptions, wholeNumber } from "./opening.ts";
-import { paint, print, printJson } from "./output.ts";
+import { paint, print, printJson, widthOf, wrap } from "./output.ts";
 import type { StorageState } from "../state.ts";
 
 /**
@@ -13,6 +13,8 @@ import type { StorageState } from "../state.ts";
  */
 const KEEP_ALIVE_MS = 3_600_000;
 const NUMBER_WIDTH = 10;
+/** Of a line whose numbers stand below those of the line before. */
+const LINE_WIDTH = 61;
 
 /** The state now comes first, so that a line is seen at once and none of those after it is missed. */
 export const tail: Command = command({
@@ -30,6 +32,7 @@ export const tail: Command = command({
     using reader = openReader(path, values);
     const stop = new AbortController();
     const abort = (): void => stop.abort();
+    // Nothing is lost by an end at once, so a second Ctrl-C is left to the system: our output may be stuck.
     process.once("SIGINT", abort).once("SIGTERM", abort);
     const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
     try {
@@ -60,10 +63,8 @@ async function show({ root, length }: StorageState, before: StorageState, json: 
   const clock = `${now.toTimeString().slice(0, 8)}.${String(now.getMilliseconds()).padStart(3, "0")}`;
   const added = length - before.length;
   const change = added > 0 ? paint("green", `+${added}`) : added < 0 ? paint("red", String(added)) : "";
+  const width = widthOf();
+  const pad = (text: string): string => (width < LINE_WIDTH ? text : text.padStart(NUMBER_WIDTH));
   const numbers = [`length ${pad(String(length))}`, `root ${pad(rootText(root))}`, change];
-  await print([paint("dim", clock), ...numbers].join("  ").trimEnd());
-}
-
-function pad(text: string): string {
-  return text.padStart(NUMBER_WIDTH);
+  await print(wrap([paint("dim", clock), ...numbers].join("  ").trimEnd(), width));
 }

@@ -14,6 +14,7 @@ export interface Ran {
 export interface RunOptions {
   readonly stdin?: Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
 }
 
 /**
@@ -29,15 +30,43 @@ export function plainEnvironment(): Record<string, string> {
 }
 
 /** Runs `cellar ARGS…` to its end. */
-export async function cellar(args: readonly string[], { stdin, env = {} }: RunOptions = {}): Promise<Ran> {
+export async function cellar(args: readonly string[], { stdin, env = {}, cwd }: RunOptions = {}): Promise<Ran> {
   const child = Bun.spawn([process.execPath, CLI, ...args], {
     stdin: stdin ?? "ignore",
     stdout: "pipe",
     stderr: "pipe",
     env: { ...plainEnvironment(), ...env },
+    ...(cwd === undefined ? {} : { cwd }),
   });
   const [bytes, stderr, status] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
   return { status, bytes, stdout: new TextDecoder().decode(bytes), stderr };
+}
+
+/** What a terminal of so many columns shows of `cellar ARGS…`: lines as they stand in the end, and all ever drawn. */
+export async function cellarInTerminal(
+  args: readonly string[],
+  columns: number,
+): Promise<{ readonly status: number; readonly lines: string[]; readonly drawn: string[] }> {
+  const decoder = new TextDecoder();
+  let output = "";
+  const ended = Promise.withResolvers<void>();
+  const child = Bun.spawn([process.execPath, CLI, ...args], {
+    env: plainEnvironment(),
+    terminal: {
+      cols: columns,
+      rows: 50,
+      data: (_terminal, bytes) => {
+        output += decoder.decode(bytes, { stream: true });
+      },
+      exit: () => ended.resolve(),
+    },
+  });
+  const status = await child.exited;
+  // What was printed last may come after the exit.
+  await ended.promise;
+  const lines = output.split("\r\n").map((line) => Bun.stripANSI(line.split("\r\x1b[K").at(-1) ?? ""));
+  const drawn = output.split(/\r\n|\r\x1b\[K/).map(Bun.stripANSI);
+  return { status, lines: lines.at(-1) === "" ? lines.slice(0, -1) : lines, drawn };
 }
 
 /** Runs `cellar ARGS… --json`, and parses what it prints. */

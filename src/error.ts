@@ -62,11 +62,16 @@ export class StorageError extends Error {
   }
 }
 
-/** A text from a file, as it may stand in a message: quoted, and without what would steer a terminal. */
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
+
+/** A text that cannot steer a terminal, nor break a line: C0 and C1 control characters are escaped, as JSON reads them. */
+export function printable(text: string): string {
+  return text.replace(CONTROLS, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** A text from a file, as it may stand in a message. */
 export function quoted(text: string): string {
-  return JSON.stringify(text).replace(/[\x7f-\x9f]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  return printable(JSON.stringify(text));
 }
 
 /** The TypeError for an argument of the wrong type: what was expected, and what came. */

@@ -35,7 +35,7 @@ function advised(stderr: string): string {
 }
 
 describe("a broken header: one command to go on with", () => {
-  test.each(["cat PATH", `put PATH ${CLI}`, "copy PATH TO", "check PATH root"])("%s", async (words) => {
+  test.each(["cat PATH", `put PATH ${CLI}`, "copy PATH TO"])("%s", async (words) => {
     for (const fileName of ["with space.cellar", "it's $HOME.cellar"]) {
       const path = broken(fileName);
       const places: Readonly<Record<string, string>> = { PATH: path, TO: file() };
@@ -49,6 +49,17 @@ describe("a broken header: one command to go on with", () => {
         stdout: expect.stringContaining("--yes"),
       });
     }
+  });
+
+  test("check says all that it finds, also of blobs that it was asked for", async () => {
+    const { status, stdout, stderr } = await cellar(["check", broken("checked.cellar"), "root", "12"]);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines.slice(-2).map((line) => line.replace(/ +/g, " "))).toEqual([
+      "note blob root: not looked at",
+      "note blob 12: not looked at",
+    ]);
+    expect(stdout).toMatch(/^damage +state +/m);
   });
 
   test("a path that looks like an option", async () => {

@@ -1,12 +1,12 @@
 /** `cellar check`: the findings of the checker, and an exit status for scripts. */
 
 import { check, type Finding } from "../check.ts";
-import { StorageError } from "../error.ts";
+import { printable } from "../error.ts";
 import { closeFile, openFile } from "../os/file.ts";
 import { command, type Command } from "./command.ts";
 import { FAILED, OK } from "./failure.ts";
-import { indexFrom, inspectFile } from "./opening.ts";
-import { labelled, paint, print, printable, printJson, type Style } from "./output.ts";
+import { wholeNumber } from "./opening.ts";
+import { labelled, paint, print, printJson, type Style } from "./output.ts";
 
 const LEVEL_WIDTH = 6;
 const styles: Readonly<Record<Finding["level"], Style>> = { ok: "green", note: "yellow", damage: "red" };
@@ -26,24 +26,14 @@ export const checkCommand: Command = command({
   run: async ({ positionals: [path = "", ...words], json }) => {
     // A file that cannot be opened is an error, not a finding.
     closeFile(openFile(path, "read"), path);
-    const root = words.includes("root") ? rootOf(path) : null;
-    const findings = check(
-      path,
-      words.map((word) => indexFrom("INDEX", word, root, path)),
-    );
+    const indices = words.map((word) => (word === "root" ? word : wholeNumber("INDEX", word)));
+    const findings = check(path, indices);
     const damaged = findings.some(({ level }) => level === "damage");
     if (json) await printJson({ path, damaged, findings });
     else await print(lines(findings));
     return damaged ? FAILED : OK;
   },
 });
-
-/** The root that opening for writing would go on from: the state that the checker checks against. */
-function rootOf(path: string): number | null {
-  const { opening } = inspectFile(path);
-  if (opening instanceof StorageError) throw opening;
-  return opening.header.root === 0 ? null : opening.header.root;
-}
 
 /** Level, part, message; a long message goes on below itself where a terminal is too narrow for it. */
 function lines(findings: readonly Finding[]): string[] {

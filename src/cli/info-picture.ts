@@ -3,12 +3,12 @@
  * but for the terminal's width and colours: the inspection in, lines out.
  */
 
-import { StorageError } from "../error.ts";
+import { printable, quoted, StorageError } from "../error.ts";
 import { sameHeader } from "../format/header.ts";
 import type { CopyState, Inspection } from "../inspect.ts";
 import type { Decision } from "../store/recover.ts";
 import { bar, bytesText, countText, rootText, shareText } from "./figures.ts";
-import { columns, jsonText, labelled, paint, printable, type Style, widthOf } from "./output.ts";
+import { columns, labelled, paint, type Style, widthOf } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
 const BAR_WIDTH = 40;
@@ -54,7 +54,7 @@ function rows(label: string, lines: readonly string[]): string[] {
 }
 
 function configLines({ config, bounds }: Inspection): string[] {
-  const name = config.headString === "" ? "no head string" : `head string ${jsonText(config.headString)}`;
+  const name = config.headString === "" ? "no head string" : `head string ${quoted(config.headString)}`;
   return [
     `${name}, version ${config.version}`,
     `${config.bytesPerCell} bytes a cell, first index ${bounds.startIndex}, at most ${config.maxIndex} cells`,

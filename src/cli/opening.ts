@@ -51,14 +51,9 @@ export function wholeNumber(name: string, text: string, least = 0): number {
   throw new UsageError(`${name}: expected a whole number from ${least} on, got ${JSON.stringify(text)}`);
 }
 
-/** An index that was given as a number or as `root`. */
-export function indexFrom(name: string, text: string, root: number | null, path: string): number {
-  if (text !== "root") return wholeNumber(name, text);
-  if (root !== null) return root;
-  throw new CommandError("NO_ROOT", `${path}: the storage has no root: give an index`);
-}
-
 /** The index that was given, of what a storage shows; its root if none was. */
 export function indexIn(storage: Storage, text: string = "root"): number {
-  return indexFrom("INDEX", text, storage.root, storage.path);
+  if (text !== "root") return wholeNumber("INDEX", text);
+  if (storage.root !== null) return storage.root;
+  throw new CommandError("NO_ROOT", `${storage.path}: the storage has no root: give an index`);
 }

@@ -1,6 +1,7 @@
 /** Everything that is printed goes through here: in order, exact, with colours only where a terminal shows them. */
 
 import { styleText } from "node:util";
+import { printable } from "../error.ts";
 import { ClosedPipe, CommandError } from "./failure.ts";
 
 /** The styles that are used: each means the same everywhere. */
@@ -10,7 +11,6 @@ type Stream = NodeJS.WriteStream & { readonly fd: number };
 const COMMAND = "cellar:";
 /** Carriage return, and "erase to the end of the line". */
 const LINE_AGAIN = "\r\x1b[K";
-const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
 /** Text is not broken shorter, however narrow the terminal. */
 const LEAST_WIDTH = 40;
 /** Less room beside a label is worse than the whole width below it. */
@@ -62,17 +62,9 @@ export function redraw(line: string): void {
   process.stderr.write(`${LINE_AGAIN}${columns > 0 ? line.slice(0, columns - 1) : line}`);
 }
 
-/** A value as one line of JSON; also a text in quotes. */
+/** A value as one line of JSON. */
 export function jsonText(value: unknown): string {
   return printable(JSON.stringify(value));
-}
-
-/**
- * A text that cannot steer a terminal, nor break a line: C0 and C1 control characters are escaped, as JSON reads them.
- * Findings and messages of errors go through here: they quote what stands in files, and their names.
- */
-export function printable(text: string): string {
-  return text.replace(CONTROLS, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Whether standard error is a terminal. */

@@ -19,7 +19,7 @@ export function machine(directory: string): Machine {
   return {
     cellar: manifest.version,
     bun: Bun.version,
-    system: `${type()} ${release()} ${arch()}`,
+    system: `${type()} ${release().split(".", 2).join(".")} ${arch()}`,
     processor: `${cpus()[0]?.model ?? "unknown"}, ${availableParallelism()} cores`,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     fileSystem: fileSystemOf(directory),

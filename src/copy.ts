@@ -1,6 +1,6 @@
 /** Hot backups: one state of a storage as a new file, while its writer goes on. */
 
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { wrongType } from "./error.ts";
 import { encodeArea } from "./format/area.ts";
 import { type CheckedConfig, decodeConfig } from "./format/config.ts";
@@ -60,7 +60,9 @@ export async function copyStorage(source: CopySource, path: string, options: Cop
   if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(pathFrom(path)), path);
   const { header } = source.snapshot;
   const totalBytes = header.next * source.cells.bytesPerCell;
-  const file = NewFile.create(path, totalBytes, source.region.footprint().permissions);
+  source.cells.checkOpen();
+  // Whole: the process may go to another directory meanwhile.
+  const file = NewFile.create(resolve(path), totalBytes, source.region.footprint().permissions);
   try {
     for await (const copiedBytes of copyCells(source, file, totalBytes)) {
       signal?.throwIfAborted();

@@ -141,11 +141,22 @@ export function pathFrom(path: string): string {
   return path;
 }
 
+const plainPrototypes: readonly unknown[] = [Uint8Array.prototype, Buffer.prototype];
+
+/** Whether nothing of the caller's own answers for the bytes. */
+function isPlain(value: unknown): value is Uint8Array {
+  if (!plainPrototypes.includes(Object.getPrototypeOf(value))) return false;
+  return ArrayBuffer.isView(value) && !Object.hasOwn(value, "length") && !Object.hasOwn(value, "subarray");
+}
+
 /** The bytes of whatever holds bytes. */
 export function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  if (value instanceof Uint8Array) return value;
+  if (isPlain(value)) return value;
+  // With methods and a length that are nobody else's: those of a subclass may answer anything.
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
+  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) {
+    return new Uint8Array(value, 0, value.byteLength);
+  }
   throw wrongType("bytes", "a typed array, a DataView, an ArrayBuffer or a SharedArrayBuffer", value);
 }
 

@@ -166,6 +166,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   checkWriterKey(writerKey: Uint8Array): boolean {
     this.#cells.checkOpen();
     const key = copyOfKey(writerKey);
+    // Again after everything of the caller's was looked at: a getter may have closed the storage.
+    this.#cells.checkOpen();
     const area = loadArea(this.#parts.region);
     return [FILE.process1, FILE.process2].some((place) => {
       return (

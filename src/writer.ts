@@ -190,6 +190,7 @@ export class StorageWriter extends Storage {
     this.#writable.check();
     const { startIndex } = this.#cells;
     const capacity = capacityFrom(options, startIndex, this.config.maxIndex);
+    this.#writable.check();
     if (capacity !== null) this.#writable.reserve(capacity);
     this.#publisher.truncate({ next: startIndex, root: 0 });
     this.#writable.empty();

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { StorageReader, type StorageState, StorageWriter } from "../src/index.ts";
-import { F_TLOCK } from "../src/os/constants.ts";
+import { F_TLOCK, MAP_PRIVATE } from "../src/os/constants.ts";
 import { libc } from "../src/os/libc.ts";
 import { codeOf, errorOf } from "./fixtures/errors.ts";
 import { useFolder } from "./support/folder.ts";
@@ -81,21 +81,6 @@ describe("a close that cannot write what is staged", () => {
   });
 });
 
-test("a truncation whose old bytes cannot be zeroed has emptied the storage all the same", () => {
-  using writer = flushed();
-  const spy = spyOn(libc(), "fallocate").mockReturnValue(-1);
-  spyOn(libc(), "errno").mockReturnValue(EIO);
-  expect(codeOf(() => writer.truncate())).toBe("SYSTEM");
-  expect(spy).toHaveBeenCalled();
-  mock.restore();
-  expect([writer.length, writer.root]).toEqual([writer.startIndex, null]);
-  writer.flushSync();
-  using reader = StorageReader.open(writer.path);
-  expect([reader.length, reader.root, reader.truncations]).toEqual([writer.startIndex, null, 1]);
-  const first = writer.allocate(100);
-  expect(writer.cells(first, 100).every((byte) => byte === 0)).toBe(true);
-});
-
 test("a creation whose other name cannot be removed at first leaves no file", () => {
   const path = fresh();
   const before = fs.readdirSync(dirname(path));
@@ -146,5 +131,48 @@ describe("opening for writing", () => {
     writer.close();
     const calls = callsOfOpening(writer.path);
     expect(calls.slice(0, 5)).toEqual(["store", "msync", "fsync", "store", "msync"]);
+  });
+});
+
+describe("with little memory to map", () => {
+  const LIMIT_BYTES = 400 * 2 ** 20;
+  const ENOMEM = 12;
+
+  /** Refuses mappings above a size, and those that `refuses` names; answers the sizes that were given. */
+  function limitMappings(refuses: (prot: number, flags: number) => boolean): number[] {
+    const given: number[] = [];
+    const { mmap, errno } = libc();
+    let refused = false;
+    spyOn(libc(), "mmap").mockImplementation((address, lengthBytes, prot, flags, fd, offset) => {
+      refused = lengthBytes > LIMIT_BYTES || refuses(prot, flags);
+      if (refused) return -1;
+      given.push(lengthBytes);
+      return mmap(address, lengthBytes, prot, flags, fd, offset);
+    });
+    spyOn(libc(), "errno").mockImplementation(() => (refused ? ENOMEM : errno()));
+    return given;
+  }
+
+  test("takes a modest part of it, not all that there is", () => {
+    const path = fresh();
+    StorageWriter.create(path).close();
+    const given = limitMappings(() => false);
+    using reader = StorageReader.open(path);
+    expect(reader.length).toBe(reader.startIndex);
+    expect(given).toEqual([64 * 2 ** 20, 64 * 2 ** 20]);
+  });
+
+  test("a reader goes on where private memory is refused, also when the file outgrows its mapping", () => {
+    using writer = StorageWriter.create(fresh());
+    let isPrivateRefused = false;
+    limitMappings((_prot, flags) => isPrivateRefused && (flags & MAP_PRIVATE) !== 0);
+    using reader = StorageReader.open(writer.path);
+    isPrivateRefused = true;
+    writer.allocate((70 * 2 ** 20) / 32);
+    writer.root = writer.write(bytesOf("behind the first mapping"));
+    writer.flushSync();
+    expect(reader.refresh()).toBe(true);
+    expect(text(reader.read(reader.root ?? 0))).toBe("behind the first mapping");
+    expect(text(reader.chunks(reader.root ?? 0)[0] ?? new Uint8Array(0))).toBe("behind the first mapping");
   });
 });

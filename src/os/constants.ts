@@ -7,6 +7,7 @@ export const PROT_READ = 0x1;
 export const PROT_WRITE = 0x2;
 export const MAP_SHARED = 0x01;
 export const MAP_PRIVATE = 0x02;
+export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS: number = linux ? 0x20 : 0x1000;
 export const MAP_NORESERVE: number = linux ? 0x4000 : 0x40;
 export const MS_SYNC: number = linux ? 0x4 : 0x10;
@@ -32,7 +33,6 @@ export const LOCK_UN = 8;
 /** linux/falloc.h */
 export const FALLOC_FL_KEEP_SIZE = 0x01;
 export const FALLOC_FL_PUNCH_HOLE = 0x02;
-export const FALLOC_FL_ZERO_RANGE = 0x10;
 
 /** unistd.h: sysconf */
 export const SC_PAGESIZE: number = linux ? 30 : 29;

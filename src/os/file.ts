@@ -3,8 +3,9 @@
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, RLIMIT_FSIZE } from "./constants.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
 import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
+import { isInMemory } from "./filesystem.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
 import { releaseAfter } from "./release.ts";
@@ -98,15 +99,14 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
 }
 
 /**
- * Makes `[fromBytes, toBytes)` read as zeros without writing them, with whatever is cached of it dropped. Where the
- * file system cannot, the bytes stay: nobody may rely on their being zero.
- * @param keepBlocks whether the blocks stay allocated; if not, the range has to be allocated again before a store
+ * Gives the blocks of `[fromBytes, toBytes)` back where the file system can, with whatever is cached of them dropped: the
+ * range reads as zeros then, and has to be allocated again before a store. Elsewhere the bytes stay.
  */
-export function zeroRange(fd: number, fromBytes: number, toBytes: number, keepBlocks: boolean, path: string): void {
-  if (!linux) return;
-  const mode = keepBlocks ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
+export function punchHole(fd: number, fromBytes: number, toBytes: number, path: string): void {
+  // On tmpfs there is no disk that the cache may differ from, and reading a hole takes space, which may not be there.
+  if (!linux || isInMemory(path)) return;
   try {
-    fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
+    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
   } catch (error) {
     // The file's map of its blocks may need one more, which a full disk does not have.
     if (!(error instanceof StorageError && error.code === "DISK_FULL")) throw error;

@@ -14,6 +14,13 @@ const UNSAFE: ReadonlyMap<number, string> = new Map([
   [0x65735546, "FUSE"],
 ]);
 
+const TMPFS = 0x01021994;
+
+/** Whether a file is on tmpfs. False where that is not known. */
+export function isInMemory(path: string): boolean {
+  return process.platform === "linux" && withFsErrors(path, () => fs.statfsSync(path).type) === TMPFS;
+}
+
 /**
  * Refuses a file, or a directory for a new one, on a file system that is known to be unsafe.
  * @throws UNSUPPORTED

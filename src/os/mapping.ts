@@ -70,6 +70,8 @@ function retain(mapping: Mapping): void {
 export class Mapping {
   readonly address: Address;
   readonly lengthBytes: number;
+  readonly #kind: MappingKind;
+  readonly #fd: number;
   readonly #path: string;
   /** Buffers cut at multiples of WINDOW_BYTES, by number: all that are alive, and those that are held alive. */
   readonly #windows = new Map<number, WeakRef<ArrayBuffer>>();
@@ -80,28 +82,33 @@ export class Mapping {
   #pruneAt = 64;
   #released = false;
   #transferred = false;
+  #isolated = false;
 
-  private constructor(address: Address, lengthBytes: number, path: string) {
+  private constructor(address: Address, lengthBytes: number, kind: MappingKind, fd: number, path: string) {
     this.address = address;
     this.lengthBytes = lengthBytes;
+    this.#kind = kind;
+    this.#fd = fd;
     this.#path = path;
   }
 
   /**
-   * Maps `wantedBytes`, more than the file has: the rest appears as the file grows. With too little address space
-   * it takes less, down to `neededBytes`.
+   * Maps `wantedBytes`, more than the file has: the rest appears as the file grows. With too little address space it takes
+   * twice `neededBytes`, or just them: never what is left, which the rest of the process needs.
    * @throws SYSTEM, UNSUPPORTED the system does not map it
    */
   static of(kind: MappingKind, fd: number, wantedBytes: number, neededBytes: number, path: string): Mapping {
     releaseRetained();
     const [prot, flags] = flagsOf[kind];
     const wholePages = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / pageSizeBytes()) * pageSizeBytes();
+    const leastBytes = wholePages(neededBytes);
+    const modestBytes = wholePages(Math.max(2 * neededBytes, WINDOW_BYTES));
     for (let lengthBytes = wholePages(Math.max(wantedBytes, neededBytes)); ;) {
       const address = libc().mmap(0, lengthBytes, prot, flags, fd, 0);
-      if (address !== -1) return new Mapping(address, lengthBytes, path);
+      if (address !== -1) return new Mapping(address, lengthBytes, kind, fd, path);
       const error = libcError("mmap", path);
-      if (error.errno !== ENOMEM || lengthBytes <= wholePages(neededBytes)) throw error;
-      lengthBytes = wholePages(Math.max(lengthBytes / 2, neededBytes));
+      if (error.errno !== ENOMEM || lengthBytes <= leastBytes) throw error;
+      lengthBytes = lengthBytes > modestBytes ? modestBytes : leastBytes;
     }
   }
 
@@ -113,8 +120,10 @@ export class Mapping {
     const slot = Math.floor(offset / WINDOW_BYTES);
     const start = offset - slot * WINDOW_BYTES;
     const held = this.#held[slot];
-    // A detached one has no length. A view of no bytes has a buffer of its own.
-    if (held !== undefined && start + lengthBytes <= held.byteLength && lengthBytes > 0) {
+    // A detached one has no length. A view of no bytes has a buffer of its own. One that was made before the file was cut
+    // reaches past its end.
+    const fits = held !== undefined && start + lengthBytes <= held.byteLength && lengthBytes > 0;
+    if (fits && slot * WINDOW_BYTES + held.byteLength <= endBytes) {
       return new Uint8Array(held, start, lengthBytes);
     }
     return this.#viewElsewhere(slot, start, lengthBytes, endBytes);
@@ -130,7 +139,8 @@ export class Mapping {
       this.#transferred = true;
       window = undefined;
     }
-    if (window === undefined || window.byteLength < start + lengthBytes) {
+    const fits = window !== undefined && start + lengthBytes <= window.byteLength;
+    if (window === undefined || !fits || slotBytes + window.byteLength > endBytes) {
       window = this.#track(slotBytes, Math.min(WINDOW_BYTES, endBytes - slotBytes));
       this.#windows.set(slot, new WeakRef(window));
     }
@@ -163,6 +173,7 @@ export class Mapping {
       if (buffer === undefined || buffer.detached) this.#buffers.delete(reference);
     }
     if (this.#buffers.size > 0) {
+      this.#isolate();
       retain(this);
       return;
     }
@@ -170,6 +181,22 @@ export class Mapping {
     retained.delete(this);
     if (this.#transferred) return;
     if (libc().munmap(this.address, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
+  }
+
+  /**
+   * A native job holds a buffer, and views over it stay alive until it is done. Stores through them must not reach the
+   * file, which another writer may have by then: the same memory becomes a private mapping of the same bytes. At the
+   * first release, when the descriptor is still open. If the system refuses it, stores reach the file for that long.
+   */
+  #isolate(): void {
+    if (this.#kind !== "shared" || this.#isolated) return;
+    this.#isolated = true;
+    const [prot, flags] = flagsOf.private;
+    // Tried elsewhere first: a mapping that is refused in place may leave nothing there.
+    const trial = libc().mmap(0, this.lengthBytes, prot, flags, this.#fd, 0);
+    if (trial === -1) return;
+    if (libc().munmap(trial, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
+    libc().mmap(this.address, this.lengthBytes, prot, flags | c.MAP_FIXED, this.#fd, 0);
   }
 
   /** The oldest goes. */

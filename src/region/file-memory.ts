@@ -1,6 +1,8 @@
 /** The mappings of a file: one, longer than the file, until the file outgrows it. */
 
+import { StorageError } from "../error.ts";
 import { MADV_RANDOM } from "../os/constants.ts";
+import { ENOMEM } from "../os/errno.ts";
 import { libc } from "../os/libc.ts";
 import { Mapping, type MappingKind } from "../os/mapping.ts";
 import { releaseAll } from "../os/release.ts";
@@ -60,13 +62,24 @@ export class FileMemory {
   }
 
   #map(sizeBytes: number): Mapping {
-    const { fd, path, maxBytes } = this.#file;
+    const { maxBytes } = this.#file;
     const wantedBytes = Math.min(maxBytes, Math.max(MAX_MAPPED_BYTES, 2 * sizeBytes));
-    const mapping = Mapping.of(this.#kind, fd, wantedBytes, sizeBytes, path);
+    const mapping = this.#mapped(wantedBytes, sizeBytes);
     // As the original: cells are read in no order. Advice only, so a refusal changes nothing that must be right.
     if (process.env["PLEBEIA_MADVISE_READ_AHEAD"] === undefined) {
       libc().madvise(mapping.address, mapping.lengthBytes, MADV_RANDOM);
     }
     return mapping;
+  }
+
+  /** Where private writable memory is accounted for and refused, views cannot be written: a store kills the process. */
+  #mapped(wantedBytes: number, neededBytes: number): Mapping {
+    const { fd, path } = this.#file;
+    try {
+      return Mapping.of(this.#kind, fd, wantedBytes, neededBytes, path);
+    } catch (error) {
+      if (this.#kind !== "private" || !(error instanceof StorageError) || error.errno !== ENOMEM) throw error;
+      return Mapping.of("sharedReadOnly", fd, wantedBytes, neededBytes, path);
+    }
   }
 }

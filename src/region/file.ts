@@ -2,7 +2,7 @@
 
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, footprintOf, growFile, reopenFile, syncFile, zeroRange } from "../os/file.ts";
+import { closeFile, footprintOf, growFile, punchHole, reopenFile, syncFile } from "../os/file.ts";
 import { fdatasyncLater, fsyncLater } from "../os/later.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
@@ -78,8 +78,8 @@ export class FileRegion implements WritableRegion, Measured {
     this.#sizeBytes = Math.max(this.#sizeBytes, toBytes);
   }
 
-  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): void {
-    zeroRange(this.#fd, fromBytes, toBytes, keepBlocks, this.path);
+  punch(fromBytes: number, toBytes: number): void {
+    punchHole(this.#fd, fromBytes, toBytes, this.path);
   }
 
   renew(fromBytes: number, toBytes: number): void {

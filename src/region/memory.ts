@@ -53,7 +53,7 @@ export class MemoryRegion implements WritableRegion, Measured {
     this.sizeBytes = Math.max(this.sizeBytes, toBytes);
   }
 
-  zero(): void {}
+  punch(): void {}
 
   sync(): void {}
 

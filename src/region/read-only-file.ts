@@ -1,7 +1,5 @@
 /** The reader's region over a file, which it cannot change. */
 
-import { StorageError } from "../error.ts";
-import { ENOMEM } from "../os/errno.ts";
 import { closeFile, footprintOf, sizeOf } from "../os/file.ts";
 import { isWriterLive } from "../os/lock.ts";
 import { releaseAfter, releaseAll } from "../os/release.ts";
@@ -25,7 +23,7 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
     this.#sizeBytes = file.sizeBytes;
     this.#trusted = new FileMemory(file, "sharedReadOnly");
     try {
-      this.#views = viewMemory(file);
+      this.#views = new FileMemory(file, "private");
     } catch (error) {
       releaseAfter(error, () => this.#trusted.release());
     }
@@ -65,15 +63,5 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
       () => this.#views.release(),
       () => closeFile(this.#fd, this.path),
     );
-  }
-}
-
-/** Where private writable memory is accounted for and refused, views cannot be written: a store kills the process. */
-function viewMemory(file: OpenFile): FileMemory {
-  try {
-    return new FileMemory(file, "private");
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.errno !== ENOMEM) throw error;
-    return new FileMemory(file, "sharedReadOnly");
   }
 }

@@ -63,11 +63,8 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    * @throws DISK_FULL, and nothing has changed
    */
   grow(fromBytes: number, toBytes: number): void;
-  /**
-   * Makes the range zero if that is cheap, else leaves it. Without `keepBlocks` its space is given back, and it needs
-   * `grow` before the next store.
-   */
-  zero(fromBytes: number, toBytes: number, keepBlocks: boolean): void;
+  /** Gives the space of the range back, where there is a disk: it needs `grow` before the next store. */
+  punch(fromBytes: number, toBytes: number): void;
   /** After a crash: sends `[fromBytes, toBytes)` to the disk as it is, whatever earlier syncs have said of it. */
   renew(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */

@@ -74,7 +74,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   storeProcessId(region, process.pid);
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
-  if (!closed) region.zero(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, false);
+  if (!closed) region.punch(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
   const space = new Space(region, config, choices.stepBytes, header.next);
   return { publisher, space, root: header.root, recovery };
 }

@@ -96,14 +96,6 @@ export class Space {
     this.#length = length;
   }
 
-  /** Takes every cell back. The file keeps its size: a reader may have it mapped. */
-  empty(startIndex: number): void {
-    const endBytes = this.#length * this.#bytesPerCell;
-    this.giveBack(startIndex);
-    // The blocks stay: a view of an old cell may still be stored into.
-    this.#region.zero(startIndex * this.#bytesPerCell, endBytes, true);
-  }
-
   /** Reserves at least up to `required`, a step if there is room for one. */
   #reserve(required: number): void {
     const { path } = this.#region;

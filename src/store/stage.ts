@@ -4,6 +4,7 @@
  * is taken while they are in the processor's cache. Whoever wants to see them drains the stage first.
  */
 
+import { wrongType } from "../error.ts";
 import { blobCells, chunkCells } from "../format/chunk.ts";
 import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
@@ -42,13 +43,16 @@ export class Stage {
   /**
    * Takes cells, and lays the blob out in them, or a part of one whose chunk before ends at `previous`.
    * @returns its index, the last one of its last chunk
-   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; the cells are to be taken back, of which some may have been written
+   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; TypeError its length changes meanwhile; the cells are to be taken back, of
+   * which some may have been written
    */
   add(blob: Uint8Array, previous: number): number {
-    const first = this.#space.take(blobCells(blob.length, this.#bytesPerCell));
+    // Once: another thread may make a shared buffer longer meanwhile.
+    const lengthBytes = blob.length;
+    const first = this.#space.take(blobCells(lengthBytes, this.#bytesPerCell));
     if (this.#usedBytes === 0) this.#firstIndex = first;
-    if (blob.length <= MAX_CHUNK_BYTES) return this.#addChunk(first, blob, previous);
-    return this.#addChunks(first, blob, previous);
+    if (lengthBytes <= MAX_CHUNK_BYTES) return this.#addChunk(first, blob, lengthBytes, previous);
+    return this.#addChunks(first, blob, lengthBytes, previous);
   }
 
   /**
@@ -77,26 +81,28 @@ export class Stage {
     this.#usedBytes = 0;
   }
 
-  #addChunks(firstIndex: number, blob: Uint8Array, previousOfFirst: number): number {
+  #addChunks(firstIndex: number, blob: Uint8Array, lengthBytes: number, previousOfFirst: number): number {
     let first = firstIndex;
     let previous = previousOfFirst;
-    for (let done = 0; done < blob.length; done += MAX_CHUNK_BYTES) {
-      previous = this.#addChunk(first, blob.subarray(done, done + MAX_CHUNK_BYTES), previous);
+    for (let done = 0; done < lengthBytes; done += MAX_CHUNK_BYTES) {
+      const end = Math.min(done + MAX_CHUNK_BYTES, lengthBytes);
+      previous = this.#addChunk(first, blob.subarray(done, end), end - done, previous);
       first = previous + 1;
     }
     return previous;
   }
 
   /** The chunk's data, zeros up to the footer, the footer. Returns its last index. */
-  #addChunk(first: number, data: Uint8Array, previous: number): number {
-    const cells = chunkCells(data.length, this.#bytesPerCell);
+  #addChunk(first: number, data: Uint8Array, lengthBytes: number, previous: number): number {
+    const cells = chunkCells(lengthBytes, this.#bytesPerCell);
     const chunkBytes = cells * this.#bytesPerCell;
     if (this.#usedBytes + chunkBytes > this.#bytes.length) this.#makeRoom();
     const start = this.#usedBytes;
     const footer = start + chunkBytes - FOOTER_BYTES;
-    this.#bytes.set(data, start);
-    for (let at = start + data.length; at < footer; at++) this.#bytes[at] = 0;
-    this.#fields.setUint16(footer + FOOTER.size.offset, data.length, true);
+    if (data.length <= lengthBytes) this.#bytes.set(data, start);
+    if (data.length !== lengthBytes) throw wrongType("bytes", `${lengthBytes} bytes, as there were`, data.length);
+    for (let at = start + lengthBytes; at < footer; at++) this.#bytes[at] = 0;
+    this.#fields.setUint16(footer + FOOTER.size.offset, lengthBytes, true);
     this.#fields.setUint32(footer + FOOTER.previous.offset, previous, true);
     this.#usedBytes = start + chunkBytes;
     return first + cells - 1;

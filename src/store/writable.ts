@@ -121,13 +121,13 @@ export class WritableCells {
     this.#space.ensure(cells);
   }
 
-  /** Takes every cell back. @throws SYSTEM their bytes could not be zeroed, which nothing relies on */
+  /** Takes every cell back. The file keeps its size, and its blocks: a view of an old cell may still be stored into. */
   empty(): void {
     const { startIndex } = this.#cells;
+    this.#space.giveBack(startIndex);
     this.#stage.restart();
     this.#cells.setLength(startIndex);
     this.#cells.root = 0;
-    this.#space.empty(startIndex);
   }
 
   /** Checks a store of `value` into a field, and notes that its cell changes. */

@@ -12,8 +12,8 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
   readonly address: number;
   readonly #header: Int32Array<ArrayBuffer>;
   sizeBytes = 0;
-  /** Whether `zero` works, as it does on most file systems. */
-  zeroes = true;
+  /** Whether `punch` works, as it does on most file systems. */
+  punches = true;
   /** Bytes that may not be zero; above them everything is. */
   #usedBytes = 0;
 
@@ -51,8 +51,8 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
     this.sizeBytes = Math.max(this.sizeBytes, toBytes);
   }
 
-  zero(fromBytes: number, toBytes: number, _keepBlocks: boolean): void {
-    if (this.zeroes) this.memory.fill(0, fromBytes, toBytes);
+  punch(fromBytes: number, toBytes: number): void {
+    if (this.punches) this.memory.fill(0, fromBytes, toBytes);
   }
 
   renew(_fromBytes: number, _toBytes: number): void {}

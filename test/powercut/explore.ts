@@ -53,7 +53,7 @@ class Explorer {
     this.#memory.set(recorded.image);
     this.#sizeBytes = recorded.image.length;
     this.#bounds = recorded.bounds;
-    run.bench.zeroes = recorded.zeroes;
+    run.bench.punches = recorded.punches;
   }
 
   async toTheEnd(): Promise<void> {

@@ -23,8 +23,7 @@ const processCopies =
 const bothCopies = "{ offset: FILE.disk1.offset, bytes: copy }, { offset: FILE.disk2.offset, bytes: copy }";
 const afterSync =
   "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.#durable;\n    this.#region.store";
-const giveBack =
-  "  if (!closed) region.zero(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, false);\n";
+const giveBack = "  if (!closed) region.punch(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);\n";
 const repair = "  repairDiskCopies(region, area, disk, header.next * bytesPerCell);\n";
 
 export const mutants: readonly Mutant[] = [
@@ -149,24 +148,9 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
-    name: "truncate zeroes before it is durable",
-    file: "src/writer.ts",
-    patches: [
-      [
-        "    this.#publisher.truncate({ next: startIndex, root: 0 });\n    this.#writable.empty();\n",
-        "    this.#writable.empty();\n    this.#publisher.truncate({ next: startIndex, root: 0 });\n",
-      ],
-    ],
-  },
-  {
     name: "truncate leaves cells that are taken for zero",
     file: "src/store/space.ts",
     patches: [["    this.#zeroedBytes = 0;\n", "    this.#zeroedBytes = this.#reserved * this.#bytesPerCell;\n"]],
-  },
-  {
-    name: "truncate gives space back and takes it for reserved",
-    file: "src/store/space.ts",
-    patches: [["this.#length * this.#bytesPerCell, true);", "this.#length * this.#bytesPerCell, false);"]],
   },
   {
     name: "truncate does not flush the last commit first",

@@ -100,9 +100,9 @@ export class RecordingRegion extends ArrayRegion {
   }
 
   /** What is given back must be reserved again. */
-  override zero(fromBytes: number, toBytes: number, keepBlocks: boolean): void {
+  override punch(fromBytes: number, toBytes: number): void {
     this.observe();
-    if (!this.zeroes) return;
+    if (!this.punches) return;
     const spans: Span[] = [];
     for (let start = fromBytes; start < toBytes; start = (Math.floor(start / PAGE_BYTES) + 1) * PAGE_BYTES) {
       const bytes = new Uint8Array(Math.min(PAGE_BYTES - (start % PAGE_BYTES), toBytes - start));
@@ -112,7 +112,7 @@ export class RecordingRegion extends ArrayRegion {
       spans.push({ offset: start, bytes });
     }
     if (spans.length > 0) this.log.push({ kind: "cells", spans });
-    if (!keepBlocks) this.#reservedBytes = Math.min(this.#reservedBytes, fromBytes);
+    this.#reservedBytes = Math.min(this.#reservedBytes, fromBytes);
   }
 
   /** The direct write may reach the disk, as every page may at any time. */

@@ -19,7 +19,7 @@ export interface Recorded {
   readonly history: History;
   readonly steps: readonly Step[];
   readonly stepBytes: number | null;
-  readonly zeroes: boolean;
+  readonly punches: boolean;
   /** What a crash at the start must leave; null before the file has its name. */
   readonly bounds: BoundsOfCrash | null;
 }

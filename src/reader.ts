@@ -148,7 +148,7 @@ export class StorageReader extends Storage {
 
   close(): void {
     if (this.#cells.closed) return;
-    this.#cells.closed = true;
+    this.#cells.close();
     this.#region.close();
     this.#changes.wake();
   }

@@ -39,14 +39,16 @@ export async function storeStream(
 ): Promise<number> {
   checkOptions(options);
   const signal = signalFrom(options.signal);
+  const { ending } = blob;
+  const signals = signal === undefined ? [ending] : [signal, ending];
   const pieces = piecesOf(source);
   let isOpen = true;
   try {
     for (let bytesInTurn = 0; ;) {
-      signal?.throwIfAborted();
-      const piece = await nextOf(pieces, signal).catch((error: unknown) => {
+      for (const each of signals) each.throwIfAborted();
+      const piece = await nextOf(pieces, signals).catch((error: unknown) => {
         // A source that has failed has stopped; one that is only given up has not.
-        isOpen = signal?.aborted === true;
+        isOpen = signals.some(({ aborted }) => aborted);
         throw error;
       });
       isOpen = piece.done !== true;
@@ -67,16 +69,17 @@ export async function storeStream(
   }
 }
 
-/** The next piece, or the abort's reason if that comes first. A listener for each: a race would keep them all. */
-function nextOf(pieces: Pieces, signal: AbortSignal | undefined): Promise<IteratorResult<Uint8Array, unknown>> {
-  if (signal === undefined) return pieces.next();
+/** The next piece, or an abort's reason if that comes first. A listener for each: a race would keep them all. */
+function nextOf(pieces: Pieces, signals: readonly AbortSignal[]): Promise<IteratorResult<Uint8Array, unknown>> {
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
+    const abort = ({ target }: Event): void => reject((target as AbortSignal).reason);
+    for (const signal of signals) signal.addEventListener("abort", abort, { once: true });
     void pieces
       .next()
       .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", abort));
+      .finally(() => {
+        for (const signal of signals) signal.removeEventListener("abort", abort);
+      });
   });
 }
 

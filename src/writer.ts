@@ -226,7 +226,7 @@ export class StorageWriter extends Storage {
         storeProcessId(this.#region, 0);
       }
     } finally {
-      this.#cells.closed = true;
+      this.#cells.close();
       this.#publisher.end();
       this.#region.close();
     }

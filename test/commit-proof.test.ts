@@ -130,3 +130,17 @@ test("a change in place of cells that were committed while a flush ran is commit
   expect(stateAfterKill(writer.path)).toEqual({ length: writer.length, root: writer.root, lost: false });
   await next;
 });
+
+test("a change in place of cells that a flush has covered, and the last record too, is committed by the next flush", async () => {
+  using writer = StorageWriter.create(fresh());
+  const first = writer.allocate();
+  writer.root = first;
+  const running = writer.flush();
+  writer.root = writer.allocate();
+  writer.commit();
+  await running;
+  writer.setU32(first, 4, 2);
+  const next = writer.flush();
+  expect(stateAfterKill(writer.path)).toEqual({ length: writer.length, root: writer.root, lost: false });
+  await next;
+});

@@ -244,3 +244,34 @@ describe("a writeStream that fails", () => {
     expect(await reason(writer.writeStream(sourceOf(1, fail).source))).toEqual(rejected("CLOSED"));
   });
 });
+
+test("a source that hangs is told, and the call rejected, when the storage is closed", async () => {
+  for (const wait of [0, 2]) {
+    const writer = StorageWriter.inMemory();
+    let stopped = false;
+    const source = {
+      async *[Symbol.asyncIterator]() {
+        try {
+          for (let piece = 0; piece < wait; piece++) yield new Uint8Array(70_000);
+          await new Promise(() => {});
+        } finally {
+          stopped = true;
+        }
+      },
+    };
+    const stored = writer.writeStream(source).catch((error: unknown) => (error as { code?: unknown }).code);
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    writer.close();
+    expect(await stored).toBe("CLOSED");
+    // A generator that hangs cannot be ended; a stream can.
+    expect(stopped).toBe(false);
+  }
+  const writer = StorageWriter.inMemory();
+  const reasons: unknown[] = [];
+  const stream = new ReadableStream<Uint8Array>({ cancel: (reason) => void reasons.push(reason) });
+  const stored = writer.writeStream(stream).catch((error: unknown) => error);
+  writer.close();
+  const error = await stored;
+  expect(error).toEqual(expect.objectContaining({ code: "CLOSED" }));
+  expect(reasons).toEqual([error]);
+});

@@ -1,9 +1,9 @@
 /** Keeping a file under another name, durably, before it is changed. */
 
 import * as fs from "node:fs";
-import { dirname } from "node:path";
 import { withFsErrors } from "../os/errno.ts";
-import { removeFile, syncDirectory, syncFile } from "../os/file.ts";
+import { closeFile, createBeside, linkIntoPlace, removeFile, syncFile } from "../os/file.ts";
+import { releaseAfter } from "../os/release.ts";
 
 /** The first name after PATH that nothing has. */
 export function keptName(path: string): string {
@@ -19,20 +19,17 @@ export function keptName(path: string): string {
  */
 export function keep(path: string, wanted: string | undefined): string {
   const name = wanted ?? keptName(path);
-  // Made here, and empty: whatever goes wrong from now on, the file to remove is ours.
-  withFsErrors(name, () => fs.closeSync(fs.openSync(name, "wx", fs.statSync(path).mode & 0o777)));
+  // Under another name until it is whole: a kill in the middle must not leave what looks like a copy.
+  const { fd, temporaryPath } = createBeside(name);
   try {
-    withFsErrors(name, () => fs.copyFileSync(path, name, fs.constants.COPYFILE_FICLONE));
-    const fd = withFsErrors(name, () => fs.openSync(name, "r+"));
-    try {
-      syncFile(fd, name);
-    } finally {
-      fs.closeSync(fd);
-    }
-    syncDirectory(dirname(name));
+    withFsErrors(name, () => fs.copyFileSync(path, temporaryPath, fs.constants.COPYFILE_FICLONE));
+    withFsErrors(name, () => fs.fchmodSync(fd, fs.statSync(path).mode & 0o777));
+    syncFile(fd, name);
+    linkIntoPlace(temporaryPath, name);
     return name;
   } catch (error) {
-    removeFile(name);
-    throw error;
+    releaseAfter(error, () => removeFile(temporaryPath));
+  } finally {
+    closeFile(fd, name);
   }
 }

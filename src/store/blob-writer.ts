@@ -35,6 +35,11 @@ export class BlobWriter {
     this.#snapshot = writerSnapshot(publisher, cells.path);
   }
 
+  /** Aborted when the storage is closed. */
+  get ending(): AbortSignal {
+    return this.#cells.ending;
+  }
+
   /** @throws TRUNCATED the chunks that are stored are gone */
   check(): void {
     this.#snapshot.check();

@@ -33,6 +33,7 @@ export class Cells {
   owner: CellOwner | null = null;
   #length: number;
   #inMemory: number;
+  #ending: AbortController | undefined;
 
   constructor(region: CellMemory, config: Pick<StorageConfig, "bytesPerCell">, length: number, root: number) {
     this.region = region;
@@ -60,12 +61,21 @@ export class Cells {
     this.#inMemory = inMemory;
   }
 
+  /** Aborted when the storage is closed, with CLOSED as its reason: for what waits. */
+  get ending(): AbortSignal {
+    this.#ending ??= new AbortController();
+    return this.#ending.signal;
+  }
+
+  /** The storage is closed from now on. */
+  close(): void {
+    this.closed = true;
+    this.#ending?.abort(closedError(this.path));
+  }
+
   /** @throws CLOSED */
   checkOpen(): void {
-    if (this.closed) {
-      const message = `${this.path}: the storage is closed: open it again`;
-      throw new StorageError("CLOSED", message, { path: this.path });
-    }
+    if (this.closed) throw closedError(this.path);
   }
 
   /**
@@ -137,4 +147,8 @@ export class Cells {
   #outOfRange(index: number, what: string): never {
     throw new StorageError("INDEX_OUT_OF_RANGE", `${this.path}: ${what}`, { path: this.path, index });
   }
+}
+
+function closedError(path: string): StorageError {
+  return new StorageError("CLOSED", `${path}: the storage is closed: open it again`, { path });
 }

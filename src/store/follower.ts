@@ -4,7 +4,7 @@
  */
 
 import { StorageError } from "../error.ts";
-import type { CommitRecord } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
@@ -12,7 +12,7 @@ import type { ReadableRegion } from "../region/region.ts";
 import { loadHeader } from "../region/header.ts";
 import { cellsMatch } from "./proof.ts";
 import { decide, decodeAt, firstBelievable, loadArea, proofOf } from "./recover.ts";
-import { TruncationCount } from "./truncation-count.ts";
+import { type Mark, TruncationCount } from "./truncation-count.ts";
 
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
@@ -69,8 +69,8 @@ export class Follower {
     return this.#truncations.count;
   }
 
-  /** The words at `truncationWords` when what is shown was chosen: they move before a cell of it is given out again. */
-  get truncationMarks(): readonly number[] {
+  /** Words of the header area when what is shown was chosen: one moves before a cell of it is given out again. */
+  get truncationMarks(): readonly Mark[] {
     return this.#truncations.marks;
   }
 
@@ -188,7 +188,9 @@ export class Follower {
     if (live) return true;
     const disk = this.#header;
     if (process.next < disk.next) return false;
-    if (trusted || sameHeader(process, disk)) return true;
+    // A writer with the key, but of Cellar: after a power cut its header may be there without its cells.
+    const isOriginals = trusted && decodeAnnexHead(area) === null;
+    if (isOriginals || sameHeader(process, disk)) return true;
     const { bytesPerCell } = this.#config;
     return proofOf(area, process, disk, (record) => cellsMatch(this.#region, bytesPerCell, record)) !== null;
   }

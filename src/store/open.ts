@@ -60,7 +60,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
     durable: disk,
     sequence: sequenceAfter(latest, proof),
-    truncations: latest?.truncations ?? 0,
+    truncations: truncationsAfter(latest?.truncations ?? 0, recovery),
     running: new RunningCrc(region, bytesPerCell, proof ?? disk.next),
   });
   const closed = decodeAnnexHead(area)?.processId === 0 && sameHeader(header, disk);
@@ -77,6 +77,14 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   if (!closed) region.punch(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
   const space = new Space(region, config, choices.stepBytes, header.next);
   return { publisher, space, root: header.root, recovery };
+}
+
+/**
+ * The count to go on from. Where the process-sync header is gone, or points past the file, nobody knows which cells readers
+ * hold, and they may be given out again: for readers that is a truncation.
+ */
+function truncationsAfter(counted: number, { ignored }: Recovery): number {
+  return ignored === "pastEnd" || ignored === "torn" ? (counted + 1) >>> 0 : counted;
 }
 
 /**

@@ -57,8 +57,8 @@ export class RunningCrc {
   readonly #bytesPerCell: number;
   /** The first is the one that counts. */
   #runs: [Run, ...Run[]];
-  /** Up to where the last commit covers cells, whatever run its record was of. */
-  #lastCommitted: number;
+  /** The cells that the last record covers, whatever run counts by now. */
+  #recorded: { readonly base: number; readonly next: number };
   #hasChanges = false;
 
   /** Goes on from a record that counts, or begins at a length. */
@@ -67,7 +67,7 @@ export class RunningCrc {
     this.#bytesPerCell = bytesPerCell;
     const committed = typeof from === "number" ? { next: from, crc: 0 } : { next: from.next, crc: from.cellsCrc };
     this.#runs = [{ base: typeof from === "number" ? from : from.base, committed, ahead: committed }];
-    this.#lastCommitted = committed.next;
+    this.#recorded = { base: this.base, next: committed.next };
   }
 
   get base(): number {
@@ -94,7 +94,7 @@ export class RunningCrc {
 
   /** The library itself changes the cells `first` to `last`: the next commit covers them anew, if no flush has. */
   changed(first: number, last: number): void {
-    if (first < this.#lastCommitted && last >= this.base) this.#hasChanges = true;
+    if (first < this.#recorded.next && last >= this.#recorded.base) this.#hasChanges = true;
     for (const run of this.#runs) {
       if (last < run.base) continue;
       if (first < run.committed.next) run.committed = { next: run.base, crc: 0 };
@@ -109,7 +109,7 @@ export class RunningCrc {
     const from = run.ahead.next <= next ? run.ahead : run.committed;
     run.committed = { next, crc: crcOfCells(this.#region, this.#bytesPerCell, from.next, next, from.crc) };
     run.ahead = run.committed;
-    this.#lastCommitted = next;
+    this.#recorded = { base: run.base, next };
     this.#hasChanges = false;
     return run.committed.crc;
   }

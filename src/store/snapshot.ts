@@ -6,7 +6,7 @@ import { HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { loadHeader } from "../region/header.ts";
 import type { Follower } from "./follower.ts";
-import { truncationWords } from "./truncation-count.ts";
+import { haveMoved } from "./truncation-count.ts";
 import type { Publisher } from "./publisher.ts";
 
 /** A state, and whether its cells are still there. */
@@ -52,7 +52,7 @@ export function readerSnapshot(
       throw new StorageError("TRUNCATED", message, { path: region.path });
     }
     loadHeader(region.address, new Uint8Array(area.buffer));
-    if (truncationWords.some((word, i) => area[word] !== marks[i])) throw truncated(region.path);
+    if (haveMoved(marks, area)) throw truncated(region.path);
   };
   // Whose writer it is that failed a reader cannot know: by default it shows flushes, which are on the disk.
   return { header, check, checkTrust: () => undefined };

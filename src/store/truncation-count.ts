@@ -4,34 +4,42 @@
  */
 
 import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isLater } from "../format/annex.ts";
-import { COMMIT_RECORD, FILE } from "../format/layout.ts";
+import { COMMIT_RECORD, FILE, type Place } from "../format/layout.ts";
 
+/** A word of the header area, by number, and what it was. */
+export type Mark = readonly [word: number, value: number];
+
+const records: readonly Place[] = [FILE.commitRecord1, FILE.commitRecord2];
 /** Where the counts stand in the header area, in words. */
-export const truncationWords: readonly number[] = [FILE.commitRecord1, FILE.commitRecord2].map(
+const truncationWords: readonly number[] = records.map(
   (place) => (place.offset + COMMIT_RECORD.truncations.offset) / 4,
+);
+/** What a truncation under way stores, and whatever is done after it. */
+const wordsOfTruncation: readonly number[] = [FILE.disk1, ...records].flatMap(({ offset, sizeBytes }) =>
+  Array.from({ length: sizeBytes / 4 }, (_, i) => offset / 4 + i),
 );
 
 export class TruncationCount {
   #count = 0;
   /** The count in the newest record, which runs ahead while a truncation is under way. */
   #latest = 0;
-  #marks: readonly number[] = truncationWords.map(() => 0);
-  /** The words when a record last told of what is shown; none until one does. */
-  #seen: readonly number[] = this.#marks;
+  #marks: readonly Mark[] = [];
+  /** The counts when a record last told of what is shown; none until one does. */
+  #seen: readonly Mark[] = truncationWords.map((word) => [word, 0]);
 
   /** That of the state which is shown. */
   get count(): number {
     return this.#count;
   }
 
-  /** The words when what is shown was chosen: they move before a cell of it is given out again. */
-  get marks(): readonly number[] {
+  /** Words when what is shown was chosen: one moves before a cell of it is given out again. */
+  get marks(): readonly Mark[] {
     return this.#marks;
   }
 
   /** Whether the header area, in words, may tell of another count. */
   hasMoved(area: Int32Array): boolean {
-    return truncationWords.some((word, i) => area[word] !== this.#seen[i]);
+    return haveMoved(this.#seen, area);
   }
 
   /** Whether a truncation was begun since: it flushed what was shown, and copy 2 may be what it was long before. */
@@ -41,26 +49,32 @@ export class TruncationCount {
 
   /** Takes the count that belongs to the header that is shown, from a commit record that tells of it. */
   take(area: Uint8Array, tellsOfIt: (record: CommitRecord) => boolean, startIndex: number): void {
-    const records = decodeCommitRecords(area);
-    this.#latest = records[0]?.truncations ?? 0;
-    const telling = records.find(tellsOfIt);
-    const words = wordsIn(area);
-    // Both records may be of a truncation under way already: then no mark is right, for none will move again. Where a
-    // writer of Cellar has closed the file, none is, and it is the original that has written since.
-    const empty = records[0]?.next === startIndex;
-    if (telling !== undefined || !empty || decodeAnnexHead(area)?.processId === 0) this.#marks = words;
+    const decoded = decodeCommitRecords(area);
+    this.#latest = decoded[0]?.truncations ?? 0;
+    const telling = decoded.find(tellsOfIt);
+    const counts = marksOf(truncationWords, area);
+    // Both records may be of a truncation under way already, or of one that failed: the counts will not move again, but
+    // its disk-sync copy 1 will, and the records with the next commit. Where a writer of Cellar has closed the file,
+    // none is under way, and it is the original that has written since.
+    const isUnderWay = decoded[0]?.next === startIndex && decodeAnnexHead(area)?.processId !== 0;
+    this.#marks = telling === undefined && isUnderWay ? marksOf(wordsOfTruncation, area) : counts;
     if (telling !== undefined) {
       this.#count = telling.truncations;
-      this.#seen = words;
+      this.#seen = counts;
     }
     // While a truncation is under way both tell of it, and this header came before. Looked at again until one tells.
     else this.#count = oneBefore(this.#latest, this.#count);
   }
 }
 
-function wordsIn(area: Uint8Array): readonly number[] {
+/** Whether a word is no longer what it was; of the header area, in words. */
+export function haveMoved(marks: readonly Mark[], area: Int32Array): boolean {
+  return marks.some(([word, value]) => area[word] !== value);
+}
+
+function marksOf(words: readonly number[], area: Uint8Array): readonly Mark[] {
   const view = new DataView(area.buffer, area.byteOffset);
-  return truncationWords.map((word) => view.getInt32(word * 4, true));
+  return words.map((word) => [word, view.getInt32(word * 4, true)]);
 }
 
 /** The count before `latest`, but none that is older than what is known: after the original wrote, none ever tells. */

@@ -138,7 +138,12 @@ export const mutants: readonly Mutant[] = [
   {
     name: "run restarted before the flush returns",
     file: publisher,
-    patches: [["    this.#generation++;\n", "    this.#generation++;\n    this.#running.restart(header.next);\n"]],
+    patches: [
+      [
+        "    const begunAt = performance.now();\n    this.commit(header);\n",
+        "    const begunAt = performance.now();\n    this.#running.restart(header.next);\n    this.commit(header);\n",
+      ],
+    ],
   },
   {
     name: "flush later: run restarted at once",

@@ -88,7 +88,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a reader trusts the process-sync header without proof",
     file: "src/store/follower.ts",
-    patches: [["    if (trusted || sameHeader(process, disk)) return true;\n", "    return true;\n"]],
+    patches: [["    if (isOriginals || sameHeader(process, disk)) return true;\n", "    return true;\n"]],
   },
   { name: "cells of a record not compared", file: proof, patches: [[" === record.cellsCrc;", " !== -1;"]] },
   {

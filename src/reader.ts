@@ -90,7 +90,10 @@ export class StorageReader extends Storage {
     return this.#follower.follows;
   }
 
-  /** How often the storage was truncated, as far as its writers counted (0 in files of the original). */
+  /**
+   * How often the storage was truncated, or recovered so that cells may be given out again, as far as its writers counted
+   * (0 in files of the original).
+   */
   get truncations(): number {
     return this.#follower.truncations;
   }

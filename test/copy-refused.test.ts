@@ -119,15 +119,29 @@ describe("a copy that cannot be made leaves nothing:", () => {
     }
   });
 
-  test("a truncation was under way when the reader opened, which no word tells when it is done", async () => {
-    const { at, names } = folder();
-    const states = { disk: [state(500), state(500)], process: [state(8), state(8)] } as const;
-    const records = [record(8, 4), record(8, 5)] as const;
-    fs.writeFileSync(at("a"), image.fileOf({ ...states, records }, 500));
-    using reader = StorageReader.open(at("a"));
-    expect(reader.length).toBe(500);
-    expect(await reason(reader.copyTo(at("b")))).toEqual(rejected("TRUNCATED"));
-    expect(names()).toEqual(["a"]);
+  test("a truncation was under way when the reader opened, and goes on meanwhile", async () => {
+    const begun = [record(8, 4), record(8, 5)] as const;
+    const before: image.Area = { disk: [state(500), state(500)], process: [state(8), state(8)], records: begun };
+    // Its disk-sync copy 1; or, done and all written again, the next commit.
+    const after: readonly image.Area[] = [
+      { ...before, disk: [state(8), state(500)] },
+      { ...before, process: [state(500), state(500)], records: [record(500, 6), record(8, 5)] },
+    ];
+    for (const next of [before, ...after]) {
+      const { at, names } = folder();
+      fs.writeFileSync(at("a"), image.fileOf(before, 500));
+      using reader = StorageReader.open(at("a"));
+      expect(reader.length).toBe(500);
+      const onProgress = (): void => {
+        const fd = fs.openSync(at("a"), "r+");
+        fs.writeSync(fd, image.headerArea(next), 0, image.AREA_BYTES, 0);
+        fs.closeSync(fd);
+      };
+      const copied = await reason(reader.copyTo(at("b"), { onProgress }));
+      if (next !== before) expect([copied, names()]).toEqual([rejected("TRUNCATED"), ["a"]]);
+      // Killed there, it has changed no cell: what it left is whole, and can be copied.
+      else expect([copied, names()]).toEqual(["fulfilled", ["a", "b"]]);
+    }
   });
 
   test("the file is cut by another program: an error, no signal", async () => {

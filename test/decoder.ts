@@ -111,7 +111,8 @@ export function decode(bytes: Uint8Array): DecodedFile {
  */
 export function readerState(file: DecodedFile, wanted: Shown["follows"], keyed = false): Shown {
   const { state, disk, process } = compare(file);
-  const committed = wanted === "commits" && (keyed || state !== "resumedAtFlush") ? process : null;
+  const committed =
+    wanted === "commits" && ((keyed && file.annexHead === null) || state !== "resumedAtFlush") ? process : null;
   const { root, next } = committed ?? disk;
   const records = newestFirst(file);
   const teller = records.find((record) =>

@@ -145,8 +145,8 @@ const plainPrototypes: readonly unknown[] = [Uint8Array.prototype, Buffer.protot
 
 /** Whether nothing of the caller's own answers for the bytes. */
 function isPlain(value: unknown): value is Uint8Array {
-  if (!plainPrototypes.includes(Object.getPrototypeOf(value))) return false;
-  return ArrayBuffer.isView(value) && !Object.hasOwn(value, "length") && !Object.hasOwn(value, "subarray");
+  if (!ArrayBuffer.isView(value) || !plainPrototypes.includes(Object.getPrototypeOf(value))) return false;
+  return !Object.hasOwn(value, "length") && !Object.hasOwn(value, "subarray");
 }
 
 /** The bytes of whatever holds bytes. */

@@ -179,3 +179,23 @@ describe("while a flush is under way", () => {
     });
   }
 });
+
+test("bytes that another thread makes longer meanwhile are refused, and nothing has changed", () => {
+  for (const [before, after] of [
+    [10, 100],
+    [100, 10],
+  ] as const) {
+    const { region, cells, writable } = open();
+    const kept = writable.write(bytes(50, 1));
+    const { length } = cells;
+    let looks = 0;
+    // As a view of a growable shared buffer: its length is another once its cells are taken.
+    const growing = Object.defineProperty(bytes(after, 2), "length", { get: () => (looks++ < 2 ? before : after) });
+    expect(() => writable.write(growing)).toThrow(TypeError);
+    expect(cells.length).toBe(length);
+    const next = writable.write(bytes(300, 3));
+    expect(Buffer.compare(readBlob(cells, kept), bytes(50, 1))).toBe(0);
+    expect(Buffer.compare(readBlob(cells, next), bytes(300, 3))).toBe(0);
+    region.close();
+  }
+});

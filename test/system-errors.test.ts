@@ -4,12 +4,15 @@ import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { StorageReader, type StorageState, StorageWriter } from "../src/index.ts";
-import { F_TLOCK, MAP_PRIVATE } from "../src/os/constants.ts";
+import { keep } from "../src/cli/keep.ts";
+import { F_TLOCK, FALLOC_FL_PUNCH_HOLE, MAP_PRIVATE } from "../src/os/constants.ts";
 import { libc } from "../src/os/libc.ts";
 import { codeOf, errorOf } from "./fixtures/errors.ts";
 import { useFolder } from "./support/folder.ts";
 
 const fresh = useFolder();
+const inMemory = useFolder({ inMemory: true });
+const TMPFS_MAGIC = 0x01021994;
 const EIO = 5;
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const bytesOf = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -175,4 +178,51 @@ describe("with little memory to map", () => {
     expect(text(reader.read(reader.root ?? 0))).toBe("behind the first mapping");
     expect(text(reader.chunks(reader.root ?? 0)[0] ?? new Uint8Array(0))).toBe("behind the first mapping");
   });
+});
+
+describe("what was given out behind the last flush, after a kill", () => {
+  /** Whether opening a file that no writer has closed punches a hole behind its cells. */
+  function punches(path: string): boolean {
+    const killed = StorageWriter.create(path);
+    killed.root = killed.write(bytesOf("flushed"));
+    killed.flushSync();
+    const image = fs.readFileSync(path);
+    killed.close();
+    fs.writeFileSync(path, image);
+    const spy = spyOn(libc(), "fallocate");
+    StorageWriter.open(path).close();
+    const modes = spy.mock.calls.map(([, mode]) => mode);
+    mock.restore();
+    return modes.some((mode) => (mode & FALLOC_FL_PUNCH_HOLE) !== 0);
+  }
+
+  const linux = process.platform === "linux";
+  test.skipIf(!linux)(`is given back on a disk${linux ? "" : " (skipped: Linux only)"}`, () => {
+    expect(punches(fresh())).toBe(fs.statfsSync(dirname(fresh())).type !== TMPFS_MAGIC);
+  });
+
+  test.skipIf(!linux)(
+    `stays on tmpfs, where reading a hole takes space${linux ? "" : " (skipped: Linux only)"}`,
+    () => {
+      expect(fs.statfsSync(dirname(inMemory())).type).toBe(TMPFS_MAGIC);
+      expect(punches(inMemory())).toBe(false);
+    },
+  );
+});
+
+test("a copy that is kept before recovery has its name only when it is whole", () => {
+  const path = flushed().path;
+  const names = (): string[] => fs.readdirSync(dirname(path)).filter((name) => name.includes("before-recovery"));
+  const { copyFileSync } = fs;
+  let during: readonly string[] | undefined;
+  spyOn(fs, "copyFileSync").mockImplementation((...call) => {
+    copyFileSync(...call);
+    during = names();
+  });
+  const name = keep(path, undefined);
+  expect(during).toEqual([]);
+  expect(fs.readFileSync(name).equals(fs.readFileSync(path))).toBe(true);
+  spyOn(fs, "copyFileSync").mockImplementation(() => thrown(deviceError("copyfile")));
+  expect(codeOf(() => keep(path, undefined))).toBe("SYSTEM");
+  expect(names()).toHaveLength(1);
 });

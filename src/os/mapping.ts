@@ -173,8 +173,8 @@ export class Mapping {
       if (buffer === undefined || buffer.detached) this.#buffers.delete(reference);
     }
     if (this.#buffers.size > 0) {
-      this.#isolate();
       retain(this);
+      this.#isolate();
       return;
     }
     this.#released = true;
@@ -187,6 +187,7 @@ export class Mapping {
    * A native job holds a buffer, and views over it stay alive until it is done. Stores through them must not reach the
    * file, which another writer may have by then: the same memory becomes a private mapping of the same bytes. At the
    * first release, when the descriptor is still open. If the system refuses it, stores reach the file for that long.
+   * @throws SYSTEM it was refused in place, though not elsewhere
    */
   #isolate(): void {
     if (this.#kind !== "shared" || this.#isolated) return;
@@ -196,7 +197,8 @@ export class Mapping {
     const trial = libc().mmap(0, this.lengthBytes, prot, flags, this.#fd, 0);
     if (trial === -1) return;
     if (libc().munmap(trial, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
-    libc().mmap(this.address, this.lengthBytes, prot, flags | c.MAP_FIXED, this.#fd, 0);
+    const there = libc().mmap(this.address, this.lengthBytes, prot, flags | c.MAP_FIXED, this.#fd, 0);
+    if (there === -1) throw libcError("mmap", this.#path);
   }
 
   /** The oldest goes. */

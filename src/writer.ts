@@ -168,7 +168,7 @@ export class StorageWriter extends Storage {
   /**
    * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile.
    * @returns what was made durable: the state at the call, or a later one
-   * @throws FAILED the disk reported an error, now or before; CLOSED (both as rejections)
+   * @throws FAILED the disk reported an error, before or by the time it is done; CLOSED (both as rejections)
    */
   async flush(): Promise<StorageState> {
     return stateOf(await this.#publisher.flush(this.#header()));

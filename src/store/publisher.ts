@@ -43,6 +43,7 @@ export class Publisher {
   #truncations: number;
   #generation = 0;
   #failure: StorageError | null = null;
+  #isEnded = false;
   /** The latest flush that was asked for, the one that runs, and the one that waits for it. */
   #request: Request;
   #inFlight: Promise<Header> | null = null;
@@ -79,7 +80,7 @@ export class Publisher {
     return this.#failure !== null;
   }
 
-  /** @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk; CLOSED */
+  /** @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk */
   checkFailure(): void {
     if (this.#failure !== null) throw this.#failure;
   }
@@ -165,7 +166,7 @@ export class Publisher {
 
   /** The region is closed: a flush under way, if its state is not durable by now, stores nothing and is rejected. */
   end(): void {
-    this.#failure ??= closedBefore(this.#region.path);
+    this.#isEnded = true;
   }
 
   async #afterInFlight(inFlight: Promise<Header>): Promise<Header> {
@@ -199,11 +200,12 @@ export class Publisher {
 
   /**
    * Whether a synchronous flush has made a state durable since: then there is nothing left to do.
-   * @throws FAILED, CLOSED it cannot be done any more
+   * @throws FAILED also then: after a sync that failed nothing is acknowledged; CLOSED it cannot be done any more
    */
   #overtaken(generation: number): boolean {
-    if (generation !== this.#generation) return true;
     this.checkFailure();
+    if (generation !== this.#generation) return true;
+    if (this.#isEnded) throw closedBefore(this.#region.path);
     return false;
   }
 

@@ -49,6 +49,7 @@ export class Expected {
   #lastNumber = 0;
   #ending: Ending = "kill";
   #failedSince = false;
+  #hasPower = true;
   #annotated = 0;
 
   /** The number for the next victim's first blob. */
@@ -93,7 +94,7 @@ export class Expected {
         this.violations.push(`${event.call} threw no StorageError: ${event.error}`);
         break;
       case "wrong":
-        this.violations.push(event.what);
+        if (this.#hasPower) this.violations.push(event.what);
         break;
       case "closed":
       case "waiting":
@@ -102,10 +103,19 @@ export class Expected {
     }
   }
 
+  /**
+   * The file system is about to be shut down under the victim, which a power cut would have ended. It lives on for a
+   * moment, with pages that the kernel has dropped: what it reads proves nothing. What it acknowledges must hold.
+   */
+  powerGoes(): void {
+    this.#hasPower = false;
+  }
+
   /** The victim is gone: numbers go on, what was in flight may or may not have happened. */
   ended(ending: Ending): void {
     this.#ending = ending;
     this.#failedSince = false;
+    this.#hasPower = true;
     if (this.#pending !== null) this.#published.push(this.#pending);
     this.#pending = null;
   }

@@ -30,14 +30,18 @@ export function crashFigures(expected: readonly Expected[], ...counts: readonly 
 }
 
 /** One line a figure, then the violations with the seed that brings them back. */
-export function print({ scenario, seed, values, violations }: Figures): string {
-  const rows = Object.entries(values).map(([name, value]) => `  ${name.padEnd(36)} ${value}`);
-  const broken = violations.slice(0, MOST_SHOWN).map((violation) => {
-    return `  VIOLATION (SEED=${seed}) ${violation.slice(0, MOST_CHARACTERS)}`;
-  });
-  return [`${scenario} (seed ${seed})`, ...rows, `  ${"violations".padEnd(36)} ${violations.length}`, ...broken].join(
-    "\n",
+export function print(figures: Figures): string {
+  const { scenario, seed, values, violations } = figures;
+  const rows = Object.entries({ ...values, violations: violations.length }).map(
+    ([name, value]) => `  ${name.padEnd(36)} ${value}`,
   );
+  return [`${scenario} (seed ${seed})`, ...rows, ...printViolations(figures).map((line) => `  ${line}`)].join("\n");
+}
+
+export function printViolations({ seed, violations }: Figures): string[] {
+  return violations.slice(0, MOST_SHOWN).map((violation) => {
+    return `VIOLATION (SEED=${seed}) ${violation.slice(0, MOST_CHARACTERS)}`;
+  });
 }
 
 /** The value below which `share` of the values lie. */

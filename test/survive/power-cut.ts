@@ -88,6 +88,7 @@ async function liveUntilCut(
   const adversary = new Spawned(workplace, script("adversary.ts", { path, seed: random.seed() }), () => undefined);
   const victim = startVictim(workplace, orders, expected, true);
   await anyMoment(victim, random);
+  expected.powerGoes();
   cutPower(disk.mount.folder);
   // A store may meet the shutdown as SIGBUS: the power is gone, so is the process.
   await Promise.all([victim.kill(), adversary.kill()]);

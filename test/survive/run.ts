@@ -4,7 +4,7 @@
  * Ends with 1 if a promise was broken or a scenario could not run to its end; CELLAR_NO_SKIP=1: or at all.
  */
 
-import { type Figures, print } from "./figures.ts";
+import { type Figures, print, printViolations } from "./figures.ts";
 import { seedFromEnvironment } from "../support/random.ts";
 import { programs } from "./programs.ts";
 import { requires } from "./requires.ts";
@@ -15,6 +15,7 @@ const only = flag === -1 ? "" : (process.argv[flag + 1] ?? "");
 const length: Length = process.argv.includes("--short") ? "short" : "long";
 const seed = seedFromEnvironment();
 const rows: string[] = [];
+const findings: string[] = [];
 let broken = 0;
 
 const all = length === "long" ? [...scenarios, ...programs] : scenarios;
@@ -32,10 +33,12 @@ for (const { name, needs, run } of all) {
   const seconds = ((performance.now() - begun) / 1000).toFixed(1);
   console.log(`${print(figures)}\n  ${"seconds".padEnd(36)} ${seconds}\n`);
   if (figures.violations.length > 0) broken++;
+  findings.push(...printViolations(figures).map((finding) => `${name}: ${finding}`));
   rows.push(`${name.padEnd(32)} ${String(figures.violations.length).padStart(4)} violations ${seconds.padStart(8)} s`);
 }
 
-console.log(rows.join("\n"));
+// Once more at the end: the middle of a long log is often cut.
+console.log([...rows, ...findings].join("\n"));
 if (rows.length === 0) throw new Error(`no scenario is called ${only}`);
 process.exit(broken === 0 ? 0 : 1);
 

@@ -183,3 +183,22 @@ describe("put", () => {
     expect(await Bun.file(missing).exists()).toBe(false);
   });
 });
+
+test("what names a file, or stands in one, does not steer the terminal", async () => {
+  const controls = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/;
+  const path = file();
+  const headString = "a\u009b31mRED";
+  expect((await cellar(["create", path, "--head-string", headString])).status).toBe(0);
+  for (const args of [["info"], ["info", "--json"], ["check"], ["check", "--json"]]) {
+    const { stdout } = await cellar([...args, path]);
+    expect(stdout).toContain("\\u009b31mRED");
+    expect(stdout).not.toMatch(controls);
+  }
+  expect(await cellarJson("info", path)).toMatchObject({ config: { headString } });
+  const missing = file("line\none\x1b[31m\u009b0m");
+  for (const options of [[], ["--json"]]) {
+    const { stderr } = await cellar(["info", missing, ...options]);
+    expect(stderr).toMatch(/^[^\n]+\n$/);
+    expect(stderr).not.toMatch(controls);
+  }
+});

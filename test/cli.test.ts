@@ -200,25 +200,6 @@ test("check finds what the library finds, and damage is exit status 1", async ()
   expect(JSON.parse(wrong.stdout)).toEqual({ path, damaged: true, findings: check(path, [9]) });
 });
 
-test("what names a file, or stands in one, does not steer the terminal", async () => {
-  const controls = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/;
-  const path = file();
-  const headString = "a\u009b31mRED";
-  expect((await cellar(["create", path, "--head-string", headString])).status).toBe(0);
-  for (const args of [["info"], ["info", "--json"], ["check"], ["check", "--json"]]) {
-    const { stdout } = await cellar([...args, path]);
-    expect(stdout).toContain("\\u009b31mRED");
-    expect(stdout).not.toMatch(controls);
-  }
-  expect(await cellarJson("info", path)).toMatchObject({ config: { headString } });
-  const missing = file("line\none\x1b[31m\u009b0m");
-  for (const options of [[], ["--json"]]) {
-    const { stderr } = await cellar(["info", missing, ...options]);
-    expect(stderr).toMatch(/^[^\n]+\n$/);
-    expect(stderr).not.toMatch(controls);
-  }
-});
-
 test("create makes what is asked for, and never touches a file", async () => {
   const path = file();
   const options = ["--head-string", "MINE", "--version", "7", "--bytes-per-cell", "64", "--max-index", "5000"];

@@ -8,6 +8,7 @@ import { diskHeaders } from "./fixtures/process-forge.ts";
 import { run } from "./fixtures/process-run.ts";
 import { diskError } from "./fixtures/process-stub-region.ts";
 import { releaseAll, stubbed } from "./fixtures/process-stub-store.ts";
+import { stateOf } from "./fixtures/state.ts";
 import { useFolder } from "./support/folder.ts";
 
 const file = useFolder();
@@ -15,7 +16,6 @@ const closed = expect.objectContaining({ code: "CLOSED" });
 /** Both copies of the disk-sync header, when a state is durable. */
 const bothCopies = ({ root, length }: StorageState): Header[] =>
   new Array<Header>(2).fill({ next: length, root: root ?? 0 });
-const stateOf = ({ root, length }: StorageState): StorageState => ({ root, length });
 
 describe("flushes that are asked for at once", () => {
   test("each resolve with their own state or a later one", async () => {

@@ -1,38 +1,16 @@
-/** Following: no latest state is missed, whoever else refreshes; and every way for it to end. */
+/** Following: no latest state is missed, whoever else refreshes. How it ends is in `watch-end.test.ts`. */
 
 import { describe, expect, test } from "bun:test";
-import { closeSync, openSync, truncateSync, writeFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
 import { StorageReader, type StorageState, StorageWriter } from "../src/index.ts";
-import * as image from "./fixtures/image.ts";
+import { commit, pair } from "./fixtures/followed.ts";
 import { useAgents } from "./fixtures/process-agents.ts";
 import { until } from "./fixtures/process-until.ts";
-import { Child } from "./support/child.ts";
+import { stateOf } from "./fixtures/state.ts";
 import { useFolder } from "./support/folder.ts";
 import { Random, seedFromEnvironment } from "./support/random.ts";
 
 const file = useFolder({ spoilt: true });
 const agents = useAgents();
-const done = { done: true, value: undefined } as const;
-const stateOf = ({ root, length }: StorageState): StorageState => ({ root, length });
-
-/** A writer and a reader of its commits. */
-function pair(): { readonly writer: StorageWriter; readonly reader: StorageReader } & Disposable {
-  const writer = StorageWriter.create(file());
-  const reader = StorageReader.open(writer.path, { follow: "commits" });
-  const dispose = (): void => {
-    reader.close();
-    writer.close();
-  };
-  return { writer, reader, [Symbol.dispose]: dispose };
-}
-
-/** One more blob, which is the root. */
-function commit(writer: StorageWriter): StorageState {
-  writer.root = writer.write(new Uint8Array(10));
-  writer.commit();
-  return stateOf(writer);
-}
 
 /** All that an iterator yields, as it comes. */
 function collect(states: AsyncIterable<StorageState>): { readonly seen: StorageState[]; readonly end: Promise<void> } {
@@ -45,7 +23,7 @@ function collect(states: AsyncIterable<StorageState>): { readonly seen: StorageS
 
 describe("a watch", () => {
   test("yields what is committed, with the reader refreshed to it", async () => {
-    using both = pair();
+    using both = pair(file());
     const { writer, reader } = both;
     const states = reader.watch();
     for (let i = 0; i < 5; i++) {
@@ -69,7 +47,7 @@ describe("a watch", () => {
   });
 
   test("yields what was there before, if the reader did not show it yet", async () => {
-    using both = pair();
+    using both = pair(file());
     const before = commit(both.writer);
     const states = both.reader.watch();
     expect(await states.next()).toEqual({ done: false, value: before });
@@ -79,7 +57,7 @@ describe("a watch", () => {
   });
 
   test("yields the last of many only", async () => {
-    using both = pair();
+    using both = pair(file());
     const next = both.reader.watch().next();
     for (let i = 0; i < 99; i++) commit(both.writer);
     const last = commit(both.writer);
@@ -87,7 +65,7 @@ describe("a watch", () => {
   });
 
   test("answers calls of next in their order, each with another state", async () => {
-    using both = pair();
+    using both = pair(file());
     const states = both.reader.watch();
     const [first, second] = [states.next(), states.next()];
     const once = commit(both.writer);
@@ -97,7 +75,7 @@ describe("a watch", () => {
   });
 
   test("sees that a storage was truncated to what it was before", async () => {
-    using both = pair();
+    using both = pair(file());
     const empty = stateOf(both.writer);
     const states = both.reader.watch();
     both.writer.truncate();
@@ -121,7 +99,7 @@ describe("a watch", () => {
   });
 
   test("lets others have their turn, though there is news at every call", async () => {
-    using both = pair();
+    using both = pair(file());
     let turned = false;
     setTimeout(() => (turned = true), 1);
     let rounds = 0;
@@ -135,7 +113,7 @@ describe("a watch", () => {
   });
 
   test("takes numbers of milliseconds and signals", () => {
-    using both = pair();
+    using both = pair(file());
     for (const intervalMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, "5" as never]) {
       expect(() => both.reader.watch({ intervalMs })).toThrow(TypeError);
     }
@@ -147,7 +125,7 @@ test("no watch misses the latest state, whatever the others and refresh do", asy
   const seed = seedFromEnvironment();
   console.log(`watches: SEED=${seed}`);
   const random = new Random(seed);
-  using both = pair();
+  using both = pair(file());
   const { writer, reader } = both;
   const watches = [reader.watch(), reader.watch({ intervalMs: 2 }), reader.watch({ intervalMs: 7 })].map(collect);
   let committed = stateOf(writer);
@@ -169,91 +147,4 @@ test("no watch misses the latest state, whatever the others and refresh do", asy
   }
   reader.close();
   await Promise.all(watches.map(({ end }) => end));
-});
-
-describe("a watch ends", () => {
-  test("when the signal is aborted, before and while it waits", async () => {
-    using both = pair();
-    expect(await both.reader.watch({ signal: AbortSignal.abort() }).next()).toEqual(done);
-    const stop = new AbortController();
-    // So long that only the signal can be what ends it.
-    const states = both.reader.watch({ signal: stop.signal, intervalMs: 1e9 });
-    const next = states.next();
-    await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
-    stop.abort();
-    expect(await next).toEqual(done);
-    commit(both.writer);
-    expect(await states.next()).toEqual(done);
-  });
-
-  test("when the reader is closed, before and while it waits", async () => {
-    using both = pair();
-    const waiting = both.reader.watch({ intervalMs: 1e9 });
-    const later = both.reader.watch();
-    const next = waiting.next();
-    await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
-    both.reader.close();
-    expect(await next).toEqual(done);
-    expect(await later.next()).toEqual(done);
-  });
-
-  test("by return, also for a call that waits, and by break", async () => {
-    using both = pair();
-    const states = both.reader.watch({ intervalMs: 1e9 });
-    const next = states.next();
-    await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
-    expect(await states.return?.()).toEqual(done);
-    expect(await next).toEqual(done);
-    const again = both.reader.watch();
-    commit(both.writer);
-    for await (const _ of again) break;
-    commit(both.writer);
-    expect(await again.next()).toEqual(done);
-  });
-
-  test("with the error of a refresh, after which there is nothing more", async () => {
-    const path = file();
-    const state = { next: 1000, root: 0 };
-    writeFileSync(path, image.fileOf({ disk: [state, state], process: [state, state] }, 1000));
-    using reader = StorageReader.open(path);
-    const states = reader.watch();
-    const next = states.next();
-    truncateSync(path, 500 * 32);
-    const later = { next: 400, root: 0 };
-    const fd = openSync(path, "r+");
-    writeSync(fd, image.headerArea({ disk: [later, later], process: [later, later] }), 0, image.AREA_BYTES, 0);
-    closeSync(fd);
-    expect(await next.catch((error: unknown) => error)).toEqual(expect.objectContaining({ code: "TRUNCATED" }));
-    expect(await states.next()).toEqual(done);
-  });
-
-  test("with TRUNCATED when the file is emptied under it, though its header is gone too", async () => {
-    const path = file();
-    StorageWriter.create(path).close();
-    await using child = new Child(join(import.meta.dir, "fixtures/watch-child.ts"), [path, "true"]);
-    expect(await child.next()).toEqual({ ready: true });
-    truncateSync(path, 0);
-    expect(await child.next()).toEqual({ error: "TRUNCATED" });
-    expect(await child.exit()).toEqual({ code: 0, signal: null });
-  });
-});
-
-describe("a process that follows and does nothing else", () => {
-  const program = join(import.meta.dir, "fixtures/watch-child.ts");
-
-  test("ends at once", async () => {
-    using both = pair();
-    await using child = new Child(program, [both.reader.path, "false"]);
-    expect(await child.next()).toEqual({ ready: true });
-    expect(await child.exit()).toEqual({ code: 0, signal: null });
-  });
-
-  test("lives with keepAlive, until there is what it waits for", async () => {
-    using both = pair();
-    await using child = new Child(program, [both.reader.path, "true"]);
-    expect(await child.next()).toEqual({ ready: true });
-    const committed = commit(both.writer);
-    expect(await child.next()).toEqual({ ...committed });
-    expect(await child.exit()).toEqual({ code: 0, signal: null });
-  });
 });

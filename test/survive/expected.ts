@@ -50,6 +50,10 @@ export class Expected {
   #ending: Ending = "kill";
   #failedSince = false;
   #hasPower = true;
+  /** Whether the victim has told what it opened at. */
+  #isOpen = false;
+  /** A victim was ended while it opened: it may have recovered a commit, and flushed it, without a word. */
+  #mayBeRecovered = false;
   #annotated = 0;
 
   /** The number for the next victim's first blob. */
@@ -116,6 +120,8 @@ export class Expected {
     this.#ending = ending;
     this.#failedSince = false;
     this.#hasPower = true;
+    this.#mayBeRecovered ||= !this.#isOpen;
+    this.#isOpen = false;
     if (this.#pending !== null) this.#published.push(this.#pending);
     this.#pending = null;
   }
@@ -137,6 +143,7 @@ export class Expected {
 
   /** The states that a flush may have made durable, the latest first. */
   flushCandidates(): readonly State[] {
+    if (this.#mayBeRecovered) return this.#published.map(({ state }) => state).reverse();
     // A truncation may flush the last commit first, so that a crash in its midst loses none.
     const flushes = this.#published.filter(({ kind }, i, all) => {
       return i === 0 || kind !== "commit" || all[i + 1]?.kind === "truncate";
@@ -149,11 +156,13 @@ export class Expected {
     this.#published = [{ state, kind: "flush", sure: true }];
     this.#blobs = state.blobs.filter((blob) => blob.index < state.length);
     this.#ending = "kill";
+    this.#mayBeRecovered = false;
     this.seen.add(keyOf(state));
   }
 
   #opened(opened: Opened): void {
     this.#failedSince = false;
+    this.#isOpen = true;
     const { root, length } = opened;
     if (!this.exists) {
       if (root !== null || length !== opened.startIndex) this.violations.push(`a new storage has ${keyOf(opened)}`);

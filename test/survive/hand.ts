@@ -4,12 +4,12 @@ import { serve } from "../support/child.ts";
 import type { Step, VictimEvent, VictimOrders } from "./events.ts";
 import { Life } from "./life.ts";
 
-let events: VictimEvent[] = [];
+const events: VictimEvent[] = [];
 let life: Life | null = null;
 
 await serve(async ({ orders, step }) => {
-  events = [];
   if (orders !== undefined) life = new Life(orders as VictimOrders, (event) => events.push(event));
   else await life?.step(step as Step);
-  return { events };
+  // With what was reported between two steps: a flush may be refused while nobody asks.
+  return { events: events.splice(0) };
 });

@@ -140,8 +140,10 @@ export class Publisher {
     else this.checkFailure();
     this.#running.prepare(header.next);
     this.#request = { header, generation: this.#generation };
+    // Asked first: it begins some microtasks after the one before has ended, and none may begin in between.
+    if (this.#shared !== null) return this.#shared;
     if (this.#inFlight === null) return this.#begin();
-    this.#shared ??= this.#afterInFlight(this.#inFlight);
+    this.#shared = this.#afterInFlight(this.#inFlight);
     return this.#shared;
   }
 

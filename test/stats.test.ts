@@ -1,8 +1,9 @@
 /** The numbers that a storage tells of itself are those of the file, and count what was done. */
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { statSync, truncateSync } from "node:fs";
 import { StorageReader, StorageWriter } from "../src/index.ts";
+import { stubbed } from "./fixtures/process-stub-store.ts";
 import { until } from "./fixtures/process-until.ts";
 import { useFolder } from "./support/folder.ts";
 
@@ -83,6 +84,27 @@ describe("of a writer", () => {
     const endedAt = performance.now();
     const sinceMs = await laterMs(endedAt);
     expect(writer.stats().flushes.ageMs).toBeGreaterThanOrEqual(sinceMs);
+  });
+
+  test.each(["flush", "flushSync"] as const)("the commit of a %s is not in its time", async (name) => {
+    const { region, publisher, header } = stubbed();
+    let nowMs = 0;
+    const clock = spyOn(performance, "now").mockImplementation(() => nowMs);
+    const commit = publisher.commit.bind(publisher);
+    spyOn(publisher, "commit").mockImplementation((state) => {
+      nowMs += 1000;
+      commit(state);
+    });
+    for (const method of ["sync", "syncLater"] as const) {
+      const original: () => void = region[method].bind(region);
+      spyOn(region, method).mockImplementation((): never => {
+        nowMs += 10;
+        return original() as never;
+      });
+    }
+    await publisher[name](header(3));
+    clock.mockRestore();
+    expect(publisher.meter.flushes.lastMs).toBe(20);
   });
 
   test("windows are counted while their views live, and truncations", () => {

@@ -116,8 +116,8 @@ export class Publisher {
 
   /** Makes the state durable, and returns when it is. */
   flushSync(header: Header): Header {
-    const begunAt = performance.now();
     this.commit(header);
+    const begunAt = performance.now();
     const copy = encodeHeader(header, null);
     // A power cut up to here: the disk-sync header is the last flush's, and the cells that it refers to are there.
     this.#sync(header.next * this.#bytesPerCell);

@@ -140,8 +140,8 @@ export const mutants: readonly Mutant[] = [
     file: publisher,
     patches: [
       [
-        "    const begunAt = performance.now();\n    this.commit(header);\n",
-        "    const begunAt = performance.now();\n    this.#running.restart(header.next);\n    this.commit(header);\n",
+        "    this.commit(header);\n    const begunAt = performance.now();\n",
+        "    this.#running.restart(header.next);\n    this.commit(header);\n    const begunAt = performance.now();\n",
       ],
     ],
   },

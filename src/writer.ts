@@ -241,9 +241,9 @@ export class StorageWriter extends Storage {
     }
   }
 
-  /** The state as it is, with every cell of it in memory. @throws CLOSED */
+  /** The state as it is, with every cell of it in memory. @throws FAILED its file takes nothing more; CLOSED */
   #header(): Header {
-    this.#cells.checkOpen();
+    this.#writable.check();
     this.#writable.settle();
     return { next: this.#cells.length, root: this.#cells.root };
   }

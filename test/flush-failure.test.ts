@@ -1,11 +1,18 @@
 /** A sync that fails is the last one: from then on nothing is claimed, and no disk-sync header is stored. */
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
+import { StorageError } from "../src/error.ts";
+import { StorageWriter } from "../src/index.ts";
 import { FILE } from "../src/format/layout.ts";
+import { FileRegion } from "../src/region/file.ts";
+import { reason, rejected } from "./fixtures/outcomes.ts";
 import { diskError } from "./fixtures/process-stub-region.ts";
 import { releaseAll, type Stubbed, stubbed } from "./fixtures/process-stub-store.ts";
+import { useFolder } from "./support/folder.ts";
 
-setDefaultTimeout(60_000);
+const file = useFolder();
+
+afterEach(() => mock.restore());
 
 const steps = ["commit", "flush", "flushSync", "truncate", "turn"] as const;
 type Step = (typeof steps)[number];
@@ -87,4 +94,21 @@ describe.each([false, true])("with syncs that return late: %p", (gated) => {
     expect(await Promise.all(flushes)).toEqual([failed, failed, failed]);
     expect(publisher.durable).not.toEqual(header(1));
   });
+});
+
+test("a failed writer says FAILED, whatever its disk has no room for, and writes nothing of what is staged", async () => {
+  const writer = StorageWriter.create(file());
+  spyOn(FileRegion.prototype, "syncLater").mockRejectedValue(diskError);
+  const flush = writer.flush();
+  writer.root = writer.write(new Uint8Array(60_000).fill(7));
+  expect(await reason(flush)).toEqual(failed);
+  const write = spyOn(FileRegion.prototype, "write").mockImplementation(() => {
+    throw new StorageError("DISK_FULL", "told to fail");
+  });
+  expect(() => writer.commit()).toThrow(failed);
+  expect(() => writer.flushSync()).toThrow(failed);
+  expect(await reason(writer.flush())).toEqual(failed);
+  expect(write).not.toHaveBeenCalled();
+  writer.close();
+  expect(await reason(writer.flush())).toEqual(rejected("CLOSED"));
 });

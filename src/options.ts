@@ -146,7 +146,9 @@ const plainPrototypes: readonly unknown[] = [Uint8Array.prototype, Buffer.protot
 /** Whether nothing of the caller's own answers for the bytes. */
 function isPlain(value: unknown): value is Uint8Array {
   if (!ArrayBuffer.isView(value) || !plainPrototypes.includes(Object.getPrototypeOf(value))) return false;
-  return !Object.hasOwn(value, "length") && !Object.hasOwn(value, "subarray");
+  if (Object.hasOwn(value, "length") || Object.hasOwn(value, "subarray")) return false;
+  // `subarray` asks it what to make.
+  return !Object.hasOwn(value, "constructor");
 }
 
 /** The bytes of whatever holds bytes. */

@@ -31,6 +31,10 @@ describe("bytes whose methods are the caller's", () => {
     ["a length of its own, too long", (part) => boastful(part, 1_000_000)],
     ["a length of its own, too short", (part) => boastful(part, 1)],
     ["a subarray of its own", (part) => Object.assign(part.slice(), { subarray: () => new Uint8Array(9) })],
+    [
+      "a constructor of its own",
+      (part) => Object.defineProperty(part.slice(), "constructor", { get: () => Forgetful }),
+    ],
     ["a Buffer", (part) => Buffer.from(part)],
   ];
 

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { gunzipSync, gzip } from "node:zlib";
 import { StorageReader, StorageWriter } from "../src/index.ts";
 import { codeOf } from "./fixtures/errors.ts";
+import { reason, rejected } from "./fixtures/outcomes.ts";
 import { useFolder } from "./support/folder.ts";
 
 const fresh = useFolder({ inMemory: true });
@@ -70,6 +71,20 @@ describe("a storage that is closed while its arguments are looked at", () => {
   test("truncate", () => {
     const writer = StorageWriter.create(fresh());
     expect(codeOf(() => writer.truncate(closing(writer, "capacityCells")))).toBe("CLOSED");
+  });
+
+  test("writeStream, whose source is told, and not waited for", async () => {
+    for (const writer of [StorageWriter.create(fresh()), StorageWriter.inMemory()]) {
+      const reasons: unknown[] = [];
+      const source = new ReadableStream<Uint8Array>({ cancel: (why) => void reasons.push(why) });
+      const stored = reason(writer.writeStream(source, closing(writer, "signal")));
+      const turns = (async () => {
+        for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+        return "it hangs";
+      })();
+      expect(await Promise.race([stored, turns])).toEqual(rejected("CLOSED"));
+      expect(reasons).toEqual([await stored]);
+    }
   });
 
   test("copyTo, which makes no file", async () => {

@@ -63,7 +63,11 @@ export class Cells {
 
   /** Aborted when the storage is closed, with CLOSED as its reason: for what waits. */
   get ending(): AbortSignal {
-    this.#ending ??= new AbortController();
+    if (this.#ending === undefined) {
+      this.#ending = new AbortController();
+      // Who asks after `close`, which may have come from a getter of theirs, is not to wait for it.
+      if (this.closed) this.#ending.abort(closedError(this.path));
+    }
     return this.#ending.signal;
   }
 

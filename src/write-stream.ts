@@ -28,7 +28,7 @@ interface Pieces {
 
 /**
  * Stores what the source yields.
- * @param checkWritable called after everything that was waited for
+ * @param checkWritable called after everything that was waited for or asked of the source
  * @returns the blob's index
  */
 export async function storeStream(
@@ -51,11 +51,13 @@ export async function storeStream(
         isOpen = signals.some(({ aborted }) => aborted);
         throw error;
       });
-      isOpen = piece.done !== true;
+      // Each asked once, and before the checks: a getter may do anything to the storage.
+      const isLast = piece.done === true;
+      isOpen = !isLast;
+      const bytes = isLast ? null : asBytes(piece.value);
       checkWritable();
       blob.check();
-      if (piece.done === true) return blob.end();
-      const bytes = asBytes(piece.value);
+      if (bytes === null) return blob.end();
       blob.append(bytes);
       bytesInTurn += bytes.length + PIECE_BYTES;
       if (bytesInTurn < BYTES_A_TURN) continue;

@@ -95,6 +95,34 @@ describe("a storage that is closed while its arguments are looked at", () => {
   });
 });
 
+test.each([
+  ["done", false],
+  ["done", true],
+  ["value", false],
+] as const)("a stream's piece whose %s truncates the storage, last: %p, is not in it", async (name, isLast) => {
+  for (const look of [1, 2, 3]) {
+    using writer = StorageWriter.create(fresh());
+    const [first, second] = [pattern(65535), pattern(65535)].map((value) => ({ done: false, value }));
+    let looks = 0;
+    const answer = name === "done" ? isLast : second?.value;
+    const spoilt = Object.defineProperty({ ...second, done: isLast }, name, {
+      get: () => {
+        if (++looks === look) writer.truncate();
+        return answer;
+      },
+    });
+    const pieces: unknown[] = [first, spoilt, { done: true }];
+    const next = async (): Promise<IteratorResult<Uint8Array>> => pieces.shift() as IteratorResult<Uint8Array>;
+    const stored = await writer
+      .writeStream({ [Symbol.asyncIterator]: () => ({ next }) })
+      .catch((error: unknown) => error);
+    // What is looked at once does nothing at a second look.
+    if (typeof stored === "number") expect(writer.blobLength(stored)).toBe(isLast ? 65535 : 2 * 65535);
+    else expect([stored, writer.length]).toEqual([rejected("TRUNCATED"), writer.startIndex]);
+    expect([look, typeof stored]).toEqual([look, look === 1 ? "object" : "number"]);
+  }
+});
+
 test("a copy to a relative path is where that was at the call", async () => {
   const path = fresh();
   const here = process.cwd();

@@ -74,7 +74,7 @@ export class RunningCrc {
     return this.#runs[0].base;
   }
 
-  /** Whether cells that the last commit covered were changed since. */
+  /** Whether the last commit is to be made again: cells that it covered were changed since, or it is in doubt. */
   get hasChanges(): boolean {
     return this.#hasChanges;
   }
@@ -112,6 +112,12 @@ export class RunningCrc {
     this.#recorded = { base: run.base, next };
     this.#hasChanges = false;
     return run.committed.crc;
+  }
+
+  /** It is not known whether the last commit was stored: the next one takes all its cells anew, whatever changed since. */
+  doubt(): void {
+    this.#hasChanges = true;
+    for (const run of this.#runs) run.ahead = run.committed = { next: run.base, crc: 0 };
   }
 
   /** A flush of this length is asked for, to which `restart` will come. A later one replaces what still waits. */

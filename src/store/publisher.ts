@@ -33,10 +33,11 @@ interface Request {
 
 export class Publisher {
   readonly meter: Meter = new Meter();
+  /** The run of the next commit's proof: is told of cells that change. */
+  readonly running: RunningCrc;
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
   readonly #writerKey: Uint8Array;
-  readonly #running: RunningCrc;
   #durable: Header;
   #committed: Header;
   #sequence: number;
@@ -53,7 +54,7 @@ export class Publisher {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
     this.#writerKey = writerKey;
-    this.#running = from.running;
+    this.running = from.running;
     this.#durable = from.durable;
     this.#committed = from.durable;
     this.#sequence = from.sequence;
@@ -66,7 +67,7 @@ export class Publisher {
     return this.#durable;
   }
 
-  /** The state of the last commit: what other processes see. */
+  /** The state of the last commit: what other processes see, also if it threw midway. */
   get committed(): Header {
     return this.#committed;
   }
@@ -85,32 +86,34 @@ export class Publisher {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  /** The run of the next commit's proof: is told of cells that change. */
-  get running(): RunningCrc {
-    return this.#running;
-  }
-
   /** Makes the state visible to other processes: the record that proves it, then the process-sync copies. */
   commit(header: Header): void {
     this.checkFailure();
     this.#sequence = (this.#sequence + 1) % (MAX_U32 + 1);
     const record = encodeCommitRecord({
-      base: this.#running.base,
+      base: this.running.base,
       next: header.next,
       root: header.root,
-      cellsCrc: this.#running.extendTo(header.next),
+      cellsCrc: this.running.extendTo(header.next),
       sequence: this.#sequence,
       truncations: this.#truncations,
     });
     const copy = encodeHeader(header, this.#writerKey);
-    this.#region.store(
-      // A kill here: the other record still proves the process-sync header that stands.
-      { offset: placeOfRecord(this.#sequence).offset, bytes: record },
-      // A kill inside copy 1: torn, copy 2 stands. Between the two: copy 1 is chosen, its record is there.
-      { offset: FILE.process1.offset, bytes: copy },
-      { offset: FILE.process2.offset, bytes: copy },
-    );
+    // Before the store: others may see what it stored before it threw, and none of those cells is given out again.
     this.#committed = header;
+    try {
+      this.#region.store(
+        // A kill here: the other record still proves the process-sync header that stands.
+        { offset: placeOfRecord(this.#sequence).offset, bytes: record },
+        // A kill inside copy 1: torn, copy 2 stands. Between the two: copy 1 is chosen, its record is there.
+        { offset: FILE.process1.offset, bytes: copy },
+        { offset: FILE.process2.offset, bytes: copy },
+      );
+    } catch (error) {
+      // Or they see nothing of it: the next flush commits again.
+      this.running.doubt();
+      throw error;
+    }
     this.meter.commits++;
   }
 
@@ -136,9 +139,9 @@ export class Publisher {
    */
   async flush(header: Header): Promise<Header> {
     // Many may ask at once; a commit of the same says nothing new.
-    if (!sameHeader(header, this.#committed) || this.#running.hasChanges) this.commit(header);
+    if (!sameHeader(header, this.#committed) || this.running.hasChanges) this.commit(header);
     else this.checkFailure();
-    this.#running.prepare(header.next);
+    this.running.prepare(header.next);
     this.#request = { header, generation: this.#generation };
     // Asked first: it begins some microtasks after the one before has ended, and none may begin in between.
     if (this.#shared !== null) return this.#shared;
@@ -153,7 +156,7 @@ export class Publisher {
     // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
     if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);
     this.#truncations = (this.#truncations + 1) % (MAX_U32 + 1);
-    this.#running.restart(header.next);
+    this.running.restart(header.next);
     this.startOver(header);
   }
 
@@ -213,7 +216,7 @@ export class Publisher {
 
   #acknowledge(header: Header, copy: Uint8Array, begunAt: number): void {
     this.#durable = header;
-    this.#running.restart(header.next);
+    this.running.restart(header.next);
     // Durable with the next flush's first sync. Two copies are never in flight at once: they share a sector.
     this.#region.store({ offset: FILE.disk2.offset, bytes: copy });
     this.meter.addFlush(begunAt);

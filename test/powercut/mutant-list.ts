@@ -17,9 +17,9 @@ const cellSync = "    this.#sync(header.next * this.#bytesPerCell);\n";
 const copy1 = "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n    // Up to here";
 const copy1Later = "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n    await";
 const copy2 = "    this.#region.store({ offset: FILE.disk2.offset, bytes: copy });\n";
-const recordFirst = "      { offset: placeOfRecord(this.#sequence).offset, bytes: record },\n";
+const recordFirst = "        { offset: placeOfRecord(this.#sequence).offset, bytes: record },\n";
 const processCopies =
-  "      { offset: FILE.process1.offset, bytes: copy },\n      { offset: FILE.process2.offset, bytes: copy },\n";
+  "        { offset: FILE.process1.offset, bytes: copy },\n        { offset: FILE.process2.offset, bytes: copy },\n";
 const bothCopies = "{ offset: FILE.disk1.offset, bytes: copy }, { offset: FILE.disk2.offset, bytes: copy }";
 const afterSync =
   "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.#durable;\n    this.#region.store";
@@ -141,7 +141,7 @@ export const mutants: readonly Mutant[] = [
     patches: [
       [
         "    this.commit(header);\n    const begunAt = performance.now();\n",
-        "    this.#running.restart(header.next);\n    this.commit(header);\n    const begunAt = performance.now();\n",
+        "    this.running.restart(header.next);\n    this.commit(header);\n    const begunAt = performance.now();\n",
       ],
     ],
   },
@@ -149,7 +149,7 @@ export const mutants: readonly Mutant[] = [
     name: "flush later: run restarted at once",
     file: publisher,
     patches: [
-      ["    this.#request = { header,", "    this.#running.restart(header.next);\n    this.#request = { header,"],
+      ["    this.#request = { header,", "    this.running.restart(header.next);\n    this.#request = { header,"],
     ],
   },
   {

@@ -66,7 +66,7 @@ export function writerStats(
   const { durable, meter, truncations } = publisher;
   return {
     mode: "writer",
-    ...storageStats(region, cells, truncations),
+    ...storageStats(region, cells, truncations.done),
     reservedBytes: writable.reservedCells * cells.bytesPerCell,
     unflushedCells: cells.length - durable.next,
     commits: meter.commits,

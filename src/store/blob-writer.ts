@@ -31,7 +31,7 @@ export class BlobWriter {
     this.#cells = cells;
     this.#writable = writable;
     this.#publisher = publisher;
-    this.#truncations = publisher.truncations;
+    this.#truncations = publisher.truncations.done;
     this.#snapshot = writerSnapshot(publisher, cells.path);
   }
 
@@ -72,7 +72,7 @@ export class BlobWriter {
 
   /** Gives the cells back that nobody was given any after, as far as no other process knows of them. */
   discard(): void {
-    if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations !== this.#truncations) return;
+    if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations.done !== this.#truncations) return;
     const { length } = this.#cells;
     if (length !== this.#last + 1) return;
     const from = Math.max(this.#runStart, this.#publisher.committed.next, this.#cells.root + 1);

@@ -17,6 +17,7 @@ import type { WritableRegion } from "../region/region.ts";
 import { closedBefore, syncFailed } from "./failure.ts";
 import { Meter } from "./meter.ts";
 import type { RunningCrc } from "./proof.ts";
+import { Truncations } from "./truncations.ts";
 
 /** Where a publisher goes on from. */
 export interface Published {
@@ -35,13 +36,13 @@ export class Publisher {
   readonly meter: Meter = new Meter();
   /** The run of the next commit's proof: is told of cells that change. */
   readonly running: RunningCrc;
+  readonly truncations: Truncations;
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
   readonly #writerKey: Uint8Array;
   #durable: Header;
   #committed: Header;
   #sequence: number;
-  #truncations: number;
   #generation = 0;
   #failure: StorageError | null = null;
   #isEnded = false;
@@ -58,7 +59,7 @@ export class Publisher {
     this.#durable = from.durable;
     this.#committed = from.durable;
     this.#sequence = from.sequence;
-    this.#truncations = from.truncations;
+    this.truncations = new Truncations(from.truncations);
     this.#request = { header: from.durable, generation: 0 };
   }
 
@@ -70,11 +71,6 @@ export class Publisher {
   /** The state of the last commit: what other processes see, also if it threw midway. */
   get committed(): Header {
     return this.#committed;
-  }
-
-  /** Truncations so far, modulo 2^32. */
-  get truncations(): number {
-    return this.#truncations;
   }
 
   get failed(): boolean {
@@ -96,10 +92,10 @@ export class Publisher {
       root: header.root,
       cellsCrc: this.running.extendTo(header.next),
       sequence: this.#sequence,
-      truncations: this.#truncations,
+      truncations: this.truncations.begun,
     });
     const copy = encodeHeader(header, this.#writerKey);
-    // Before the store: others may see what it stored before it threw, and none of those cells is given out again.
+    // Before the store: one that throws may be seen all the same, and none of its cells is to be given out again.
     this.#committed = header;
     try {
       this.#region.store(
@@ -110,7 +106,6 @@ export class Publisher {
         { offset: FILE.process2.offset, bytes: copy },
       );
     } catch (error) {
-      // Or they see nothing of it: the next flush commits again.
       this.running.doubt();
       throw error;
     }
@@ -155,9 +150,18 @@ export class Publisher {
     this.checkFailure();
     // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
     if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);
-    this.#truncations = (this.#truncations + 1) % (MAX_U32 + 1);
+    const before = this.#committed;
+    this.truncations.begin();
     this.running.restart(header.next);
-    this.startOver(header);
+    try {
+      this.startOver(header);
+    } catch (error) {
+      // Whatever was stored of it: the caller goes on from the state before, and the next commit shows that again.
+      this.#committed = before;
+      this.running.doubt();
+      throw error;
+    }
+    this.truncations.end();
   }
 
   /**

@@ -24,8 +24,9 @@ export interface Snapshot {
 /** What a writer has committed last: the cells behind it are nobody's yet. */
 export function writerSnapshot(publisher: Publisher, path: string): Snapshot {
   const { committed, truncations } = publisher;
+  const { done } = truncations;
   const check = (): void => {
-    if (publisher.truncations !== truncations) throw truncated(path);
+    if (truncations.done !== done) throw truncated(path);
   };
   return { header: committed, check, checkTrust: () => publisher.checkFailure() };
 }

@@ -1,8 +1,10 @@
 /** Where no disk-sync header is left: which state the rest of the file tells of, and how it is made the last flush. */
 
 import { describe, expect, test } from "bun:test";
+import { checkConfig } from "../src/format/config.ts";
 import type { CheckedHeader } from "../src/format/header.ts";
 import { FILE, HEADER_AREA_BYTES } from "../src/format/layout.ts";
+import { pageSizeBytes } from "../src/os/mapping.ts";
 import { restorable, restore } from "../src/store/restore.ts";
 import { headerArea, type Proof, type State } from "./fixtures/image.ts";
 import { RecordingStub } from "./fixtures/recording-stub.ts";
@@ -73,16 +75,36 @@ describe("without a disk-sync header", () => {
     );
   });
 
+  const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 1000 });
+  const header = { next: 20, root: 19 } as CheckedHeader;
+  const toTheDisk = [
+    ["renew", 12 * 32, 20 * 32],
+    ["sync", 20 * 32],
+    ["store", FILE.disk1.offset],
+    ["sync", HEADER_AREA_BYTES],
+    ["store", FILE.disk2.offset],
+    ["sync", HEADER_AREA_BYTES],
+  ] as const;
+
   test("cells go to the disk before a header does, and one copy of it after the other", () => {
-    const region = new RecordingStub();
-    restore(region, 32, { header: { next: 20, root: 19 } as CheckedHeader, unflushedFrom: 12 });
-    expect(region.calls).toEqual([
-      ["renew", 12 * 32, 20 * 32],
-      ["sync", 20 * 32],
-      ["store", FILE.disk1.offset],
-      ["sync", HEADER_AREA_BYTES],
-      ["store", FILE.disk2.offset],
-      ["sync", HEADER_AREA_BYTES],
-    ]);
+    const region = new RecordingStub(pageSizeBytes());
+    restore(region, config, { header, unflushedFrom: 12 });
+    expect(region.calls).toEqual([...toTheDisk]);
+  });
+
+  test("the page of the last cell is made whole first: a part of one cannot be renewed", () => {
+    const whole = Math.min(1000 * 32, pageSizeBytes());
+    const region = new RecordingStub(20 * 32);
+    restore(region, config, { header, unflushedFrom: 12 });
+    expect(region.calls).toEqual([["grow", 20 * 32, whole], ...toTheDisk]);
+    const flushed = new RecordingStub(20 * 32);
+    restore(flushed, config, { header, unflushedFrom: 20 });
+    expect(flushed.calls).toEqual(toTheDisk.slice(1));
+  });
+
+  test("a full disk keeps no state from being restored", () => {
+    const region = new RecordingStub(20 * 32, true);
+    restore(region, config, { header, unflushedFrom: 12 });
+    expect(region.calls).toEqual([...toTheDisk]);
   });
 });

@@ -4,10 +4,12 @@
  */
 
 import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, encodeHeader, sameHeader } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { type CellsMatch, decodeAt, firstBelievable } from "./recover.ts";
+import { makeWhole } from "./whole.ts";
 
 /**
  * What tells of a state, the best first.
@@ -58,13 +60,16 @@ export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMa
  * or one that says this state.
  */
 export function restore(
-  region: Pick<WritableRegion, "store" | "renew" | "sync">,
-  bytesPerCell: number,
+  region: Pick<WritableRegion, "sizeBytes" | "store" | "grow" | "renew" | "sync">,
+  config: CheckedConfig,
   { header, unflushedFrom }: Omit<Restorable, "evidence" | "lostCells">,
 ): void {
-  const toBytes = header.next * bytesPerCell;
-  // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
-  if (unflushedFrom < header.next) region.renew(unflushedFrom * bytesPerCell, toBytes);
+  const toBytes = header.next * config.bytesPerCell;
+  if (unflushedFrom < header.next) {
+    makeWhole(region, config, header.next);
+    // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
+    region.renew(unflushedFrom * config.bytesPerCell, toBytes);
+  }
   region.sync(toBytes);
   for (const { offset } of [FILE.disk1, FILE.disk2]) {
     region.store({ offset, bytes: encodeHeader(header, null) });

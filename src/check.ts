@@ -148,7 +148,8 @@ function checkCopies({ area, bounds }: Subject, report: Report): void {
 
 function checkAnnex({ area }: Subject, report: Report): void {
   const head = decodeAnnexHead(area);
-  if (head === null) report("annex head", "note", "absent or torn: commits that were not flushed cannot be proven");
+  if (head === null)
+    report("annex head", "note", "absent or torn: the config has no guard, and the writer's process is not known");
   else if (head.processId === 0) report("annex head", "ok", "the last writer closed the file");
   else report("annex head", "ok", `process ${head.processId} writes the file, or was killed`);
   for (const [name, place] of [
@@ -156,7 +157,7 @@ function checkAnnex({ area }: Subject, report: Report): void {
     ["commit record 2", FILE.commitRecord2],
   ] as const) {
     const record = decodeCommitRecord(area.subarray(place.offset, place.offset + place.sizeBytes));
-    if (record === null) report(name, "note", "its CRC is wrong: torn, or never written");
+    if (record === null) report(name, "note", "its CRC is wrong: torn, or never written: it proves no commit");
     else report(name, "ok", `commit ${record.sequence}: cells ${record.base} to ${record.next}, root ${record.root}`);
   }
 }

@@ -1,8 +1,9 @@
 /** The checker, as a function: what it takes, and what it says of blobs. (Spoilt files: fuzz.test.ts.) */
 
 import { describe, expect, test } from "bun:test";
-import { truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { check, type Finding, StorageWriter } from "../src/index.ts";
+import { FILE } from "../src/format/layout.ts";
 import * as image from "./fixtures/image.ts";
 import { useFolder } from "./support/folder.ts";
 
@@ -51,6 +52,34 @@ describe("blobs", () => {
       ["note", "root: there is none"],
       ["damage", "8 is no index of data: there are none"],
     ]);
+  });
+});
+
+describe("a killed writer's file", () => {
+  /** What is said of its annex and its state, after the places were spoilt. */
+  function saidOf(...places: readonly { readonly offset: number }[]): Record<string, string> {
+    const path = fresh();
+    using writer = StorageWriter.create(`${path}.live`);
+    writer.root = writer.write(new Uint8Array(100));
+    writer.commit();
+    const bytes = readFileSync(writer.path);
+    for (const { offset } of places) bytes[offset + 15] = (bytes[offset + 15] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    return Object.fromEntries(check(path).map(({ part, message }) => [part, message]));
+  }
+
+  test("whose annex head alone is torn: its commit is proven all the same", () => {
+    const said = saidOf(FILE.annexHead);
+    expect(said["annex head"]).toMatch(/torn/);
+    expect(said["annex head"]).not.toMatch(/prove/);
+    expect(said["state"]).toMatch(/^resumedAtCommit/);
+  });
+
+  test("whose records are torn: these prove nothing", () => {
+    const said = saidOf(FILE.commitRecord1, FILE.commitRecord2);
+    expect([said["commit record 1"], said["commit record 2"]].join()).toMatch(/proves no.*proves no/);
+    expect(said["annex head"]).not.toMatch(/torn/);
+    expect(said["state"]).toMatch(/^resumedAtFlush.*unproven commits skipped/);
   });
 });
 

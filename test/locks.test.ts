@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { StorageReader, StorageWriter } from "../src/index.ts";
+import { errorOf } from "./fixtures/errors.ts";
 import { type Agent, AgentError } from "./fixtures/process-agent.ts";
 import { useAgents } from "./fixtures/process-agents.ts";
 import { until } from "./fixtures/process-until.ts";
@@ -174,5 +175,24 @@ describe("a writer that waits", () => {
     const error = opened.catch((thrown: unknown) => thrown);
     fs.unlinkSync(path);
     expect(await error).toEqual(expect.objectContaining({ code: "NO_SUCH_FILE" }));
+  });
+
+  test("waits for one that is still opening, though the annex names this process, which reads the file", async () => {
+    const path = file();
+    const failed = StorageWriter.create(path);
+    const image = fs.readFileSync(path);
+    failed.close();
+    fs.writeFileSync(path, image);
+    using reader = StorageReader.open(path);
+    const opener = start();
+    await opener.tell("holdWriterLock", path);
+    const begin = performance.now();
+    const error = errorOf(() => StorageWriter.open(path, { lockTimeoutMs: 200 }));
+    expect(millisecondsSince(begin)).toBeWithin(199, 5000);
+    expect(error.code).toBe("WRITER_LOCKED");
+    expect(error.message.replace(path, "")).not.toContain(String(process.pid));
+    await opener.tell("releaseWriterLock");
+    using writer = StorageWriter.open(path);
+    expect(writer.length).toBe(reader.length);
   });
 });

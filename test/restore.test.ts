@@ -1,8 +1,10 @@
 /** Where no disk-sync header is left: which state the rest of the file tells of, and how it is made the last flush. */
 
 import { describe, expect, test } from "bun:test";
+import { checkConfig } from "../src/format/config.ts";
 import type { CheckedHeader } from "../src/format/header.ts";
 import { FILE, HEADER_AREA_BYTES } from "../src/format/layout.ts";
+import { pageSizeBytes } from "../src/os/mapping.ts";
 import { restorable, restore } from "../src/store/restore.ts";
 import { headerArea, type Proof, type State } from "./fixtures/image.ts";
 import { RecordingStub } from "./fixtures/recording-stub.ts";
@@ -73,16 +75,59 @@ describe("without a disk-sync header", () => {
     );
   });
 
+  const places = { process1: FILE.process1, process2: FILE.process2 };
+  test.each([
+    ["behind the end", [torn, torn], [far, mid], ["process1"]],
+    ["behind the end, both", [torn, torn], [far, far], ["process1", "process2"]],
+    ["older than the one that counts", [torn, torn], [mid, old], []],
+    ["older than the flush of a cut file", [far, far], [mid, torn], ["process1"]],
+    ["what is left of a cut file itself", [far, far], [{ next: FILE_CELLS, root: 9 }, old], ["process1", "process2"]],
+  ] as const)("process-sync copies that could mislead opening: %s", (_what, disk, process, misleading) => {
+    const records = [proofOf(mid, 1), null] as const;
+    const found = restorable(headerArea({ disk, process, records }), bounds, () => true);
+    expect(found?.misleading).toEqual(misleading.map((name) => places[name]));
+  });
+
+  const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 1000 });
+  const header = { next: 20, root: 19 } as CheckedHeader;
+  const toTheDisk = [
+    ["renew", 12 * 32, 20 * 32],
+    ["sync", 20 * 32],
+    ["store", FILE.disk1.offset],
+    ["sync", HEADER_AREA_BYTES],
+    ["store", FILE.disk2.offset],
+    ["sync", HEADER_AREA_BYTES],
+  ] as const;
+
   test("cells go to the disk before a header does, and one copy of it after the other", () => {
-    const region = new RecordingStub();
-    restore(region, 32, { header: { next: 20, root: 19 } as CheckedHeader, unflushedFrom: 12 });
-    expect(region.calls).toEqual([
-      ["renew", 12 * 32, 20 * 32],
-      ["sync", 20 * 32],
-      ["store", FILE.disk1.offset],
+    const region = new RecordingStub(pageSizeBytes());
+    restore(region, config, { header, unflushedFrom: 12, misleading: [] });
+    expect(region.calls).toEqual([...toTheDisk]);
+  });
+
+  test("the page of the last cell is made whole first: a part of one cannot be renewed", () => {
+    const whole = Math.min(1000 * 32, pageSizeBytes());
+    const region = new RecordingStub(20 * 32);
+    restore(region, config, { header, unflushedFrom: 12, misleading: [] });
+    expect(region.calls).toEqual([["grow", 20 * 32, whole], ...toTheDisk]);
+    const flushed = new RecordingStub(20 * 32);
+    restore(flushed, config, { header, unflushedFrom: 20, misleading: [] });
+    expect(flushed.calls).toEqual(toTheDisk.slice(1));
+  });
+
+  test("a full disk keeps no state from being restored", () => {
+    const region = new RecordingStub(20 * 32, true);
+    restore(region, config, { header, unflushedFrom: 12, misleading: [] });
+    expect(region.calls).toEqual([...toTheDisk]);
+  });
+
+  test("what could mislead opening is gone from the disk before the file grows", () => {
+    const region = new RecordingStub(20 * 32);
+    restore(region, config, { header, unflushedFrom: 12, misleading: [FILE.process1, FILE.process2] });
+    expect(region.calls.slice(0, 3)).toEqual([
+      ["store", FILE.process1.offset, FILE.process2.offset],
       ["sync", HEADER_AREA_BYTES],
-      ["store", FILE.disk2.offset],
-      ["sync", HEADER_AREA_BYTES],
+      ["grow", 20 * 32, Math.min(1000 * 32, pageSizeBytes())],
     ]);
   });
 });

@@ -93,7 +93,7 @@ function carryOut(
     if (!isProven(plan) && !unproven) throw notProven(path);
     // Before the first store: whatever goes wrong from here on, the file is there as it was.
     const kept = keep(path, wanted);
-    if (plan.restore !== null) restore(region, config.bytesPerCell, plan.restore);
+    if (plan.restore !== null) restore(region, config, plan.restore);
     const { publisher, space, root } = openStore(region, config, choicesFrom({}));
     // A clean close, as a writer does it.
     publisher.flushSync({ next: space.length, root });

@@ -26,13 +26,27 @@ export function identityOf(target: number | string): string {
 
 /** Whether this process has the file open under another descriptor too. False where it cannot be told. */
 export function isOpenTwice(fd: number): boolean {
-  // Without /proc it cannot be told.
-  if (!linux || !fs.existsSync("/proc/self/fd")) return false;
+  if (!linux) return false;
   const identity = identityOf(fd);
-  return fs.readdirSync("/proc/self/fd").some((name) => {
-    const stat = fs.statSync(`/proc/self/fd/${name}`, { bigint: true, throwIfNoEntry: false });
-    return name !== String(fd) && stat !== undefined && `${stat.dev}:${stat.ino}` === identity;
-  });
+  return openDescriptors().some((name) => name !== String(fd) && isFile(`/proc/self/fd/${name}`, identity));
+}
+
+/** None where they cannot be told: without /proc, or where no descriptor is left to list them by. */
+function openDescriptors(): string[] {
+  try {
+    return fs.readdirSync("/proc/self/fd");
+  } catch {
+    return [];
+  }
+}
+
+function isFile(path: string, identity: string): boolean {
+  try {
+    return identityOf(path) === identity;
+  } catch {
+    // Closed by now, or on a mount that is dead: another file.
+    return false;
+  }
 }
 
 /**

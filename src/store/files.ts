@@ -16,7 +16,7 @@ import {
   sizeOf,
   syncFile,
 } from "../os/file.ts";
-import { WriterLock } from "../os/lock.ts";
+import { WriterLock, writerPresence } from "../os/lock.ts";
 import { releaseAfter } from "../os/release.ts";
 import type { OpenFile } from "../region/file-memory.ts";
 import { FileRegion } from "../region/file.ts";
@@ -40,9 +40,8 @@ export function openWriterFile(path: string, expect: Partial<StorageConfig>, loc
   for (let opening = 0; opening < MAX_REOPENINGS; opening++) {
     const fd = openFile(path, "write");
     try {
-      const holderProcessId = (): number => processIdIn(readStart(fd, HEADER_AREA_BYTES, path));
       const timeoutMs = Math.max(0, deadline - performance.now());
-      const lock = WriterLock.acquire({ fd, path, timeoutMs, holderProcessId });
+      const lock = WriterLock.acquire({ fd, path, timeoutMs, holderProcessId: () => writerProcessId(fd, path) });
       if (lock !== null) {
         const opened = releasing(lock, () => openLocked(fd, path, expect, lock));
         if (opened !== null) return opened;
@@ -177,7 +176,10 @@ function shown(value: string | number): string {
   return typeof value === "string" ? quoted(value) : String(value);
 }
 
-/** The process id in the annex, 0 if there is none. */
-function processIdIn(area: Uint8Array): number {
+/** The process that writes the file, 0 while nobody can tell: until a writer has opened, the annex names the one before. */
+function writerProcessId(fd: number, path: string): number {
+  const presence = writerPresence(fd, path);
+  if (presence === "opening" || presence === "none") return 0;
+  const area = readStart(fd, HEADER_AREA_BYTES, path);
   return area.length < HEADER_AREA_BYTES ? 0 : (decodeAnnexHead(area)?.processId ?? 0);
 }

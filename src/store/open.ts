@@ -1,17 +1,16 @@
 /** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
 
-import { StorageError } from "../error.ts";
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
 import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, placeOfRecord } from "../format/annex.ts";
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, type Place, startIndexOf } from "../format/layout.ts";
-import { pageSizeBytes } from "../os/mapping.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { storeProcessId } from "./in-place.ts";
 import { cellsMatch, RunningCrc } from "./proof.ts";
 import { Publisher } from "./publisher.ts";
 import { decide, decodeAt, firstBelievable, loadArea, type Recovery } from "./recover.ts";
 import { Space } from "./space.ts";
+import { makeWhole, wholePages } from "./whole.ts";
 
 /** A storage that is open for writing. */
 export interface OpenStore {
@@ -96,29 +95,6 @@ function sequenceAfter(latest: CommitRecord | undefined, proof: CommitRecord | n
   if (latest === undefined) return 0;
   const next = latest.sequence + 1;
   return proof !== null && placeOfRecord(next) === placeOfRecord(proof.sequence) ? next : latest.sequence;
-}
-
-/**
- * Makes the file whole cells, and long enough that the page of the last of `cells` is whole too.
- * A foreign tool, or a writer killed where blocks cannot be reserved, may have left a part of a cell at the end.
- */
-function makeWhole(region: WritableRegion, { bytesPerCell, maxIndex }: CheckedConfig, cells: number): number {
-  const pageEnd = wholePages(cells * bytesPerCell);
-  const fileCells = Math.ceil(region.sizeBytes / bytesPerCell);
-  const wholeCells = Math.max(fileCells, Math.min(maxIndex, Math.ceil(pageEnd / bytesPerCell)));
-  if (wholeCells * bytesPerCell <= region.sizeBytes) return wholeCells;
-  try {
-    region.grow(region.sizeBytes, wholeCells * bytesPerCell);
-    return wholeCells;
-  } catch (error) {
-    // A full disk keeps no storage from opening: the part of a cell is made whole when the file grows.
-    if (!(error instanceof StorageError) || error.code !== "DISK_FULL") throw error;
-    return Math.floor(region.sizeBytes / bytesPerCell);
-  }
-}
-
-function wholePages(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / pageSizeBytes()) * pageSizeBytes();
 }
 
 /**

@@ -4,10 +4,19 @@
  */
 
 import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
-import { type Bounds, type CheckedHeader, checkHeader, encodeHeader, sameHeader } from "../format/header.ts";
-import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
+import type { CheckedConfig } from "../format/config.ts";
+import {
+  type Bounds,
+  type CheckedHeader,
+  checkHeader,
+  encodeHeader,
+  type Header,
+  sameHeader,
+} from "../format/header.ts";
+import { FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { type CellsMatch, decodeAt, firstBelievable } from "./recover.ts";
+import { makeWhole } from "./whole.ts";
 
 /**
  * What tells of a state, the best first.
@@ -26,7 +35,11 @@ export interface Restorable {
   readonly lostCells: number;
   /** From here on no flush is known to have covered the cells. */
   readonly unflushedFrom: number;
+  /** Process-sync copies that opening must not go by once there is a disk-sync header again. */
+  readonly misleading: readonly Place[];
 }
+
+const processCopies: readonly Place[] = [FILE.process1, FILE.process2];
 
 /** The best state that the area of a file which does not open tells of, or null. */
 export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch): Restorable | null {
@@ -37,20 +50,22 @@ export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMa
     record.base >= bounds.startIndex && record.base <= record.next && cellsMatch(record);
   const records = decodeCommitRecords(area).filter((record) => checkHeader(record, bounds) !== null);
   const process = firstBelievable(
-    [FILE.process1, FILE.process2].map((place) => decodeAt(area, place)),
+    processCopies.map((place) => decodeAt(area, place)),
     bounds,
   );
+  // What points behind the end could be believed once the file is longer.
+  const misleading = copiesWith(area, (copy) => checkHeader(copy, bounds) === null);
   if (process !== null) {
     const proof = records.find((record) => sameHeader(record, process) && counts(record));
     if (proof !== undefined) {
-      return { evidence: "proof", header: process, lostCells: 0, unflushedFrom: proof.base };
+      return { evidence: "proof", header: process, lostCells: 0, unflushedFrom: proof.base, misleading };
     }
-    return { evidence: "commit", header: process, lostCells: 0, unflushedFrom: bounds.startIndex };
+    return { evidence: "commit", header: process, lostCells: 0, unflushedFrom: bounds.startIndex, misleading };
   }
   const record = records.find(counts);
   const header = record === undefined ? null : checkHeader({ next: record.next, root: record.root }, bounds);
   if (record === undefined || header === null) return null;
-  return { evidence: "record", header, lostCells: 0, unflushedFrom: record.base };
+  return { evidence: "record", header, lostCells: 0, unflushedFrom: record.base, misleading };
 }
 
 /**
@@ -58,13 +73,21 @@ export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMa
  * or one that says this state.
  */
 export function restore(
-  region: Pick<WritableRegion, "store" | "renew" | "sync">,
-  bytesPerCell: number,
-  { header, unflushedFrom }: Omit<Restorable, "evidence" | "lostCells">,
+  region: Pick<WritableRegion, "sizeBytes" | "store" | "grow" | "renew" | "sync">,
+  config: CheckedConfig,
+  { header, unflushedFrom, misleading }: Omit<Restorable, "evidence" | "lostCells">,
 ): void {
-  const toBytes = header.next * bytesPerCell;
-  // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
-  if (unflushedFrom < header.next) region.renew(unflushedFrom * bytesPerCell, toBytes);
+  const toBytes = header.next * config.bytesPerCell;
+  if (misleading.length > 0) {
+    // On the disk before the file grows, and before there is a header that they could be held against.
+    region.store(...misleading.map(({ offset, sizeBytes }) => ({ offset, bytes: new Uint8Array(sizeBytes) })));
+    region.sync(HEADER_AREA_BYTES);
+  }
+  if (unflushedFrom < header.next) {
+    makeWhole(region, config, header.next);
+    // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
+    region.renew(unflushedFrom * config.bytesPerCell, toBytes);
+  }
   region.sync(toBytes);
   for (const { offset } of [FILE.disk1, FILE.disk2]) {
     region.store({ offset, bytes: encodeHeader(header, null) });
@@ -82,5 +105,16 @@ function cutState(area: Uint8Array, bounds: Bounds): Restorable | null | "whole"
   if (disk === null) return "whole";
   const header = checkHeader({ next: bounds.fileCells, root: disk.root }, bounds);
   if (header === null) return null;
-  return { evidence: "cut", header, lostCells: disk.next - header.next, unflushedFrom: header.next };
+  // An older commit may end where the file does, and prove itself. With none left, opening counts a truncation: the
+  // cells behind the cut are given out again.
+  const misleading = copiesWith(area, () => true);
+  return { evidence: "cut", header, lostCells: disk.next - header.next, unflushedFrom: header.next, misleading };
+}
+
+/** The process-sync copies that are not torn, and say such a thing. */
+function copiesWith(area: Uint8Array, says: (copy: Header) => boolean): Place[] {
+  return processCopies.filter((place) => {
+    const copy = decodeAt(area, place);
+    return copy !== null && says(copy);
+  });
 }

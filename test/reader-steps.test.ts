@@ -141,6 +141,14 @@ describe("a reader of flushes", () => {
   });
 });
 
+test("a reader that opens while a truncation is under way counts the ones before it, however many", () => {
+  const emptied = [record(START, START, 1, 2 ** 31 + 5), record(START, START, 2, 2 ** 31 + 5)] as const;
+  follow("flushes", [
+    { what: "under way", area: area([50, 50], START, emptied), shows: [50, 2 ** 31 + 4] },
+    { what: "done", area: area([START, START], START, emptied), shows: [START, 2 ** 31 + 5] },
+  ]);
+});
+
 test("a reader of commits counts a truncation with the header that it shows", () => {
   const old = record(500, 400, 1, 5);
   const emptied = record(START, START, 2, 6);
@@ -157,13 +165,23 @@ test("a reader of commits counts a truncation with the header that it shows", ()
 });
 
 describe("a reader of commits that has none to believe", () => {
-  test("stays at the flush until the process-sync header moves, whatever truncations are on record", () => {
+  test("goes by flushes until the process-sync header moves, whatever truncations are on record", () => {
     const old = [record(START, START, 1, 3), record(START, START, 2, 3)] as const;
     follow("commits", [
       { what: "what the original left when it was killed", area: area([20, 20], 30, old), shows: [20, 2] },
       { what: "nothing new", area: area([20, 20], 30, old), shows: [20, 2] },
-      { what: "a flush alone", area: area([25, 25], 30, old), shows: [20, 2] },
+      { what: "a flush alone", area: area([25, 25], 30, old), shows: [25, 2] },
       { what: "its next commit", area: area([25, 25], 40, old), shows: [40, 2] },
+    ]);
+  });
+
+  test("does not believe copy 2 while copy 1, of the first commit, is being stored", () => {
+    const torn = { ...area([20, 20], 30, [null, null]), process: [null, state(30)] } as const;
+    follow("commits", [
+      { what: "what a power cut left", area: area([20, 20], 30, [null, null]), shows: [20, 0] },
+      { what: "copy 1 is torn", area: torn, shows: [20, 0] },
+      { what: "its commit", area: { ...torn, process: [state(40), state(30)] }, shows: [40, 0] },
+      { what: "copy 1 of the next", area: { ...torn, process: [null, state(40)] }, shows: [40, 0] },
     ]);
   });
 

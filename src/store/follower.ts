@@ -17,21 +17,25 @@ import { type Mark, TruncationCount } from "./truncation-count.ts";
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const HEADER_WORDS = HEADER_BYTES / 4;
+const AREA_WORDS = HEADER_AREA_BYTES / 4;
 const diskCopies = [FILE.disk1, FILE.disk2];
 const processCopies = [FILE.process1, FILE.process2];
 
 /** Which header a reader goes by. */
 export type Follows = "flushes" | "commits";
 
+/** A header that counts now, and what it is. */
+type Current = readonly [header: CheckedHeader, is: Follows];
+
 export class Follower {
   readonly #region: ReadableRegion;
   readonly #config: CheckedConfig;
   #wanted: Follows;
-  /** The words of the watched copy that were there at the last look. */
-  readonly #seen = new Int32Array(HEADER_WORDS);
+  /** The header area, in words, at the last look that chose what is shown. */
+  readonly #seen = new Int32Array(AREA_WORDS);
   readonly #truncations = new TruncationCount();
   /** The header area as it is now, and as bytes. */
-  readonly #now = new Int32Array(HEADER_AREA_BYTES / 4);
+  readonly #now = new Int32Array(AREA_WORDS);
   readonly #nowBytes = new Uint8Array(this.#now.buffer);
   #follows: Follows = "flushes";
   #header: CheckedHeader;
@@ -48,12 +52,12 @@ export class Follower {
     const live = wanted === "commits" && region.isWriterLive();
     const area = this.#firstLook();
     this.#header = decide(area, this.#bounds(), () => false, region.path).disk;
-    const process = wanted === "commits" ? this.#processHeader(area) : null;
-    if (process !== null && this.#isCurrent(area, process, trusted, live)) {
+    const process = wanted === "commits" ? this.#believable(area, processCopies) : null;
+    if (process !== null && this.#isCurrent(area, process, this.#header, trusted, live)) {
       this.#header = process;
       this.#follows = "commits";
     }
-    this.#rememberHeader(area);
+    this.#seen.set(new Int32Array(area.buffer));
     this.#countTruncations(area);
   }
 
@@ -79,14 +83,18 @@ export class Follower {
     this.#wanted = "commits";
     const live = this.#region.isWriterLive();
     const area = loadArea(this.#region);
-    const process = this.#processHeader(area);
-    if (process === null || this.#isCurrent(area, process, true, live)) {
+    this.#region.measure();
+    const process = this.#believable(area, processCopies);
+    // Not what is shown: that may be of long ago.
+    const disk = this.#believable(area, diskCopies) ?? this.#header;
+    const first = FILE.process1.offset / 4;
+    if (process !== null && this.#isCurrent(area, process, disk, true, live)) {
       // Unlike any copy: the next refresh looks.
-      this.#seen.fill(-1);
+      this.#seen.fill(-1, first, first + HEADER_WORDS);
       this.#follows = "commits";
     }
-    // An older one is what a power cut left: it counts when it moves.
-    else this.#rememberHeader(area);
+    // One that is older, or lost its cells, is what a power cut left: it counts when it moves.
+    else this.#seen.set(new Int32Array(area.buffer, FILE.process1.offset, HEADER_WORDS), first);
   }
 
   /** The cells of the header that the file still has. */
@@ -103,8 +111,9 @@ export class Follower {
   /** Whether the header in memory differs from what was last looked at. */
   hasMoved(): boolean {
     loadHeader(this.#region.address, this.#nowBytes);
-    if (this.#watchedMoved(this.#now)) return true;
-    return !this.#isWaiting && this.#truncations.hasMoved(this.#now);
+    if (this.#wanted === "commits" && this.#copyMoved(FILE.process1, this.#now)) return true;
+    if (this.#follows === "flushes" && this.#copyMoved(FILE.disk2, this.#now)) return true;
+    return this.#truncations.hasMoved(this.#now);
   }
 
   /**
@@ -121,13 +130,14 @@ export class Follower {
       const area = loadArea(this.#region);
       // After the header: a file that has grown for it has done so before.
       this.#region.measure();
-      const header = this.#currentHeader(area);
-      if (header === "torn") continue;
-      if (header === null) return false;
+      const current = this.#current(area);
+      if (current === "torn") continue;
+      if (current === null) return false;
       const before = { header: this.#header, truncations: this.truncations };
-      this.#follows = this.#wanted;
+      const [header, is] = current;
       this.#header = header;
-      this.#rememberHeader(area);
+      this.#follows = is;
+      this.#seen.set(new Int32Array(area.buffer));
       this.#countTruncations(area);
       return !sameHeader(header, before.header) || this.truncations !== before.truncations;
     }
@@ -135,22 +145,30 @@ export class Follower {
   }
 
   /** The header that counts now; null if it is not complete, or impossible. */
-  #currentHeader(area: Uint8Array): CheckedHeader | "torn" | null {
-    const moved = this.#watchedMoved(new Int32Array(area.buffer));
-    if (!moved && this.#isWaiting) return null;
+  #current(area: Uint8Array): Current | "torn" | null {
+    const words = new Int32Array(area.buffer);
+    // Copy 1 is stored first. To who waits for it copy 2 says nothing: it may be what a power cut left.
+    if (this.#follows === "commits") return this.#firstOf(processCopies, area, "commits");
+    if (this.#wanted === "commits" && this.#copyMoved(FILE.process1, words)) {
+      return this.#firstOf([FILE.process1], area, "commits");
+    }
     // What is shown stands while disk-sync copy 2 does: at opening it may have been a newer copy 1.
-    if (this.#wanted === "flushes" && !moved && !this.#truncations.hasBegun(area)) return this.#header;
-    // Of process sync copy 1 comes first. Of disk sync copy 2 is stored when a flush has returned, and is then the last
-    // that has; copy 1 may be of a flush under way, or of one that was overtaken.
-    const places = this.#wanted === "commits" ? processCopies : [FILE.disk2, FILE.disk1];
+    if (!this.#copyMoved(FILE.disk2, words) && !this.#truncations.hasBegun(area)) return [this.#header, "flushes"];
+    // Copy 2 is stored when a flush has returned, and is then the last that has; copy 1 may be of a flush under way, or of
+    // one that was overtaken.
+    return this.#firstOf([FILE.disk2, FILE.disk1], area, "flushes");
+  }
+
+  /** The first copy that is not torn; one that is impossible leaves it to the next of process sync only. */
+  #firstOf(places: readonly Place[], area: Uint8Array, is: Follows): Current | "torn" | null {
     let torn = true;
     for (const place of places) {
       const copy = decodeAt(area, place);
       if (copy === null) continue;
       torn = false;
       const header = checkHeader(copy, this.#bounds());
-      if (header !== null) return header;
-      if (this.#wanted === "flushes") return null;
+      if (header !== null) return [header, is];
+      if (is === "flushes") return null;
     }
     return torn ? "torn" : null;
   }
@@ -171,22 +189,16 @@ export class Follower {
     return [...diskCopies, ...processCopies].some((place) => (decodeAt(area, place)?.next ?? 0) > fileCells);
   }
 
-  #processHeader(area: Uint8Array): CheckedHeader | null {
+  #believable(area: Uint8Array, places: readonly Place[]): CheckedHeader | null {
     return firstBelievable(
-      processCopies.map((place) => decodeAt(area, place)),
+      places.map((place) => decodeAt(area, place)),
       this.#bounds(),
     );
   }
 
-  /** A reader of commits that has none to believe yet: it goes by the flush until the process-sync header moves. */
-  get #isWaiting(): boolean {
-    return this.#follows !== this.#wanted;
-  }
-
   /** Whether the process-sync header may be believed before it has moved: it is kept current, or proves itself. */
-  #isCurrent(area: Uint8Array, process: CheckedHeader, trusted: boolean, live: boolean): boolean {
+  #isCurrent(area: Uint8Array, process: CheckedHeader, disk: CheckedHeader, trusted: boolean, live: boolean): boolean {
     if (live) return true;
-    const disk = this.#header;
     if (process.next < disk.next) return false;
     // A writer with the key, but of Cellar: after a power cut its header may be there without its cells.
     const isOriginals = trusted && decodeAnnexHead(area) === null;
@@ -201,15 +213,11 @@ export class Follower {
     return { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
   }
 
-  /** The copy that is looked at for news: of disk sync the one that is stored last. */
-  get #watched(): Place {
-    return this.#wanted === "commits" ? FILE.process1 : FILE.disk2;
-  }
-
-  #watchedMoved(area: Int32Array): boolean {
-    const first = this.#watched.offset / 4;
-    for (let word = 0; word < HEADER_WORDS; word++) {
-      if (area[first + word] !== this.#seen[word]) return true;
+  /** Whether a copy is no longer what it was at the last look; of the header area, in words. */
+  #copyMoved({ offset }: Place, area: Int32Array): boolean {
+    const first = offset / 4;
+    for (let word = first; word < first + HEADER_WORDS; word++) {
+      if (area[word] !== this.#seen[word]) return true;
     }
     return false;
   }
@@ -219,11 +227,5 @@ export class Follower {
     const tellsOfIt = (record: CommitRecord): boolean =>
       this.#follows === "commits" ? sameHeader(record, shown) : record.base <= shown.next && shown.next <= record.next;
     this.#truncations.take(area, tellsOfIt, this.#bounds().startIndex);
-  }
-
-  #rememberHeader(area: Uint8Array): void {
-    const view = new DataView(area.buffer);
-    const { offset } = this.#watched;
-    for (let word = 0; word < HEADER_WORDS; word++) this.#seen[word] = view.getInt32(offset + word * 4, true);
   }
 }

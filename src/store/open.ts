@@ -98,15 +98,14 @@ function sequenceAfter(latest: CommitRecord | undefined, proof: CommitRecord | n
 }
 
 /**
- * Makes both process-sync copies the one that counts. A commit stores copy 1 first: a kill in its middle must not find
- * copy 2 torn or older from a kill before, for readers may hold cells that only copy 1 tells of. The bytes stay as they
- * are, so that readers with their writer's key still know them.
+ * Makes process-sync copy 2 what copy 1 is. A commit stores copy 1 first: a kill in its middle must not find copy 2 torn or
+ * older from a kill before, for readers may hold cells that only copy 1 tells of. The bytes stay as they are, so that
+ * readers with their writer's key still know them. Where only copy 2 is good, nothing is stored: to readers that wait for
+ * a writer a copy 1 that moves is its commit.
  */
 function repairProcessCopies(region: WritableRegion, area: Uint8Array, bounds: Bounds): void {
-  const copies = [FILE.process1, FILE.process2];
-  const good = copies.find((place) => firstBelievable([decodeAt(area, place)], bounds) !== null);
-  const other = copies.find((place) => place !== good);
-  if (good === undefined || other === undefined) return;
+  const [good, other] = [FILE.process1, FILE.process2];
+  if (firstBelievable([decodeAt(area, good)], bounds) === null) return;
   const bytes = area.slice(good.offset, good.offset + good.sizeBytes);
   const before = area.subarray(other.offset, other.offset + other.sizeBytes);
   if (Buffer.compare(bytes, before) !== 0) region.store({ offset: other.offset, bytes });

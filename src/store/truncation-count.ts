@@ -5,6 +5,7 @@
 
 import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isLater } from "../format/annex.ts";
 import { COMMIT_RECORD, FILE, type Place } from "../format/layout.ts";
+import { decodeAt } from "./recover.ts";
 
 /** A word of the header area, by number, and what it was. */
 export type Mark = readonly [word: number, value: number];
@@ -14,13 +15,15 @@ const records: readonly Place[] = [FILE.commitRecord1, FILE.commitRecord2];
 const truncationWords: readonly number[] = records.map(
   (place) => (place.offset + COMMIT_RECORD.truncations.offset) / 4,
 );
-/** What a truncation under way stores, and whatever is done after it. */
-const wordsOfTruncation: readonly number[] = [FILE.disk1, ...records].flatMap(({ offset, sizeBytes }) =>
+/** What a truncation under way has yet to store, and whatever is done after it. */
+const wordsOfTruncation: readonly number[] = [FILE.disk1, FILE.disk2, ...records].flatMap(({ offset, sizeBytes }) =>
   Array.from({ length: sizeBytes / 4 }, (_, i) => offset / 4 + i),
 );
 
 export class TruncationCount {
   #count = 0;
+  /** Whether the count is that of a state which was shown. */
+  #isShown = false;
   /** The count in the newest record, which runs ahead while a truncation is under way. */
   #latest = 0;
   #marks: readonly Mark[] = [];
@@ -54,16 +57,16 @@ export class TruncationCount {
     const telling = decoded.find(tellsOfIt);
     const counts = marksOf(truncationWords, area);
     // Both records may be of a truncation under way already, or of one that failed: the counts will not move again, but
-    // its disk-sync copy 1 will, and the records with the next commit. Where a writer of Cellar has closed the file,
-    // none is under way, and it is the original that has written since.
-    const isUnderWay = decoded[0]?.next === startIndex && decodeAnnexHead(area)?.processId !== 0;
+    // its disk-sync copies will, and the records with the next commit.
+    const isUnderWay = decoded[0]?.next === startIndex && isTruncating(area, startIndex);
     this.#marks = telling === undefined && isUnderWay ? marksOf(wordsOfTruncation, area) : counts;
     if (telling !== undefined) {
       this.#count = telling.truncations;
       this.#seen = counts;
     }
     // While a truncation is under way both tell of it, and this header came before. Looked at again until one tells.
-    else this.#count = oneBefore(this.#latest, this.#count);
+    else this.#count = oneBefore(this.#latest, this.#isShown ? this.#count : null);
+    this.#isShown = true;
   }
 }
 
@@ -77,8 +80,17 @@ function marksOf(words: readonly number[], area: Uint8Array): readonly Mark[] {
   return words.map((word) => [word, view.getInt32(word * 4, true)]);
 }
 
+/**
+ * Whether the process-sync header is that of a truncation, as it is before both records are, and until a writer goes on.
+ * Where a writer of Cellar has closed the file, none is under way, and it is the original that has written since.
+ */
+function isTruncating(area: Uint8Array, startIndex: number): boolean {
+  return decodeAnnexHead(area)?.processId !== 0 && decodeAt(area, FILE.process1)?.next === startIndex;
+}
+
 /** The count before `latest`, but none that is older than what is known: after the original wrote, none ever tells. */
-function oneBefore(latest: number, known: number): number {
+function oneBefore(latest: number, known: number | null): number {
   const before = (latest - 1) >>> 0;
+  if (known === null) return latest === 0 ? 0 : before;
   return isLater(before, known) ? before : known;
 }

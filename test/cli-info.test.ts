@@ -1,7 +1,10 @@
 /** What `cellar info` says of header copies in every state. */
 
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { picture } from "../src/cli/info-picture.ts";
+import { StorageWriter } from "../src/index.ts";
+import { inspect } from "../src/inspect.ts";
 import { fileOf, type State } from "./fixtures/image.ts";
 import { cellar, cellarJson } from "./support/cli.ts";
 import { useFolder } from "./support/folder.ts";
@@ -39,5 +42,24 @@ describe("info says of the copies of a header", () => {
     expect(status).toBe("error" in opening ? 1 : 0);
     expect([...stdout.matchAll(/sync +[12] +(\w+)/g)].map(([, state]) => state).join(" ")).toBe(states);
     expect(stdout.split("\n").filter((line) => line.length > 80 && line !== path)).toEqual([]);
+  });
+});
+
+describe("info says of the writer, where the system cannot be asked", () => {
+  const heads = [
+    [null, "not known"],
+    [0, "the last one closed it"],
+    [77, "process 77 writes it, or did not close it"],
+  ] as const;
+
+  test.each(heads)("with process %p in the annex: %s", (processId, text) => {
+    const path = file();
+    StorageWriter.create(path).close();
+    const fd = openSync(path, "r");
+    const inspection = inspect(fd, path);
+    closeSync(fd);
+    const annexHead = processId === null ? null : { processId, configHolds: true };
+    const lines = picture({ ...inspection, writer: "unknown", annexHead }).map(Bun.stripANSI);
+    expect(lines.find((line) => line.trimStart().startsWith("writer"))).toMatch(new RegExp(`^ *writer +${text}$`));
   });
 });

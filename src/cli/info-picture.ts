@@ -118,5 +118,6 @@ function writerText({ writer, annexHead }: Inspection): string {
   if (writer === "opening") return paint("green", "a process is opening it");
   const last = processId === 0 ? "" : `process ${processId}, the last one, did not close it`;
   if (writer === "none") return last === "" ? "none" : `none; ${last}`;
+  if (annexHead === null) return "not known";
   return last === "" ? "the last one closed it" : `process ${processId} writes it, or did not close it`;
 }

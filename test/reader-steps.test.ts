@@ -185,6 +185,32 @@ describe("a reader of commits that has none to believe", () => {
     ]);
   });
 
+  test("goes by flushes while copy 1 stays torn by a kill, or says what cannot be", () => {
+    const records = [record(30, 20, 1, 0), null] as const;
+    const emptied = [record(START, START, 3, 1), record(START, START, 2, 1)] as const;
+    const left = (next: number, copy: image.State | null, told: typeof records | typeof emptied): image.Area => {
+      return { ...area([next, next], 30, told), process: [copy, state(30)] };
+    };
+    follow("commits", [
+      { what: "what a power cut left", area: area([20, 20], 30, [null, null]), shows: [20, 0] },
+      { what: "a flush, and a torn copy", area: left(40, null, records), shows: [40, 0] },
+      { what: "a flush, and a copy behind the end", area: left(50, state(CELLS + 1), records), shows: [50, 0] },
+      { what: "a truncation, and a torn copy", area: left(START, null, emptied), shows: [START, 1] },
+      { what: "its commit", area: left(START, state(60), emptied), shows: [60, 1] },
+    ]);
+  });
+
+  test("follows the commit that it has not looked at yet, though it is told again that there are commits", () => {
+    const path = fresh();
+    writeFileSync(path, image.fileOf(area([20, 20], 30, [null, null]), CELLS));
+    const { region, config } = openReaderFile(path, {});
+    const follower = new Follower(region, config, "commits", false);
+    writeFileSync(path, image.headerArea(area([50, 50], 40, [null, null])), { flag: "r+" });
+    follower.followCommits();
+    expect([follower.refresh(), follower.header.next, follower.follows]).toEqual([true, 40, "commits"]);
+    region.close();
+  });
+
   test("does not believe a truncation that was cut off by a kill", () => {
     const cut = [record(90, 50, 1, 0), record(START, START, 2, 1)] as const;
     follow("commits", [

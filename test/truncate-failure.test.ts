@@ -4,11 +4,15 @@ import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { StorageError } from "../src/error.ts";
 import { StorageReader, StorageWriter } from "../src/index.ts";
+import { decodeCommitRecords } from "../src/format/annex.ts";
+import { FILE } from "../src/format/layout.ts";
 import { FileRegion } from "../src/region/file.ts";
 import type { HeaderStore } from "../src/region/region.ts";
+import { decodeAt } from "../src/store/recover.ts";
 import { sourceOf } from "./fixtures/chunk-source.ts";
 import { codeOf } from "./fixtures/errors.ts";
 import { pattern, reason, rejected } from "./fixtures/outcomes.ts";
+import { releaseAll, stubbed } from "./fixtures/process-stub-store.ts";
 import { stateOf } from "./fixtures/state.ts";
 import { useFolder } from "./support/folder.ts";
 
@@ -142,4 +146,25 @@ describe.each(refusals)("by what is refused %s store %i", (moment, n) => {
     using next = afterKill(writer.path);
     expect([next.recovery.state, stateOf(next)]).toEqual(["resumedAtCommit", stateOf(writer)]);
   });
+});
+
+test("a flush under way does not go on past what a refused truncation has left in disk-sync copy 1", async () => {
+  const { region, publisher, header } = stubbed();
+  publisher.flushSync(header(5));
+  region.gated = true;
+  const flush = publisher.flush(header(5));
+  expect(region.release()).toBe(true);
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  const stored = region.store.bind(region);
+  spyOn(region, "store").mockImplementation((...given) => {
+    stored(...given);
+    if (given[0]?.offset === FILE.disk1.offset) throw new StorageError("SYSTEM", "told to fail", {});
+  });
+  expect(() => publisher.truncate({ next: 8, root: 0 })).toThrow("told to fail");
+  mock.restore();
+  await releaseAll(region, [flush]);
+  expect(await flush).toEqual(header(5));
+  publisher.commit(header(6));
+  const headers = region.headers();
+  expect(decodeCommitRecords(headers)[0]?.base).toBeLessThanOrEqual(decodeAt(headers, FILE.disk1)?.next ?? 0);
 });

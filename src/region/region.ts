@@ -56,7 +56,10 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    * @throws DISK_FULL, SYSTEM a file system that allocates anew; the range may hold anything then
    */
   write(offset: number, bytes: Uint8Array): void;
-  /** Stores one after the other, under the header lock: all are visible to other processes on return. */
+  /**
+   * Stores one after the other, under the header lock: all are visible to other processes on return.
+   * @throws SYSTEM the lock cannot be given back; all are stored then
+   */
   store(...stores: HeaderStore[]): void;
   /**
    * Makes `[fromBytes, toBytes)` storable, and the region at least `toBytes` long; new bytes are zero.

@@ -80,6 +80,7 @@ export class Follower {
 
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
   followCommits(): void {
+    const wentByFlushes = this.#wanted === "flushes";
     this.#wanted = "commits";
     const live = this.#region.isWriterLive();
     const area = loadArea(this.#region);
@@ -93,8 +94,8 @@ export class Follower {
       this.#seen.fill(-1, first, first + HEADER_WORDS);
       this.#follows = "commits";
     }
-    // One that is older, or lost its cells, is what a power cut left: it counts when it moves.
-    else this.#seen.set(new Int32Array(area.buffer, FILE.process1.offset, HEADER_WORDS), first);
+    // One that is older, or lost its cells, is what a power cut left: it counts when it moves. Who waits already knows.
+    else if (wentByFlushes) this.#seen.set(new Int32Array(area.buffer, FILE.process1.offset, HEADER_WORDS), first);
   }
 
   /** The cells of the header that the file still has. */
@@ -130,7 +131,7 @@ export class Follower {
       const area = loadArea(this.#region);
       // After the header: a file that has grown for it has done so before.
       this.#region.measure();
-      const current = this.#current(area);
+      const current = this.#current(area, look === MAX_LOOKS - 1);
       if (current === "torn") continue;
       if (current === null) return false;
       const before = { header: this.#header, truncations: this.truncations };
@@ -144,13 +145,15 @@ export class Follower {
     return false;
   }
 
-  /** The header that counts now; null if it is not complete, or impossible. */
-  #current(area: Uint8Array): Current | "torn" | null {
+  /** The header that counts now; null if it is impossible. */
+  #current(area: Uint8Array, isLastLook: boolean): Current | "torn" | null {
     const words = new Int32Array(area.buffer);
     // Copy 1 is stored first. To who waits for it copy 2 says nothing: it may be what a power cut left.
     if (this.#follows === "commits") return this.#firstOf(processCopies, area, "commits");
     if (this.#wanted === "commits" && this.#copyMoved(FILE.process1, words)) {
-      return this.#firstOf([FILE.process1], area, "commits");
+      const first = this.#firstOf([FILE.process1], area, "commits");
+      if (first !== null && !(first === "torn" && isLastLook)) return first;
+      // A kill has torn it, or nothing that fits the file is in it: flushes count until it changes again.
     }
     // What is shown stands while disk-sync copy 2 does: at opening it may have been a newer copy 1.
     if (!this.#copyMoved(FILE.disk2, words) && !this.#truncations.hasBegun(area)) return [this.#header, "flushes"];

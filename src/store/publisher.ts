@@ -27,10 +27,7 @@ export interface Published {
   readonly running: RunningCrc;
 }
 
-interface Request {
-  readonly header: Header;
-  readonly generation: number;
-}
+type Request = { readonly header: Header; readonly generation: number };
 
 export class Publisher {
   readonly meter: Meter = new Meter();
@@ -159,6 +156,7 @@ export class Publisher {
       // Whatever was stored of it: the caller goes on from the state before, and the next commit shows that again.
       this.#committed = before;
       this.running.doubt();
+      this.#generation++; // A flush under way would move the base past what disk-sync copy 1 may say by now.
       throw error;
     }
     this.truncations.end();

@@ -156,7 +156,8 @@ export class Publisher {
       // Whatever was stored of it: the caller goes on from the state before, and the next commit shows that again.
       this.#committed = before;
       this.running.doubt();
-      this.#generation++; // A flush under way would move the base past what disk-sync copy 1 may say by now.
+      // A flush under way would move the base past what disk-sync copy 1 may say by now.
+      this.#generation++;
       throw error;
     }
     this.truncations.end();

@@ -3,7 +3,7 @@
  * that it belongs to is shown.
  */
 
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isLater } from "../format/annex.ts";
+import { type CommitRecord, decodeCommitRecords, isLater } from "../format/annex.ts";
 import { COMMIT_RECORD, FILE, type Place } from "../format/layout.ts";
 import { decodeAt } from "./recover.ts";
 
@@ -57,8 +57,9 @@ export class TruncationCount {
     const telling = decoded.find(tellsOfIt);
     const counts = marksOf(truncationWords, area);
     // Both records may be of a truncation under way already, or of one that failed: the counts will not move again, but
-    // its disk-sync copies will, and the records with the next commit.
-    const isUnderWay = decoded[0]?.next === startIndex && isTruncating(area, startIndex);
+    // its disk-sync copies will, and the records with the next commit. The process-sync header is its too until then; it is
+    // not where the original has written since.
+    const isUnderWay = decoded[0]?.next === startIndex && decodeAt(area, FILE.process1)?.next === startIndex;
     this.#marks = telling === undefined && isUnderWay ? marksOf(wordsOfTruncation, area) : counts;
     if (telling !== undefined) {
       this.#count = telling.truncations;
@@ -78,14 +79,6 @@ export function haveMoved(marks: readonly Mark[], area: Int32Array): boolean {
 function marksOf(words: readonly number[], area: Uint8Array): readonly Mark[] {
   const view = new DataView(area.buffer, area.byteOffset);
   return words.map((word) => [word, view.getInt32(word * 4, true)]);
-}
-
-/**
- * Whether the process-sync header is that of a truncation, as it is before both records are, and until a writer goes on.
- * Where a writer of Cellar has closed the file, none is under way, and it is the original that has written since.
- */
-function isTruncating(area: Uint8Array, startIndex: number): boolean {
-  return decodeAnnexHead(area)?.processId !== 0 && decodeAt(area, FILE.process1)?.next === startIndex;
 }
 
 /** The count before `latest`, but none that is older than what is known: after the original wrote, none ever tells. */

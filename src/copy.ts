@@ -5,19 +5,20 @@ import { wrongType } from "./error.ts";
 import { encodeArea } from "./format/area.ts";
 import { type CheckedConfig, decodeConfig } from "./format/config.ts";
 import { makeWriterKey } from "./key.ts";
-import { checkOptions, pathFrom, signalFrom } from "./options.ts";
+import { checkOptions, signalFrom } from "./options.ts";
 import { MADV_WILLNEED } from "./os/constants.ts";
+import { pathFrom } from "./os/file.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
 import { libc } from "./os/libc.ts";
 import { pageSizeBytes } from "./os/mapping.ts";
 import { NewFile } from "./os/new-file.ts";
 import { releaseAfter } from "./os/release.ts";
-import { turn } from "./os/turn.ts";
+import { yieldToEventLoop } from "./os/event-loop.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
 import { type StorageState, stateOf } from "./state.ts";
-import type { Cells } from "./store/cells.ts";
-import { loadArea } from "./store/recover.ts";
-import type { Snapshot } from "./store/snapshot.ts";
+import type { Cells } from "./cells/cells.ts";
+import { loadArea } from "./state/choose-state.ts";
+import type { Snapshot } from "./state/snapshot.ts";
 
 /** How to copy. */
 export interface CopyOptions {
@@ -62,7 +63,7 @@ export async function copyStorage(source: CopySource, path: string, options: Cop
   const totalBytes = header.next * source.cells.bytesPerCell;
   source.cells.checkOpen();
   // Whole: the process may go to another directory meanwhile.
-  const file = NewFile.create(resolve(path), totalBytes, source.region.footprint().permissions);
+  const file = NewFile.create(resolve(path), totalBytes, source.region.stat().permissions);
   try {
     for await (const copiedBytes of copyCells(source, file, totalBytes)) {
       signal?.throwIfAborted();
@@ -100,7 +101,7 @@ async function* copyCells(
     readAhead(region.address, nextOffset, Math.min(PIECE_BYTES, endBytes - nextOffset));
     await file.write(piece, offset);
     // Writes into the page cache are done before Bun looks at anything else.
-    await turn();
+    await yieldToEventLoop();
     offset = nextOffset;
     yield offset;
   }

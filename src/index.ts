@@ -3,7 +3,7 @@
  * Importing this does nothing: the C library is loaded at the first open.
  */
 
-export { check, type Finding } from "./check.ts";
+export { check, type Finding } from "./offline/check.ts";
 export type { CopyOptions, CopyProgress } from "./copy.ts";
 export { type ErrorCode, type ErrorDetails, StorageError } from "./error.ts";
 export type { StorageConfig } from "./format/config.ts";
@@ -14,9 +14,9 @@ export type { StorageState } from "./state.ts";
 export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";
 export type { ReaderStats, StorageStats, WriterStats } from "./stats.ts";
-export type { Follows } from "./store/follower.ts";
-export type { FlushStats } from "./store/meter.ts";
-export type { Recovery } from "./store/recover.ts";
+export type { Follows } from "./state/follower.ts";
+export type { FlushStats } from "./state/metrics.ts";
+export type { Recovery } from "./state/choose-state.ts";
 export type { WatchOptions } from "./watch.ts";
 export type { ByteSource, WriteStreamOptions } from "./write-stream.ts";
 export { StorageWriter } from "./writer.ts";

@@ -2,20 +2,20 @@
 
 import { checkConfig } from "./format/config.ts";
 import { MAX_U32 } from "./format/layout.ts";
-import type { Footprint } from "./region/region.ts";
+import type { RegionStat } from "./region/region.ts";
 import { type StorageStats, storageStats } from "./stats.ts";
-import { Cells } from "./store/cells.ts";
-import type { Snapshot } from "./store/snapshot.ts";
+import { Cells } from "./cells/cells.ts";
+import type { Snapshot } from "./state/snapshot.ts";
 import { Storage } from "./storage.ts";
 
 const config = checkConfig({ headString: "", version: 0, bytesPerCell: 32, maxIndex: MAX_U32 });
-const nothing: Footprint = { sizeBytes: 0, allocatedBytes: 0, permissions: 0, windows: 0 };
+const nothing: RegionStat = { sizeBytes: 0, allocatedBytes: 0, permissions: 0, windows: 0 };
 const region = {
   path: "(null)",
   address: 0,
   sizeBytes: 0,
   view: (): Uint8Array<ArrayBuffer> => new Uint8Array(0),
-  footprint: () => nothing,
+  stat: () => nothing,
 };
 
 class NullStorage extends Storage {

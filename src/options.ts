@@ -5,7 +5,7 @@ import { type CheckedConfig, checkConfig, headStringOf, type StorageConfig } fro
 import { MAX_U32 } from "./format/layout.ts";
 import { copyOfKey, makeWriterKey } from "./key.ts";
 import type { WriterChoices } from "./store/open.ts";
-import type { Follows } from "./store/follower.ts";
+import type { Follows } from "./state/follower.ts";
 
 /** What a new storage is to be. */
 export interface CreateOptions extends WriteOptions {
@@ -132,13 +132,6 @@ export function timeoutFrom(timeoutMs: number | undefined): number {
 export function signalFrom(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", "an AbortSignal", signal);
   return signal;
-}
-
-/** A path, as text. */
-export function pathFrom(path: string): string {
-  if (typeof path !== "string" || path === "") throw wrongType("path", "a file's path", path);
-  if (path.includes("\0")) throw wrongType("path", "a path without zero bytes", path);
-  return path;
 }
 
 const plainPrototypes: readonly unknown[] = [Uint8Array.prototype, Buffer.prototype];

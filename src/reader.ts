@@ -3,16 +3,17 @@
 import { StorageError, wrongType } from "./error.ts";
 import type { CheckedConfig } from "./format/config.ts";
 import { copyOfKey } from "./key.ts";
-import { checkOptions, expectedFrom, type OpenReaderOptions, pathFrom } from "./options.ts";
+import { checkOptions, expectedFrom, type OpenReaderOptions } from "./options.ts";
+import { pathFrom } from "./os/file.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
 import { releaseAfter } from "./os/release.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
-import { Cells } from "./store/cells.ts";
+import { Cells } from "./cells/cells.ts";
 import { openReaderFile } from "./store/files.ts";
-import { Follower, type Follows } from "./store/follower.ts";
+import { Follower, type Follows } from "./state/follower.ts";
 import type { StorageState } from "./state.ts";
 import { type ReaderStats, storageStats } from "./stats.ts";
-import { readerSnapshot, type Snapshot } from "./store/snapshot.ts";
+import { readerSnapshot, type Snapshot } from "./state/snapshot.ts";
 import { Storage } from "./storage.ts";
 import { Changes, Watch, type WatchOptions } from "./watch.ts";
 

@@ -1,12 +1,12 @@
 /** Numbers about a storage that is open: what it takes, and what its writer has done. For operators and monitors. */
 
 import type { Measured } from "./region/region.ts";
-import type { Cells } from "./store/cells.ts";
-import type { Follows } from "./store/follower.ts";
-import type { FlushStats } from "./store/meter.ts";
-import type { Publisher } from "./store/publisher.ts";
-import type { Recovery } from "./store/recover.ts";
-import type { WritableCells } from "./store/writable.ts";
+import type { Cells } from "./cells/cells.ts";
+import type { Follows } from "./state/follower.ts";
+import type { FlushStats } from "./state/metrics.ts";
+import type { Publisher } from "./state/publisher.ts";
+import type { Recovery } from "./state/choose-state.ts";
+import type { WritableCells } from "./cells/writable.ts";
 
 /** What every storage has. */
 export interface StorageStats {
@@ -46,7 +46,7 @@ export interface WriterStats extends StorageStats {
 }
 
 export function storageStats(region: Measured, cells: Cells, truncations: number): StorageStats {
-  const { sizeBytes, allocatedBytes, windows } = region.footprint();
+  const { sizeBytes, allocatedBytes, windows } = region.stat();
   const usedBytes = cells.length * cells.bytesPerCell;
   return { cells: cells.length, usedBytes, fileBytes: sizeBytes, allocatedBytes, windows, truncations };
 }
@@ -63,14 +63,14 @@ export function writerStats(
   cells: Cells,
   { writable, publisher, recovery }: WriterParts,
 ): WriterStats {
-  const { durable, meter, truncations } = publisher;
+  const { durable, metrics, truncations } = publisher;
   return {
     mode: "writer",
     ...storageStats(region, cells, truncations.done),
     reservedBytes: writable.reservedCells * cells.bytesPerCell,
     unflushedCells: cells.length - durable.next,
-    commits: meter.commits,
-    flushes: meter.flushes,
+    commits: metrics.commits,
+    flushes: metrics.flushes,
     recovery,
   };
 }

@@ -6,14 +6,14 @@ import type { CheckedConfig, StorageConfig } from "./format/config.ts";
 import { carriesKey } from "./format/header.ts";
 import { FILE } from "./format/layout.ts";
 import { copyOfKey } from "./key.ts";
-import { blobLength, chunkViews, readBlob } from "./store/blob.ts";
-import { Cells } from "./store/cells.ts";
-import { decodeAt, loadArea } from "./store/recover.ts";
-import { blobStream } from "./store/stream.ts";
+import { blobLength, chunkViews, readBlob } from "./cells/blob.ts";
+import { Cells } from "./cells/cells.ts";
+import { decodeAt, loadArea } from "./state/choose-state.ts";
+import { blobStream } from "./cells/blob-stream.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
 import type { StorageState } from "./state.ts";
 import type { StorageStats } from "./stats.ts";
-import type { Snapshot } from "./store/snapshot.ts";
+import type { Snapshot } from "./state/snapshot.ts";
 
 /** What an open storage is made of; its owner keeps `cells` current. @internal */
 export interface StorageParts {
@@ -109,13 +109,13 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    */
   u8(index: number, offset: number): number {
     this.#cells.checkField(index, offset, 1);
-    return this.#cells.windows.u8(index, offset);
+    return this.#cells.fields.u8(index, offset);
   }
 
   /** The little-endian u16 there. @throws as `u8` */
   u16(index: number, offset: number): number {
     this.#cells.checkField(index, offset, 2);
-    return this.#cells.windows.u16(index, offset);
+    return this.#cells.fields.u16(index, offset);
   }
 
   /**
@@ -126,13 +126,13 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    */
   u32(index: number, offset: number): number {
     this.#cells.checkField(index, offset, 4);
-    return this.#cells.windows.u32(index, offset);
+    return this.#cells.fields.u32(index, offset);
   }
 
   /** The little-endian u64 there. @throws as `u8` */
   u64(index: number, offset: number): bigint {
     this.#cells.checkField(index, offset, 8);
-    return this.#cells.windows.u64(index, offset);
+    return this.#cells.fields.u64(index, offset);
   }
 
   /**

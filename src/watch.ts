@@ -2,7 +2,7 @@
 
 import { wrongType } from "./error.ts";
 import { checkOptions, signalFrom } from "./options.ts";
-import { turn } from "./os/turn.ts";
+import { yieldToEventLoop } from "./os/event-loop.ts";
 import type { StorageState } from "./state.ts";
 
 /** How to follow. */
@@ -122,7 +122,7 @@ export class Watch implements AsyncIterableIterator<StorageState, undefined>, As
   async #advance(): Promise<IteratorResult<StorageState, undefined>> {
     // Where there is news at every call, everything else must not wait for ever. And whoever got a state from another
     // watch of this reader is at work on it before this one refreshes the reader again.
-    await turn();
+    await yieldToEventLoop();
     if (!this.#isOver() && !this.#look()) await this.#news();
     if (this.#isOver()) {
       this.#end();

@@ -2,8 +2,8 @@
 
 import { wrongType } from "./error.ts";
 import { asBytes, checkOptions, signalFrom } from "./options.ts";
-import { turn } from "./os/turn.ts";
-import type { BlobWriter } from "./store/blob-writer.ts";
+import { yieldToEventLoop } from "./os/event-loop.ts";
+import type { BlobWriter } from "./cells/blob-writer.ts";
 
 /** What `writeStream` reads. */
 export type ByteSource = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -39,8 +39,8 @@ export async function storeStream(
 ): Promise<number> {
   checkOptions(options);
   const signal = signalFrom(options.signal);
-  const { ending } = blob;
-  const signals = signal === undefined ? [ending] : [signal, ending];
+  const { closeSignal } = blob;
+  const signals = signal === undefined ? [closeSignal] : [signal, closeSignal];
   const pieces = piecesOf(source);
   let isOpen = true;
   try {
@@ -62,7 +62,7 @@ export async function storeStream(
       bytesInTurn += bytes.length + PIECE_BYTES;
       if (bytesInTurn < BYTES_A_TURN) continue;
       bytesInTurn = 0;
-      await turn();
+      await yieldToEventLoop();
     }
   } catch (error) {
     blob.discard();

@@ -1,6 +1,6 @@
 /** The writer of a storage: one at a time, whatever the process. */
 
-import { type Attached, attachEither, attachExisting, attachMemory, attachNew } from "./attach.ts";
+import { type OpenedWriter, openOrCreate, openExisting, openMemory, createWriter } from "./open-writer.ts";
 import { wrongType } from "./error.ts";
 import { checkConfig } from "./format/config.ts";
 import type { Header } from "./format/header.ts";
@@ -8,14 +8,14 @@ import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } fro
 import type { Measured, WritableRegion } from "./region/region.ts";
 import { type StorageState, stateOf } from "./state.ts";
 import { type WriterStats, writerStats } from "./stats.ts";
-import { BlobWriter } from "./store/blob-writer.ts";
-import { Cells } from "./store/cells.ts";
-import { storeProcessId, storeVersion } from "./store/in-place.ts";
-import type { Publisher } from "./store/publisher.ts";
-import type { Recovery } from "./store/recover.ts";
-import { writerSnapshot } from "./store/snapshot.ts";
+import { BlobWriter } from "./cells/blob-writer.ts";
+import { Cells } from "./cells/cells.ts";
+import { storeProcessId, storeVersion } from "./state/in-place.ts";
+import type { Publisher } from "./state/publisher.ts";
+import type { Recovery } from "./state/choose-state.ts";
+import { writerSnapshot } from "./state/snapshot.ts";
 import { Storage } from "./storage.ts";
-import { WritableCells } from "./store/writable.ts";
+import { WritableCells } from "./cells/writable.ts";
 import { type ByteSource, storeStream, type WriteStreamOptions } from "./write-stream.ts";
 
 /**
@@ -37,7 +37,7 @@ export class StorageWriter extends Storage {
   readonly #publisher: Publisher;
   readonly #writerKey: Uint8Array;
 
-  private constructor({ region, config, store, writerKey }: Attached) {
+  private constructor({ region, config, store, writerKey }: OpenedWriter) {
     const cells = new Cells(region, config, store.space.length, store.root);
     super({ region, config, cells, snapshot: () => writerSnapshot(store.publisher, region.path) });
     this.recovery = store.recovery;
@@ -54,7 +54,7 @@ export class StorageWriter extends Storage {
    * FAILED the first sync failed; SYSTEM; UNSUPPORTED; TypeError
    */
   static create(path: string, options: CreateOptions = {}): StorageWriter {
-    return new StorageWriter(attachNew(path, options));
+    return new StorageWriter(createWriter(path, options));
   }
 
   /**
@@ -63,7 +63,7 @@ export class StorageWriter extends Storage {
    * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES; CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string, options: OpenWriterOptions = {}): StorageWriter {
-    return new StorageWriter(attachExisting(path, options));
+    return new StorageWriter(openExisting(path, options));
   }
 
   /**
@@ -71,7 +71,7 @@ export class StorageWriter extends Storage {
    * @throws as `open` and `create`
    */
   static openOrCreate(path: string, options: CreateOptions & OpenWriterOptions = {}): StorageWriter {
-    return new StorageWriter(attachEither(path, options));
+    return new StorageWriter(openOrCreate(path, options));
   }
 
   /**
@@ -79,7 +79,7 @@ export class StorageWriter extends Storage {
    * @throws INVALID_CONFIG, INVALID_WRITER_KEY, SYSTEM, UNSUPPORTED; TypeError
    */
   static inMemory(options: CreateOptions = {}): StorageWriter {
-    return new StorageWriter(attachMemory(options));
+    return new StorageWriter(openMemory(options));
   }
 
   /** The root's index, or null. Other processes see it at the next commit. */
@@ -244,7 +244,7 @@ export class StorageWriter extends Storage {
   /** The state as it is, with every cell of it in memory. @throws FAILED its file takes nothing more; CLOSED */
   #header(): Header {
     this.#writable.check();
-    this.#writable.settle();
+    this.#writable.drain();
     return { next: this.#cells.length, root: this.#cells.root };
   }
 }

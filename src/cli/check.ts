@@ -1,6 +1,6 @@
 /** `cellar check`: the findings of the checker, and an exit status for scripts. */
 
-import { check, type Finding } from "../check.ts";
+import { check, type Finding } from "../offline/check.ts";
 import { printable } from "../error.ts";
 import { closeFile, openFile } from "../os/file.ts";
 import { command, type Command } from "./command.ts";

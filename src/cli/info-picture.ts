@@ -5,8 +5,8 @@
 
 import { printable, quoted, StorageError } from "../error.ts";
 import { sameHeader } from "../format/header.ts";
-import type { CopyState, Inspection } from "../inspect.ts";
-import type { Decision } from "../store/recover.ts";
+import type { CopyState, Inspection } from "../offline/inspect.ts";
+import type { StateChoice } from "../state/choose-state.ts";
 import { bar, bytesText, countText, rootText, shareText } from "./figures.ts";
 import { columns, labelled, paint, type Style, widthOf } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
@@ -36,7 +36,7 @@ export function picture(inspection: Inspection): string[] {
 }
 
 /** What opening for writing would go on from; of a file that does not open, why not. */
-export function openingLines(opening: Decision | StorageError): string[] {
+export function openingLines(opening: StateChoice | StorageError): string[] {
   if (opening instanceof StorageError) {
     const [what = "", ...advice] = printable(opening.message.slice((opening.path ?? "").length + 2)).split(": ");
     const lines = [paint("red", `fails: ${opening.code}`), what];

@@ -1,7 +1,7 @@
 /** `cellar info`: what a file is, what state it is in, and what opening it for writing would make of it. */
 
 import { StorageError } from "../error.ts";
-import type { Inspection } from "../inspect.ts";
+import type { Inspection } from "../offline/inspect.ts";
 import { command, type Command } from "./command.ts";
 import { FAILED, OK } from "./failure.ts";
 import { picture } from "./info-picture.ts";

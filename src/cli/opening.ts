@@ -1,7 +1,7 @@
 /** What the commands share that open a storage: their options, and the indices that they are given. */
 
 import { openFile, closeFile } from "../os/file.ts";
-import { inspect, type Inspection } from "../inspect.ts";
+import { inspect, type Inspection } from "../offline/inspect.ts";
 import { StorageReader } from "../reader.ts";
 import type { Storage } from "../storage.ts";
 import { CommandError, UsageError } from "./failure.ts";

@@ -1,8 +1,8 @@
 /** What `cellar recover` says. Pure but for the terminal's width and colours: the plan in, lines out. */
 
 import type { Header } from "../format/header.ts";
-import type { Recovery } from "../store/recover.ts";
-import type { Evidence } from "../store/restore.ts";
+import type { Recovery } from "../state/choose-state.ts";
+import type { Evidence } from "../offline/repair.ts";
 import { countText, rootText, shellWord } from "./figures.ts";
 import { labelled, paint } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";

@@ -6,17 +6,17 @@
 
 import { StorageError } from "../error.ts";
 import type { CommitRecord } from "../format/annex.ts";
-import { cellsOnFileMatch, inspect, type Inspection } from "../inspect.ts";
+import { cellsOnFileMatch, inspect, type Inspection } from "../offline/inspect.ts";
 import { choicesFrom } from "../options.ts";
 import { checkFilesystem } from "../os/filesystem.ts";
 import { closeFile, openFile } from "../os/file.ts";
 import { openWriterFile } from "../store/files.ts";
-import { storeProcessId } from "../store/in-place.ts";
+import { storeProcessId } from "../state/in-place.ts";
 import { openStore } from "../store/open.ts";
-import { restorable, type Restorable, restore } from "../store/restore.ts";
+import { restorable, type Restorable, restore } from "../offline/repair.ts";
 import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
-import { keep, keptName } from "./keep.ts";
+import { keep, keptName } from "../offline/backup.ts";
 import { openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 import { doneLines, type Plan, planLines } from "./recover-text.ts";

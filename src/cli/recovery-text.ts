@@ -1,6 +1,6 @@
 /** Recovery in a sentence. */
 
-import type { Recovery } from "../store/recover.ts";
+import type { Recovery } from "../state/choose-state.ts";
 import { countText } from "./figures.ts";
 
 const ignoredText = { torn: "torn", older: "older than the flush", pastEnd: "past the file's end" } as const;

@@ -2,18 +2,18 @@
 
 import * as fs from "node:fs";
 import { dirname, join } from "node:path";
-import { StorageError } from "../error.ts";
+import { StorageError, wrongType } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
-import { EEXIST, EFBIG, EINTR, EOPNOTSUPP, libcError, systemError, withFsErrors } from "./errno.ts";
+import { EEXIST, EFBIG, EINTR, EIO, EOPNOTSUPP, fsError, libcError, systemError, withFsErrors } from "./errno.ts";
 import { isInMemory } from "./filesystem.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
 import { releaseAfter } from "./release.ts";
-import { writeZeros } from "./write.ts";
 
 const linux: boolean = process.platform === "linux";
 /** `st_blocks` counts these, whatever the file system's own blocks are (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
+const ZERO_PIECE_BYTES = 1024 * 1024;
 
 /** Which file a descriptor or a path means, whatever its name. */
 export function identityOf(target: number | string): string {
@@ -72,7 +72,7 @@ export function sizeOf(fd: number, path: string): number {
 }
 
 /** A file's size, the bytes of its blocks on the disk, and who may read and write it. */
-export function footprintOf(
+export function statOf(
   fd: number,
   path: string,
 ): { readonly sizeBytes: number; readonly allocatedBytes: number; readonly permissions: number } {
@@ -236,4 +236,48 @@ export function checkFileSizeLimit(sizeBytes: number, path: string): void {
   const limits = new BigUint64Array(2);
   if (libc().getrlimit(RLIMIT_FSIZE, limits) !== 0) throw libcError("getrlimit", path);
   if (sizeBytes > Number(limits[0])) throw systemError(EFBIG, "ftruncate", path);
+}
+
+/**
+ * Writes `bytes` at `offset`, all of them.
+ * @returns false where the process may not write: past its limit of a file's size, although the file is that long
+ * @throws DISK_FULL, SYSTEM; a part may have been written
+ */
+export function writeFile(fd: number, offset: number, bytes: Uint8Array, path: string): boolean {
+  try {
+    for (let done = 0; done < bytes.length;) {
+      const written = fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
+      done += checkProgress(written, path);
+    }
+    return true;
+  } catch (thrown) {
+    const error = fsError(thrown, path);
+    if (error instanceof StorageError && error.errno === EFBIG) return false;
+    throw error;
+  }
+}
+
+/** Writes zeros over `[fromBytes, toBytes)`. @throws DISK_FULL, SYSTEM; a part may have been written */
+export function writeZeros(fd: number, fromBytes: number, toBytes: number, path: string): void {
+  const zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, toBytes - fromBytes));
+  for (let offset = fromBytes; offset < toBytes; offset += zeros.length) {
+    const piece = zeros.subarray(0, Math.min(zeros.length, toBytes - offset));
+    if (!writeFile(fd, offset, piece, path)) throw systemError(EFBIG, "write", path);
+  }
+}
+
+/**
+ * What a write answered, which for a file is never 0: without this a file system that does so would be asked for ever.
+ * @throws SYSTEM
+ */
+export function checkProgress(writtenBytes: number, path: string): number {
+  if (writtenBytes === 0) throw systemError(EIO, "write", path);
+  return writtenBytes;
+}
+
+/** A file's path as a caller gave it, checked. @throws TypeError */
+export function pathFrom(path: string): string {
+  if (typeof path !== "string" || path === "") throw wrongType("path", "a file's path", path);
+  if (path.includes("\0")) throw wrongType("path", "a path without zero bytes", path);
+  return path;
 }

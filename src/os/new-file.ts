@@ -7,8 +7,8 @@ import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { fsError, withFsErrors } from "./errno.ts";
 import { checkFileSizeLimit, closeFile, createBeside, removeFile } from "./file.ts";
-import { fsyncLater } from "./later.ts";
-import { checkProgress } from "./write.ts";
+import { fsyncLater } from "./event-loop.ts";
+import { checkProgress } from "./file.ts";
 import { releaseAfter, releaseAll } from "./release.ts";
 
 type Write = (fd: number, bytes: Uint8Array, offset: number, lengthBytes: number, position: number) => Promise<number>;

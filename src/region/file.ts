@@ -2,17 +2,17 @@
 
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, footprintOf, growFile, punchHole, reopenFile, syncFile } from "../os/file.ts";
-import { fdatasyncLater, fsyncLater } from "../os/later.ts";
+import { closeFile, statOf, growFile, punchHole, reopenFile, syncFile } from "../os/file.ts";
+import { fdatasyncLater, fsyncLater } from "../os/event-loop.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import { releaseAll } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
-import { writeFile } from "../os/write.ts";
+import { writeFile } from "../os/file.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
-import type { Footprint, HeaderStore, Measured, WritableRegion } from "./region.ts";
+import type { RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
 const SMALL_WRITE_BYTES = 8 * 1024;
 
@@ -60,9 +60,9 @@ export class FileRegion implements WritableRegion, Measured {
     libc().memcpy(this.address + offset, bytes, bytes.length);
   }
 
-  footprint(): Footprint {
+  stat(): RegionStat {
     // The header's buffer is the region's own.
-    return { ...footprintOf(this.#fd, this.path), windows: this.#memory.windows - 1 };
+    return { ...statOf(this.#fd, this.path), windows: this.#memory.windows - 1 };
   }
 
   store(...stores: HeaderStore[]): void {
@@ -78,11 +78,11 @@ export class FileRegion implements WritableRegion, Measured {
     this.#sizeBytes = Math.max(this.#sizeBytes, toBytes);
   }
 
-  punch(fromBytes: number, toBytes: number): void {
+  deallocate(fromBytes: number, toBytes: number): void {
     punchHole(this.#fd, fromBytes, toBytes, this.path);
   }
 
-  renew(fromBytes: number, toBytes: number): void {
+  rewriteUncached(fromBytes: number, toBytes: number): void {
     const pageBytes = pageSizeBytes();
     const start = Math.floor(fromBytes / pageBytes) * pageBytes;
     const end = Math.ceil(toBytes / pageBytes) * pageBytes;

@@ -4,7 +4,7 @@ import { StorageError } from "../error.ts";
 import { libc } from "../os/libc.ts";
 import { Mapping } from "../os/mapping.ts";
 import { storeHeader } from "./header.ts";
-import type { Footprint, HeaderStore, Measured, WritableRegion } from "./region.ts";
+import type { RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
 /** Of what it is copied to: anyone may read it, as a new file. */
 const PERMISSIONS = 0o644;
@@ -39,7 +39,7 @@ export class MemoryRegion implements WritableRegion, Measured {
     libc().memcpy(this.address + offset, bytes, bytes.byteLength);
   }
 
-  footprint(): Footprint {
+  stat(): RegionStat {
     // The header's buffer is the region's own.
     const windows = this.#mapping.windows - 1;
     return { sizeBytes: this.sizeBytes, allocatedBytes: 0, permissions: PERMISSIONS, windows };
@@ -53,13 +53,13 @@ export class MemoryRegion implements WritableRegion, Measured {
     this.sizeBytes = Math.max(this.sizeBytes, toBytes);
   }
 
-  punch(): void {}
+  deallocate(): void {}
 
   sync(): void {}
 
   async syncLater(): Promise<void> {}
 
-  renew(): void {}
+  rewriteUncached(): void {}
 
   close(): void {
     this.#mapping.release();

@@ -1,10 +1,10 @@
 /** The reader's region over a file, which it cannot change. */
 
-import { closeFile, footprintOf, sizeOf } from "../os/file.ts";
+import { closeFile, statOf, sizeOf } from "../os/file.ts";
 import { isWriterLive } from "../os/lock.ts";
 import { releaseAfter, releaseAll } from "../os/release.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
-import type { Footprint, Measured, ReadableRegion } from "./region.ts";
+import type { RegionStat, Measured, ReadableRegion } from "./region.ts";
 
 /**
  * The reader's region, over a descriptor that may be read only. Two mappings: one for headers, footers and copies,
@@ -42,8 +42,8 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
     return this.#views.view(offset, lengthBytes, this.#sizeBytes);
   }
 
-  footprint(): Footprint {
-    return { ...footprintOf(this.#fd, this.path), windows: this.#views.windows };
+  stat(): RegionStat {
+    return { ...statOf(this.#fd, this.path), windows: this.#views.windows };
   }
 
   measure(): void {

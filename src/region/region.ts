@@ -27,7 +27,7 @@ export interface ReadableRegion {
 }
 
 /** What a region takes of the system. */
-export interface Footprint {
+export interface RegionStat {
   /** Bytes of the file, or of the memory that stands for one. */
   readonly sizeBytes: number;
   /** Bytes of its blocks on the disk; 0 in memory. */
@@ -40,7 +40,7 @@ export interface Footprint {
 
 /** A region that tells. */
 export interface Measured {
-  footprint(): Footprint;
+  stat(): RegionStat;
 }
 
 /** A store into the first 256 bytes; offset and length are multiples of 4. */
@@ -67,9 +67,9 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    */
   grow(fromBytes: number, toBytes: number): void;
   /** Gives the space of the range back, where there is a disk: it needs `grow` before the next store. */
-  punch(fromBytes: number, toBytes: number): void;
+  deallocate(fromBytes: number, toBytes: number): void;
   /** After a crash: sends `[fromBytes, toBytes)` to the disk as it is, whatever earlier syncs have said of it. */
-  renew(fromBytes: number, toBytes: number): void;
+  rewriteUncached(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */
   sync(toBytes: number): void;
   /** The same for the whole file, without blocking the event loop. Stores go on meanwhile. */

@@ -21,7 +21,7 @@ import { releaseAfter } from "../os/release.ts";
 import type { OpenFile } from "../region/file-memory.ts";
 import { FileRegion } from "../region/file.ts";
 import { ReadOnlyFileRegion } from "../region/read-only-file.ts";
-import { decodeAt } from "./recover.ts";
+import { decodeAt } from "../state/choose-state.ts";
 
 /** How often an opening starts over because the path has come to name another file. */
 const MAX_REOPENINGS = 16;

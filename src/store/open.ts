@@ -5,12 +5,12 @@ import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, placeOfRecord 
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, type Place, startIndexOf } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
-import { storeProcessId } from "./in-place.ts";
-import { cellsMatch, RunningCrc } from "./proof.ts";
-import { Publisher } from "./publisher.ts";
-import { decide, decodeAt, firstBelievable, loadArea, type Recovery } from "./recover.ts";
-import { Space } from "./space.ts";
-import { makeWhole, wholePages } from "./whole.ts";
+import { storeProcessId } from "../state/in-place.ts";
+import { cellsMatch, CommitChecksum } from "../state/commit-checksum.ts";
+import { Publisher } from "../state/publisher.ts";
+import { chooseState, decodeAt, firstBelievable, loadArea, type Recovery } from "../state/choose-state.ts";
+import { Space } from "../cells/space.ts";
+import { makeWhole, wholePages } from "../cells/space.ts";
 
 /** A storage that is open for writing. */
 export interface OpenStore {
@@ -33,7 +33,7 @@ const created: Recovery = { state: "clean", skippedCells: 0, tornCopies: 0 };
 export function createStore(region: WritableRegion, config: CheckedConfig, choices: WriterChoices): OpenStore {
   const startIndex = startIndexOf(config.bytesPerCell);
   const header: Header = { next: startIndex, root: 0 };
-  const running = new RunningCrc(region, config.bytesPerCell, startIndex);
+  const running = new CommitChecksum(region, config.bytesPerCell, startIndex);
   const from = { durable: header, sequence: 0, truncations: 0, running };
   const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
   const space = new Space(region, config, choices.stepBytes, startIndex);
@@ -53,27 +53,27 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const fileCells = Math.floor(region.sizeBytes / bytesPerCell);
   const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
   const matches = (record: CommitRecord): boolean => cellsMatch(region, bytesPerCell, record);
-  const { header, disk, proof, recovery } = decide(area, bounds, matches, region.path);
+  const { header, disk, proof, recovery } = chooseState(area, bounds, matches, region.path);
 
   const latest = decodeCommitRecords(area)[0];
   const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
     durable: disk,
     sequence: sequenceAfter(latest, proof),
     truncations: truncationsAfter(latest?.truncations ?? 0, recovery),
-    running: new RunningCrc(region, bytesPerCell, proof ?? disk.next),
+    running: new CommitChecksum(region, bytesPerCell, proof ?? disk.next),
   });
   const closed = decodeAnnexHead(area)?.processId === 0 && sameHeader(header, disk);
   const unproven = header.next > disk.next;
   const wholeCells = makeWhole(region, config, unproven ? header.next : 0);
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
-  if (unproven) region.renew(disk.next * bytesPerCell, header.next * bytesPerCell);
+  if (unproven) region.rewriteUncached(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   repairProcessCopies(region, area, bounds);
   publisher.startOver(header);
   storeProcessId(region, process.pid);
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
-  if (!closed) region.punch(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
+  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
   const space = new Space(region, config, choices.stepBytes, header.next);
   return { publisher, space, root: header.root, recovery };
 }

@@ -9,7 +9,7 @@ import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { type StorageConfig, StorageError, StorageWriter } from "../../src/index.ts";
-import type { State } from "../decoder.ts";
+import type { State } from "./decoder.ts";
 
 export type GoldenOp =
   | { readonly op: "write"; readonly seed: number; readonly size: number; readonly answer: Answer }

@@ -1,0 +1,94 @@
+/**
+ * A blob that is stored while its bytes come, by the same chunks that `write` makes of them at once. Cells that
+ * somebody else is given in between do no harm: chunks are linked.
+ */
+
+import { MAX_CHUNK_BYTES } from "../format/layout.ts";
+import type { Cells } from "./cells.ts";
+import type { Publisher } from "../state/publisher.ts";
+import { type Snapshot, writerSnapshot } from "../state/snapshot.ts";
+import type { WritableCells } from "./writable.ts";
+
+/** What is stored in one call at most, whole chunks. */
+const MAX_STORE_BYTES = 1024 * MAX_CHUNK_BYTES;
+
+/** It ends with `end` or with `discard`. Nothing refers to its cells before. */
+export class BlobWriter {
+  readonly #cells: Cells;
+  readonly #writable: WritableCells;
+  readonly #publisher: Publisher;
+  readonly #truncations: number;
+  readonly #snapshot: Snapshot;
+  /** Bytes that do not fill a chunk yet. */
+  readonly #rest = new Uint8Array(MAX_CHUNK_BYTES);
+  #restBytes = 0;
+  /** The last index of the last chunk that is stored, 0 for none. */
+  #last = 0;
+  /** Where the run of cells begins that ends there, all of them this blob's. */
+  #runStart = 0;
+
+  constructor(cells: Cells, writable: WritableCells, publisher: Publisher) {
+    this.#cells = cells;
+    this.#writable = writable;
+    this.#publisher = publisher;
+    this.#truncations = publisher.truncations.done;
+    this.#snapshot = writerSnapshot(publisher, cells.path);
+  }
+
+  /** Aborted when the storage is closed. */
+  get closeSignal(): AbortSignal {
+    return this.#cells.closeSignal;
+  }
+
+  /** @throws TRUNCATED the chunks that are stored are gone */
+  check(): void {
+    this.#snapshot.check();
+  }
+
+  /** Takes the next bytes; the caller may use them again afterwards. @throws INDEX_OVERFLOW, DISK_FULL */
+  append(bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length;) {
+      const leftBytes = bytes.length - done;
+      if (this.#restBytes === 0 && leftBytes >= MAX_CHUNK_BYTES) {
+        const wholeBytes = Math.min(leftBytes - (leftBytes % MAX_CHUNK_BYTES), MAX_STORE_BYTES);
+        this.#store(bytes.subarray(done, done + wholeBytes));
+        done += wholeBytes;
+      } else {
+        const takenBytes = Math.min(leftBytes, MAX_CHUNK_BYTES - this.#restBytes);
+        this.#rest.set(bytes.subarray(done, done + takenBytes), this.#restBytes);
+        this.#restBytes += takenBytes;
+        done += takenBytes;
+        if (this.#restBytes === MAX_CHUNK_BYTES) this.#storeRest();
+      }
+    }
+  }
+
+  /** The blob's index. @throws INDEX_OVERFLOW, DISK_FULL */
+  end(): number {
+    // An empty blob is one empty chunk.
+    if (this.#restBytes > 0 || this.#last === 0) this.#storeRest();
+    return this.#last;
+  }
+
+  /** Gives the cells back that nobody was given any after, as far as no other process knows of them. */
+  discard(): void {
+    if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations.done !== this.#truncations) return;
+    const { length } = this.#cells;
+    if (length !== this.#last + 1) return;
+    const from = Math.max(this.#runStart, this.#publisher.committed.next, this.#cells.root + 1);
+    if (from < length) this.#writable.giveBack(from);
+  }
+
+  #storeRest(): void {
+    this.#store(this.#rest.subarray(0, this.#restBytes));
+    this.#restBytes = 0;
+  }
+
+  /** Stores whole chunks, or what is the last of the blob. */
+  #store(bytes: Uint8Array): void {
+    const first = this.#cells.length;
+    const last = this.#writable.write(bytes, this.#last);
+    if (this.#last === 0 || first !== this.#last + 1) this.#runStart = first;
+    this.#last = last;
+  }
+}

@@ -1,0 +1,158 @@
+/** What a storage that is open knows of its cells: the checks of indices, the views, and the fields. */
+
+import { StorageError, wrongType } from "../error.ts";
+import { startIndexOf } from "../format/layout.ts";
+import type { StorageConfig } from "../format/config.ts";
+import type { ReadableRegion } from "../region/region.ts";
+import { FieldAccess } from "./field-access.ts";
+
+/** The longest view, and the longest blob that is read in one piece. */
+export const MAX_VIEW_BYTES: number = 2 ** 31;
+
+type CellMemory = Pick<ReadableRegion, "path" | "address" | "sizeBytes" | "view">;
+
+/** What a writer does about its cells before others see them. */
+export interface CellOwner {
+  /** Brings the blobs that are staged into memory, and sets `inMemory`. */
+  drain(): void;
+  /** A view of cells below `end` is handed out. */
+  exposed(end: number): void;
+}
+
+export class Cells {
+  readonly region: CellMemory;
+  readonly path: string;
+  readonly bytesPerCell: number;
+  readonly startIndex: number;
+  /** For loads and stores of checked fields. */
+  readonly fields: FieldAccess;
+  /** 0 for none. Set by the owner of the storage. */
+  root: number;
+  closed = false;
+  /** Set by a writer. */
+  owner: CellOwner | null = null;
+  #length: number;
+  #inMemory: number;
+  #closeController: AbortController | undefined;
+
+  constructor(region: CellMemory, config: Pick<StorageConfig, "bytesPerCell">, length: number, root: number) {
+    this.region = region;
+    this.path = region.path;
+    this.bytesPerCell = config.bytesPerCell;
+    this.startIndex = startIndexOf(config.bytesPerCell);
+    this.fields = new FieldAccess(region, config.bytesPerCell);
+    this.root = root;
+    this.#length = length;
+    this.#inMemory = length;
+  }
+
+  /** The cells that there are, the header area included. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Those of them that are in memory; the others are staged. */
+  get inMemory(): number {
+    return this.#inMemory;
+  }
+
+  setLength(length: number, inMemory: number = length): void {
+    this.#length = length;
+    this.#inMemory = inMemory;
+  }
+
+  /** Aborted when the storage is closed, with CLOSED as its reason: for what waits. */
+  get closeSignal(): AbortSignal {
+    if (this.#closeController === undefined) {
+      this.#closeController = new AbortController();
+      // Who asks after `close`, which may have come from a getter of theirs, is not to wait for it.
+      if (this.closed) this.#closeController.abort(closedError(this.path));
+    }
+    return this.#closeController.signal;
+  }
+
+  /** The storage is closed from now on. */
+  close(): void {
+    this.closed = true;
+    this.#closeController?.abort(closedError(this.path));
+  }
+
+  /** @throws CLOSED */
+  checkOpen(): void {
+    if (this.closed) throw closedError(this.path);
+  }
+
+  /**
+   * Checks that the cell may be read, and sees to it that it is in memory.
+   * @throws INDEX_OUT_OF_RANGE not an index of data; TypeError not a number
+   */
+  reach(index: number): void {
+    this.checkIndex(index);
+    if (index >= this.#inMemory) this.owner?.drain();
+  }
+
+  /** @throws INDEX_OUT_OF_RANGE not an index of data; TypeError not a number */
+  checkIndex(index: number): void {
+    if (typeof index === "number" && index >= this.startIndex && index < this.#length && Number.isInteger(index))
+      return;
+    if (typeof index !== "number") throw wrongType("index", "a number", index);
+    const empty = this.#length === this.startIndex;
+    const range = empty ? "there are no cells yet" : `expected an index from ${this.startIndex} to ${this.#length - 1}`;
+    this.#outOfRange(index, `${range}, got ${index}`);
+  }
+
+  /** A view of `count` units of `unitBytes` bytes, from the cell on. */
+  view(index: number, count: number, unitBytes: number): Uint8Array<ArrayBuffer> {
+    this.checkOpen();
+    this.reach(index);
+    const offset = index * this.bytesPerCell;
+    const mostBytes = Math.min(this.#length * this.bytesPerCell - offset, MAX_VIEW_BYTES);
+    if (!(typeof count === "number" && count >= 0 && count * unitBytes <= mostBytes && Number.isInteger(count))) {
+      if (typeof count !== "number") throw wrongType("length of a view", "a number", count);
+      const what = `from index ${index} on a view has at most ${Math.floor(mostBytes / unitBytes)} units of ${unitBytes} bytes`;
+      this.#outOfRange(index, `${what}, got ${count}`);
+    }
+    return this.viewBytes(offset, count * unitBytes);
+  }
+
+  /** A view for the user of bytes that were checked. */
+  viewBytes(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
+    if (this.owner !== null) {
+      const endBytes = offset + lengthBytes;
+      if (endBytes > this.#inMemory * this.bytesPerCell) this.owner.drain();
+      this.owner.exposed(Math.ceil(endBytes / this.bytesPerCell));
+    }
+    return this.region.view(offset, lengthBytes);
+  }
+
+  /**
+   * Checks a field of `lengthBytes` bytes, `offset` bytes behind the first byte of a cell: it may lie in cells after it.
+   * @throws CLOSED; INDEX_OUT_OF_RANGE; TypeError
+   */
+  checkField(index: number, offset: number, lengthBytes: number): void {
+    this.checkOpen();
+    this.reach(index);
+    if (typeof offset === "number" && offset >= 0 && offset <= this.bytesPerCell - lengthBytes) {
+      if (Number.isInteger(offset)) return;
+    }
+    this.#checkFarField(index, offset, lengthBytes);
+  }
+
+  #checkFarField(index: number, offset: number, lengthBytes: number): void {
+    if (typeof offset !== "number") throw wrongType("offset", "a number", offset);
+    const mostBytes = (this.#length - index) * this.bytesPerCell - lengthBytes;
+    if (!(offset >= 0 && offset <= mostBytes && Number.isInteger(offset))) {
+      const what = `from index ${index} on, a field of ${lengthBytes} bytes has an offset from 0 to ${mostBytes}`;
+      this.#outOfRange(index, `${what}, got ${offset}`);
+    }
+    if (this.#inMemory < this.#length) this.owner?.drain();
+  }
+
+  #outOfRange(index: number, what: string): never {
+    throw new StorageError("INDEX_OUT_OF_RANGE", `${this.path}: ${what}`, { path: this.path, index });
+  }
+}
+
+function closedError(path: string): StorageError {
+  return new StorageError("CLOSED", `${path}: the storage is closed: open it again`, { path });
+}

@@ -1,0 +1,138 @@
+/**
+ * The library's own loads and stores of fields, over windows: DataViews over some runs of cells. A load through one
+ * takes a few nanoseconds, a `memcpy` many times that. But a window takes tens of microseconds to make, and the
+ * garbage collector counts it as live memory. So there are few, and what lies elsewhere is copied until it is asked
+ * for often.
+ *
+ * Bounds are the caller's: nothing here compares an index with the storage's length.
+ */
+
+import { libc } from "../os/libc.ts";
+import type { ReadableRegion } from "../region/region.ts";
+
+const WINDOW_BYTES = 16 * 1024 * 1024;
+const MAX_WINDOWS = 16;
+/** Copies from where there is no window before there is one. They cost more than making it, and large blobs never get there. */
+const MISSES_PER_WINDOW = 2048;
+
+type WindowedRegion = Pick<ReadableRegion, "address" | "sizeBytes" | "view">;
+
+/** Offsets count from the first byte of the cell; numbers are little-endian. */
+export class FieldAccess {
+  readonly #region: WindowedRegion;
+  readonly #bytesPerCell: number;
+  /** A window has 2^shift cells, so that its slot is told without a division. */
+  readonly #shift: number;
+  readonly #mask: number;
+  readonly #views: (DataView | undefined)[] = [];
+  /** The slots that have a window, the oldest first. */
+  readonly #slots: number[] = [];
+  /** Of the other slots, by number. */
+  readonly #misses: (number | undefined)[] = [];
+  readonly #copy: DataView = new DataView(new ArrayBuffer(8));
+
+  constructor(region: WindowedRegion, bytesPerCell: number) {
+    this.#region = region;
+    this.#bytesPerCell = bytesPerCell;
+    this.#shift = Math.floor(Math.log2(WINDOW_BYTES / bytesPerCell));
+    this.#mask = 2 ** this.#shift - 1;
+  }
+
+  u8(index: number, offset: number): number {
+    const at = this.#placeOf(index, offset);
+    return this.#window(index, at, 1)?.getUint8(at) ?? this.#load(index, offset, 1).getUint8(0);
+  }
+
+  u16(index: number, offset: number): number {
+    const at = this.#placeOf(index, offset);
+    return this.#window(index, at, 2)?.getUint16(at, true) ?? this.#load(index, offset, 2).getUint16(0, true);
+  }
+
+  u32(index: number, offset: number): number {
+    const at = this.#placeOf(index, offset);
+    return this.#window(index, at, 4)?.getUint32(at, true) ?? this.#load(index, offset, 4).getUint32(0, true);
+  }
+
+  u64(index: number, offset: number): bigint {
+    const at = this.#placeOf(index, offset);
+    return this.#window(index, at, 8)?.getBigUint64(at, true) ?? this.#load(index, offset, 8).getBigUint64(0, true);
+  }
+
+  setU8(index: number, offset: number, value: number): void {
+    const at = this.#placeOf(index, offset);
+    const window = this.#window(index, at, 1);
+    if (window !== undefined) return window.setUint8(at, value);
+    this.#copy.setUint8(0, value);
+    this.#store(index, offset, 1);
+  }
+
+  setU16(index: number, offset: number, value: number): void {
+    const at = this.#placeOf(index, offset);
+    const window = this.#window(index, at, 2);
+    if (window !== undefined) return window.setUint16(at, value, true);
+    this.#copy.setUint16(0, value, true);
+    this.#store(index, offset, 2);
+  }
+
+  setU32(index: number, offset: number, value: number): void {
+    const at = this.#placeOf(index, offset);
+    const window = this.#window(index, at, 4);
+    if (window !== undefined) return window.setUint32(at, value, true);
+    this.#copy.setUint32(0, value, true);
+    this.#store(index, offset, 4);
+  }
+
+  setU64(index: number, offset: number, value: bigint): void {
+    const at = this.#placeOf(index, offset);
+    const window = this.#window(index, at, 8);
+    if (window !== undefined) return window.setBigUint64(at, value, true);
+    this.#copy.setBigUint64(0, value, true);
+    this.#store(index, offset, 8);
+  }
+
+  /** Where a field lies in its window, if there is one. */
+  #placeOf(index: number, offset: number): number {
+    return (index & this.#mask) * this.#bytesPerCell + offset;
+  }
+
+  #window(index: number, at: number, lengthBytes: number): DataView | undefined {
+    const view = this.#views[index >>> this.#shift];
+    if (view !== undefined && at >= 0 && at + lengthBytes <= view.byteLength) return view;
+    return this.#miss(index >>> this.#shift, at, lengthBytes);
+  }
+
+  /** A window for a slot that has none, or a longer one where the file has grown; undefined where a copy is better. */
+  #miss(slot: number, at: number, lengthBytes: number): DataView | undefined {
+    const cells = 2 ** this.#shift;
+    const startBytes = slot * cells * this.#bytesPerCell;
+    const sizeBytes = Math.min(cells * this.#bytesPerCell, this.#region.sizeBytes - startBytes);
+    // Across two windows, or before the first byte of one.
+    if (at < 0 || at + lengthBytes > sizeBytes) return undefined;
+    if (this.#views[slot] === undefined && !this.#isDue(slot)) return undefined;
+    const bytes = this.#region.view(startBytes, sizeBytes, true);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#views[slot] = view;
+    return view;
+  }
+
+  /** Whether a slot has been asked for often enough; then it takes the place of the oldest window. */
+  #isDue(slot: number): boolean {
+    const misses = (this.#misses[slot] ?? 0) + 1;
+    this.#misses[slot] = misses;
+    if (misses < MISSES_PER_WINDOW) return false;
+    this.#misses[slot] = 0;
+    this.#slots.push(slot);
+    const oldest = this.#slots.length > MAX_WINDOWS ? this.#slots.shift() : undefined;
+    if (oldest !== undefined) this.#views[oldest] = undefined;
+    return true;
+  }
+
+  #load(index: number, offset: number, lengthBytes: number): DataView {
+    libc().memcpy(this.#copy, this.#region.address + index * this.#bytesPerCell + offset, lengthBytes);
+    return this.#copy;
+  }
+
+  #store(index: number, offset: number, lengthBytes: number): void {
+    libc().memcpy(this.#region.address + index * this.#bytesPerCell + offset, this.#copy, lengthBytes);
+  }
+}

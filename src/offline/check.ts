@@ -1,0 +1,214 @@
+/**
+ * The checker: looks at a file and says what it finds. Reads by `pread` only, so that no content and no cut can end
+ * the process; never throws on a bad file, never changes one, and works beside a live writer.
+ */
+
+import { closeSync, readSync } from "node:fs";
+import { quoted, StorageError, wrongType } from "../error.ts";
+import { decodeAnnexHead, decodeCommitRecord } from "../format/annex.ts";
+import { checkConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
+import { firstIndexOf } from "../format/chunk.ts";
+import { type Bounds, checkHeader } from "../format/header.ts";
+import { FILE, FOOTER, FOOTER_BYTES, HEADER_AREA_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { cellsOnFileMatch, readArea } from "./inspect.ts";
+import { openFile, pathFrom, sizeOf } from "../os/file.ts";
+import { type StateChoice, chooseState, decodeAt } from "../state/choose-state.ts";
+
+/** One thing that the checker saw. */
+export interface Finding {
+  /** What was looked at. */
+  readonly part: string;
+  /**
+   * `ok`; `note`: not as a clean close leaves it: nothing that was flushed is lost, but commits may be, as `state` says;
+   * `damage`: something cannot be read.
+   */
+  readonly level: "ok" | "note" | "damage";
+  /** In a sentence. */
+  readonly message: string;
+  /** The blob that it is about. */
+  readonly index?: number;
+}
+
+interface Subject {
+  readonly fd: number;
+  readonly area: Uint8Array;
+  readonly config: StorageConfig;
+  readonly bounds: Bounds;
+  readonly sizeBytes: number;
+}
+
+type Report = (part: string, level: Finding["level"], message: string, index?: number) => void;
+
+const copies: readonly (readonly [name: string, place: Place])[] = [
+  ["disk-sync copy 1", FILE.disk1],
+  ["disk-sync copy 2", FILE.disk2],
+  ["process-sync copy 1", FILE.process1],
+  ["process-sync copy 2", FILE.process2],
+];
+
+/**
+ * Checks a file: config, size, the four header copies, the annex, the state that opening it for writing would
+ * choose, and the blobs with the given indices, or at that state's "root".
+ * @throws TypeError the path is no path, or an index neither a number nor "root"
+ *
+ * @example
+ * const damage = check("data.cellar", ["root"]).filter((finding) => finding.level === "damage");
+ */
+export function check(path: string, indices: Iterable<number | "root"> = []): Finding[] {
+  const findings: Finding[] = [];
+  const report: Report = (part, level, message, index) => {
+    findings.push({ part, level, message, ...(index === undefined ? {} : { index }) });
+  };
+  const name = pathFrom(path);
+  const blobs = blobsFrom(indices);
+  try {
+    const fd = openFile(name, "read");
+    try {
+      checkFile(fd, name, blobs, report);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    // Whatever keeps the file from being read is a finding too.
+    report("file", "damage", error instanceof Error ? error.message : String(error));
+  }
+  const looked = findings.filter(({ part }) => part === "blob").length;
+  for (const index of blobs.slice(looked)) report("blob", "note", `${index}: not looked at`);
+  return findings;
+}
+
+function blobsFrom(indices: Iterable<number | "root">): readonly (number | "root")[] {
+  const isList = typeof indices === "object" && indices !== null && Symbol.iterator in indices;
+  if (!isList) throw wrongType("indices", "a list of indices", indices);
+  const blobs = [...indices];
+  for (const index of blobs) {
+    if (typeof index !== "number" && index !== "root") throw wrongType("an index", 'a number or "root"', index);
+  }
+  return blobs;
+}
+
+function checkFile(fd: number, path: string, blobs: readonly (number | "root")[], report: Report): void {
+  const area = readArea(fd, path);
+  const sizeBytes = sizeOf(fd, path);
+  if (area.length < HEADER_AREA_BYTES) {
+    report("size", "damage", `the file has ${sizeBytes} bytes, less than the ${HEADER_AREA_BYTES} of its headers`);
+    return;
+  }
+  const config = configIn(area, report);
+  if (config === null) return;
+  const { bytesPerCell, maxIndex } = config;
+  const fileCells = Math.floor(sizeBytes / bytesPerCell);
+  const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
+  const subject: Subject = { fd, area, config, bounds, sizeBytes };
+  checkSize(subject, report);
+  checkCopies(subject, report);
+  checkAnnex(subject, report);
+  const decision = checkState(subject, path, report);
+  if (decision === null) return;
+  const { next, root } = decision.header;
+  for (const index of blobs) {
+    if (index !== "root") checkBlob(subject, next, index, report);
+    else if (root !== 0) checkBlob(subject, next, root, report);
+    else report("blob", "note", "root: there is none");
+  }
+}
+
+function configIn(area: Uint8Array, report: Report): StorageConfig | null {
+  try {
+    const config = checkConfig(decodeConfig(area));
+    const damaged = decodeAnnexHead(area)?.configHolds === false;
+    const said = `head string ${quoted(config.headString)}, version ${config.version}, ${config.bytesPerCell} bytes per cell, max index ${config.maxIndex}`;
+    report("config", damaged ? "damage" : "ok", damaged ? `${said}: not what the annex has a hash of` : said);
+    return config;
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    report("config", "damage", error.message);
+    return null;
+  }
+}
+
+function checkSize({ sizeBytes, config, bounds }: Subject, report: Report): void {
+  const rest = sizeBytes % config.bytesPerCell;
+  if (rest === 0) report("size", "ok", `${sizeBytes} bytes, ${bounds.fileCells} cells`);
+  else report("size", "note", `${sizeBytes} bytes: ${bounds.fileCells} cells and ${rest} bytes of another`);
+}
+
+function checkCopies({ area, bounds }: Subject, report: Report): void {
+  for (const [name, place] of copies) {
+    const header = decodeAt(area, place);
+    if (header === null) report(name, "note", "its hash is wrong: torn, or never written");
+    else {
+      const inside = checkHeader(header, bounds) !== null;
+      const said = `length ${header.next}, root ${header.root === 0 ? "none" : header.root}`;
+      report(name, inside ? "ok" : "note", inside ? said : `${said}: points outside the file`);
+    }
+  }
+}
+
+function checkAnnex({ area }: Subject, report: Report): void {
+  const head = decodeAnnexHead(area);
+  if (head === null)
+    report("annex head", "note", "absent or torn: the config has no guard, and the writer's process is not known");
+  else if (head.processId === 0) report("annex head", "ok", "the last writer closed the file");
+  else report("annex head", "ok", `process ${head.processId} writes the file, or was killed`);
+  for (const [name, place] of [
+    ["commit record 1", FILE.commitRecord1],
+    ["commit record 2", FILE.commitRecord2],
+  ] as const) {
+    const record = decodeCommitRecord(area.subarray(place.offset, place.offset + place.sizeBytes));
+    if (record === null) report(name, "note", "its CRC is wrong: torn, or never written: it proves no commit");
+    else report(name, "ok", `commit ${record.sequence}: cells ${record.base} to ${record.next}, root ${record.root}`);
+  }
+}
+
+/** What opening the file for writing would go on from. */
+function checkState(subject: Subject, path: string, report: Report): StateChoice | null {
+  try {
+    const decision = chooseState(
+      subject.area,
+      subject.bounds,
+      (record) => cellsOnFileMatch(subject.fd, subject.config.bytesPerCell, record),
+      path,
+    );
+    const { state, skippedCells, ignored } = decision.recovery;
+    const said = `${state}: length ${decision.header.next}, root ${decision.header.root === 0 ? "none" : decision.header.root}`;
+    const skipped = skippedCells > 0 ? `, ${skippedCells} cells of unproven commits skipped` : "";
+    const why = ignored === undefined ? "" : `, process-sync header ignored: ${ignored}`;
+    report("state", state === "clean" ? "ok" : "note", `${said}${skipped}${why}`);
+    return decision;
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    report("state", "damage", error.message);
+    return null;
+  }
+}
+
+/** Follows a blob's chunks from its last one back; each step goes to a lower index. */
+function checkBlob({ fd, config, bounds }: Subject, length: number, index: number, report: Report): void {
+  const { bytesPerCell } = config;
+  if (!Number.isInteger(index) || index < bounds.startIndex || index >= length) {
+    const range = length === bounds.startIndex ? "there are none" : `expected ${bounds.startIndex} to ${length - 1}`;
+    report("blob", "damage", `${index} is no index of data: ${range}`, index);
+    return;
+  }
+  const footer = new Uint8Array(FOOTER_BYTES);
+  const view = new DataView(footer.buffer);
+  let chunks = 0;
+  let blobBytes = 0;
+  for (let last = index; last !== 0; chunks++) {
+    const readBytes = readSync(fd, footer, 0, FOOTER_BYTES, (last + 1) * bytesPerCell - FOOTER_BYTES);
+    if (readBytes < FOOTER_BYTES) {
+      report("blob", "damage", `chunk at ${last}: the file ends before it`, index);
+      return;
+    }
+    const sizeBytes = view.getUint16(FOOTER.size.offset, true);
+    const previous = view.getUint32(FOOTER.previous.offset, true);
+    if (firstIndexOf(last, sizeBytes, previous, bounds.startIndex, bytesPerCell) === 0) {
+      report("blob", "damage", `chunk at ${last}: impossible footer: ${sizeBytes} bytes, after ${previous}`, index);
+      return;
+    }
+    blobBytes += sizeBytes;
+    last = previous;
+  }
+  report("blob", "ok", `${blobBytes} bytes in ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`, index);
+}

@@ -1,0 +1,166 @@
+/**
+ * A file as it is, read by `pread` only: no content and no cut can end the process, nothing is locked, nothing changed.
+ * The checker and the command line go by it, on broken files and beside live writers.
+ */
+
+import { readSync } from "node:fs";
+import { crc32 } from "../format/hash.ts";
+import { StorageError } from "../error.ts";
+import { type AnnexHead, type CommitRecord, decodeAnnexHead, decodeCommitRecord } from "../format/annex.ts";
+import type { CheckedConfig } from "../format/config.ts";
+import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
+import { FILE, HEADER_AREA_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { withFsErrors } from "../os/errno.ts";
+import { statOf, readStart } from "../os/file.ts";
+import { type WriterPresence, writerPresence } from "../os/lock.ts";
+import { checkedConfig } from "../store/files.ts";
+import { type StateChoice, chooseState, decodeAt } from "../state/choose-state.ts";
+
+const PIECE_BYTES = 1024 * 1024;
+/** A read takes about as long as a commit: two that agree come soon, beside the busiest writer too. */
+const MAX_READS = 100;
+
+/**
+ * `good`: as it is chosen. `older`: copy 2, when copy 1 is chosen and says something else, or process sync behind the
+ * flush. `torn`: its hash is wrong. `outside`: it points at what the file does not have.
+ */
+export type CopyState = "good" | "older" | "torn" | "outside";
+
+/** One of the four header copies. */
+export interface HeaderCopy {
+  readonly sync: "disk" | "process";
+  readonly copy: 1 | 2;
+  readonly state: CopyState;
+  /** Null if it is torn. */
+  readonly header: Header | null;
+}
+
+export interface Inspection {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** What the file takes on the disk: more than its size where space is reserved behind its end, less where it has holes. */
+  readonly allocatedBytes: number;
+  readonly area: Uint8Array;
+  readonly config: CheckedConfig;
+  readonly bounds: Bounds;
+  readonly copies: readonly HeaderCopy[];
+  readonly annexHead: AnnexHead | null;
+  /** Those whose own CRC holds, in the order of the file. */
+  readonly records: readonly CommitRecord[];
+  readonly writer: WriterPresence;
+  /** The state that opening for writing would go on from, or why it would not open. */
+  readonly opening: StateChoice | StorageError;
+}
+
+/**
+ * Looks at an open file.
+ * @throws NOT_A_STORAGE, INVALID_CONFIG its config cannot be believed; SYSTEM
+ */
+export function inspect(fd: number, path: string): Inspection {
+  const area = readArea(fd, path);
+  const config = checkedConfig(area, path);
+  const writer = writerPresence(fd, path);
+  // After the headers: a file that has grown for them has done so before.
+  const { sizeBytes, allocatedBytes } = statOf(fd, path);
+  const { bytesPerCell, maxIndex } = config;
+  const fileCells = Math.floor(sizeBytes / bytesPerCell);
+  const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
+  const opening = openingOf(fd, path, area, bounds, bytesPerCell);
+  const records = [FILE.commitRecord1, FILE.commitRecord2].map((place) => decodeCommitRecord(slice(area, place)));
+  return {
+    path,
+    sizeBytes,
+    allocatedBytes,
+    area,
+    config,
+    bounds,
+    copies: copiesIn(area, bounds, opening),
+    annexHead: decodeAnnexHead(area),
+    records: records.filter((record) => record !== null),
+    writer,
+    opening,
+  };
+}
+
+/** The header area, fewer bytes if the file is shorter: beside a writer read again, until it is twice the same. */
+export function readArea(fd: number, path: string): Uint8Array {
+  let area = readStart(fd, HEADER_AREA_BYTES, path);
+  for (let read = 1; read < MAX_READS; read++) {
+    const again = readStart(fd, HEADER_AREA_BYTES, path);
+    if (Buffer.compare(area, again) === 0) break;
+    area = again;
+  }
+  return area;
+}
+
+/** Whether the cells of a record, as the file has them, are what it says. */
+export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next, cellsCrc }: CommitRecord): boolean {
+  const piece = new Uint8Array(PIECE_BYTES);
+  const endBytes = next * bytesPerCell;
+  let crc = 0;
+  for (let offset = base * bytesPerCell; offset < endBytes;) {
+    const lengthBytes = readSync(fd, piece, 0, Math.min(PIECE_BYTES, endBytes - offset), offset);
+    if (lengthBytes === 0) return false;
+    crc = crc32(piece.subarray(0, lengthBytes), crc);
+    offset += lengthBytes;
+  }
+  return crc === cellsCrc;
+}
+
+function openingOf(
+  fd: number,
+  path: string,
+  area: Uint8Array,
+  bounds: Bounds,
+  bytesPerCell: number,
+): StateChoice | StorageError {
+  try {
+    if (bounds.fileCells < bounds.startIndex) {
+      const message = `${path}: the file ends before its first cell: restore it from a backup`;
+      throw new StorageError("TRUNCATED", message, { path });
+    }
+    const matches = (record: CommitRecord): boolean =>
+      withFsErrors(path, () => cellsOnFileMatch(fd, bytesPerCell, record));
+    return chooseState(area, bounds, matches, path);
+  } catch (error) {
+    if (error instanceof StorageError) return error;
+    throw error;
+  }
+}
+
+function copiesIn(area: Uint8Array, bounds: Bounds, opening: StateChoice | StorageError): HeaderCopy[] {
+  const behind = !(opening instanceof StorageError) && opening.recovery.ignored === "older";
+  return [
+    ...pairOf("disk", [FILE.disk1, FILE.disk2], area, bounds, false),
+    ...pairOf("process", [FILE.process1, FILE.process2], area, bounds, behind),
+  ];
+}
+
+function pairOf(
+  sync: HeaderCopy["sync"],
+  [place1, place2]: readonly [Place, Place],
+  area: Uint8Array,
+  bounds: Bounds,
+  behind: boolean,
+): HeaderCopy[] {
+  const first = copyAt(area, place1, bounds);
+  const second = copyAt(area, place2, bounds);
+  if (behind && first.state === "good") first.state = "older";
+  // Copy 1 is stored first: what copy 2 says otherwise is from before.
+  const differs = first.header !== null && second.header !== null && !sameHeader(first.header, second.header);
+  if (second.state === "good" && (behind || (first.state === "good" && differs))) second.state = "older";
+  return [
+    { sync, copy: 1, ...first },
+    { sync, copy: 2, ...second },
+  ];
+}
+
+function copyAt(area: Uint8Array, place: Place, bounds: Bounds): { header: Header | null; state: CopyState } {
+  const header = decodeAt(area, place);
+  if (header === null) return { header, state: "torn" };
+  return { header, state: checkHeader(header, bounds) === null ? "outside" : "good" };
+}
+
+function slice(area: Uint8Array, place: Place): Uint8Array {
+  return area.subarray(place.offset, place.offset + place.sizeBytes);
+}

@@ -1,0 +1,120 @@
+/**
+ * Going on where no disk-sync header tells the last flush: from what else the file tells of it, and from nothing else.
+ * Opening never does this by itself: a person is asked first.
+ */
+
+import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import type { CheckedConfig } from "../format/config.ts";
+import {
+  type Bounds,
+  type CheckedHeader,
+  checkHeader,
+  encodeHeader,
+  type Header,
+  sameHeader,
+} from "../format/header.ts";
+import { FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
+import type { WritableRegion } from "../region/region.ts";
+import { type CellsMatch, decodeAt, firstBelievable } from "../state/choose-state.ts";
+import { makeWhole } from "../cells/space.ts";
+
+/**
+ * What tells of a state, the best first.
+ * `proof`: the process-sync header, and a commit record whose CRC holds over the cells since the flush before it.
+ * `commit`: the process-sync header alone; whether its cells reached the disk is not known.
+ * `record`: a commit record whose CRC holds, alone; the original leaves old ones standing.
+ * `cut`: the disk-sync header of a file that was cut short behind its root.
+ */
+export type Evidence = "proof" | "commit" | "record" | "cut";
+
+/** A state to go on from. */
+export interface Restorable {
+  readonly evidence: Evidence;
+  readonly header: CheckedHeader;
+  /** Cells of the last flush that the file has lost. */
+  readonly lostCells: number;
+  /** From here on no flush is known to have covered the cells. */
+  readonly unflushedFrom: number;
+  /** Process-sync copies that opening must not go by once there is a disk-sync header again. */
+  readonly misleading: readonly Place[];
+}
+
+const processCopies: readonly Place[] = [FILE.process1, FILE.process2];
+
+/** The best state that the area of a file which does not open tells of, or null. */
+export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch): Restorable | null {
+  const cut = cutState(area, bounds);
+  // Older states that a cut file may still tell of are not looked for: its own root, if it is there, is newer.
+  if (cut !== "whole") return cut;
+  const counts = (record: CommitRecord): boolean =>
+    record.base >= bounds.startIndex && record.base <= record.next && cellsMatch(record);
+  const records = decodeCommitRecords(area).filter((record) => checkHeader(record, bounds) !== null);
+  const process = firstBelievable(
+    processCopies.map((place) => decodeAt(area, place)),
+    bounds,
+  );
+  // What points behind the end could be believed once the file is longer.
+  const misleading = copiesWith(area, (copy) => checkHeader(copy, bounds) === null);
+  if (process !== null) {
+    const proof = records.find((record) => sameHeader(record, process) && counts(record));
+    if (proof !== undefined) {
+      return { evidence: "proof", header: process, lostCells: 0, unflushedFrom: proof.base, misleading };
+    }
+    return { evidence: "commit", header: process, lostCells: 0, unflushedFrom: bounds.startIndex, misleading };
+  }
+  const record = records.find(counts);
+  const header = record === undefined ? null : checkHeader({ next: record.next, root: record.root }, bounds);
+  if (record === undefined || header === null) return null;
+  return { evidence: "record", header, lostCells: 0, unflushedFrom: record.base, misleading };
+}
+
+/**
+ * Makes a state that of the last flush. A power cut at any step leaves no valid copy, and the same is told again,
+ * or one that says this state.
+ */
+export function restore(
+  region: Pick<WritableRegion, "sizeBytes" | "store" | "grow" | "rewriteUncached" | "sync">,
+  config: CheckedConfig,
+  { header, unflushedFrom, misleading }: Omit<Restorable, "evidence" | "lostCells">,
+): void {
+  const toBytes = header.next * config.bytesPerCell;
+  if (misleading.length > 0) {
+    // On the disk before the file grows, and before there is a header that they could be held against.
+    region.store(...misleading.map(({ offset, sizeBytes }) => ({ offset, bytes: new Uint8Array(sizeBytes) })));
+    region.sync(HEADER_AREA_BYTES);
+  }
+  if (unflushedFrom < header.next) {
+    makeWhole(region, config, header.next);
+    // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
+    region.rewriteUncached(unflushedFrom * config.bytesPerCell, toBytes);
+  }
+  region.sync(toBytes);
+  for (const { offset } of [FILE.disk1, FILE.disk2]) {
+    region.store({ offset, bytes: encodeHeader(header, null) });
+    region.sync(HEADER_AREA_BYTES);
+  }
+}
+
+/** What is left of a file that was cut short: null if its root is not, `whole` if it was not cut. */
+function cutState(area: Uint8Array, bounds: Bounds): Restorable | null | "whole" {
+  const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
+  const disk = firstBelievable(
+    [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place)),
+    inLongerFile,
+  );
+  if (disk === null) return "whole";
+  const header = checkHeader({ next: bounds.fileCells, root: disk.root }, bounds);
+  if (header === null) return null;
+  // An older commit may end where the file does, and prove itself. With none left, opening counts a truncation: the
+  // cells behind the cut are given out again.
+  const misleading = copiesWith(area, () => true);
+  return { evidence: "cut", header, lostCells: disk.next - header.next, unflushedFrom: header.next, misleading };
+}
+
+/** The process-sync copies that are not torn, and say such a thing. */
+function copiesWith(area: Uint8Array, says: (copy: Header) => boolean): Place[] {
+  return processCopies.filter((place) => {
+    const copy = decodeAt(area, place);
+    return copy !== null && says(copy);
+  });
+}

@@ -1,0 +1,98 @@
+/** From what a user asks for to a store that is open for writing: over a new file, an existing one, or memory. */
+
+import { dirname } from "node:path";
+import { StorageError } from "./error.ts";
+import type { CheckedConfig } from "./format/config.ts";
+import { HEADER_AREA_BYTES, startIndexOf } from "./format/layout.ts";
+import {
+  capacityFrom,
+  checkOptions,
+  choicesFrom,
+  configFrom,
+  type CreateOptions,
+  expectedFrom,
+  type OpenWriterOptions,
+  timeoutFrom,
+} from "./options.ts";
+import { pathFrom } from "./os/file.ts";
+import { checkFilesystem } from "./os/filesystem.ts";
+import { releaseAfter } from "./os/release.ts";
+import { MemoryRegion } from "./region/memory.ts";
+import type { Measured, WritableRegion } from "./region/region.ts";
+import { createWriterFile, openWriterFile } from "./store/files.ts";
+import { createStore, type OpenStore, openStore } from "./store/open.ts";
+import { initialCells } from "./cells/space.ts";
+
+/** A store that is open, and the region that its owner closes. */
+export interface OpenedWriter {
+  readonly region: WritableRegion & Measured;
+  readonly config: CheckedConfig;
+  readonly store: OpenStore;
+  readonly writerKey: Uint8Array;
+}
+
+/** How often `openOrCreate` tries the other way when somebody creates or removes the file between. */
+const MAX_ATTEMPTS = 16;
+
+export function createWriter(path: string, options: CreateOptions): OpenedWriter {
+  const config = configFrom(options, pathFrom(path));
+  const choices = choicesFrom(options);
+  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(path), path);
+  return createWriterFile(path, config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
+    const store = createStore(region, config, choices);
+    region.announce();
+    return { region, config, store, writerKey: choices.writerKey };
+  });
+}
+
+export function openExisting(path: string, options: OpenWriterOptions): OpenedWriter {
+  const choices = choicesFrom(options);
+  const expect = expectedFrom(options.expect);
+  pathFrom(path);
+  if (!options.allowUnsafeFilesystem) checkFilesystem(path, path);
+  const { region, config } = openWriterFile(path, expect, timeoutFrom(options.lockTimeoutMs));
+  try {
+    const store = openStore(region, config, choices);
+    region.announce();
+    return { region, config, store, writerKey: choices.writerKey };
+  } catch (error) {
+    releaseAfter(error, () => region.close());
+  }
+}
+
+/** The existing file, whose config is held against the options that were given, or a new one. */
+export function openOrCreate(path: string, options: CreateOptions & OpenWriterOptions): OpenedWriter {
+  checkOptions(options);
+  const expect = { ...expectedFrom(options), ...expectedFrom(options.expect) };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return openExisting(path, { ...options, expect });
+    } catch (error) {
+      if (!hasCode(error, "NO_SUCH_FILE")) throw error;
+    }
+    try {
+      return createWriter(path, options);
+    } catch (error) {
+      // Another process has made it between: open that one.
+      if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+export function openMemory(options: CreateOptions): OpenedWriter {
+  const config = configFrom(options);
+  const choices = choicesFrom(options);
+  const sizeBytes = cellsAtFirst(config, options, choices.stepBytes) * config.bytesPerCell;
+  const region = new MemoryRegion(sizeBytes, config.maxIndex * config.bytesPerCell, HEADER_AREA_BYTES);
+  return { region, config, store: createStore(region, config, choices), writerKey: choices.writerKey };
+}
+
+function cellsAtFirst(config: CheckedConfig, options: CreateOptions, stepBytes: number | null): number {
+  const startIndex = startIndexOf(config.bytesPerCell);
+  const capacityCells = capacityFrom(options, startIndex, config.maxIndex);
+  return capacityCells ?? initialCells(config, startIndex, stepBytes);
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof StorageError && error.code === code;
+}

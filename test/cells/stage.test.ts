@@ -1,0 +1,201 @@
+/** The stage over a region whose writes fail: nothing changes, nothing is lost, and it goes on when they work again. */
+
+import { describe, expect, test } from "bun:test";
+import { StorageError } from "../../src/error.ts";
+import { checkConfig } from "../../src/format/config.ts";
+import { HEADER_AREA_BYTES } from "../../src/format/layout.ts";
+import { MemoryRegion } from "../../src/region/memory.ts";
+import { readBlob } from "../../src/cells/blob.ts";
+import { Cells } from "../../src/cells/cells.ts";
+import { CommitChecksum } from "../../src/state/commit-checksum.ts";
+import { Space } from "../../src/cells/space.ts";
+import { WritableCells } from "../../src/cells/writable.ts";
+import { codeOf } from "../support/errors.ts";
+
+const START = 8;
+const SIZE_BYTES = 2 ** 26;
+const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 2 ** 20 });
+const bytes = (length: number, salt: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 5 + salt);
+
+class FailingRegion extends MemoryRegion {
+  /** The write that fails, counted from 1; its range holds anything then. */
+  failAt = 0;
+
+  constructor() {
+    super(HEADER_AREA_BYTES, SIZE_BYTES, HEADER_AREA_BYTES);
+  }
+
+  override write(offset: number, written: Uint8Array): void {
+    const fails = this.failAt > 0 && --this.failAt === 0;
+    super.write(offset, fails ? new Uint8Array(written.length).fill(0xee) : written);
+    if (fails) throw new StorageError("DISK_FULL", "told to fail");
+  }
+}
+
+function open(): { region: FailingRegion; cells: Cells; writable: WritableCells; running: CommitChecksum } {
+  const region = new FailingRegion();
+  const cells = new Cells(region, config, START, 0);
+  const running = new CommitChecksum(region, config.bytesPerCell, START);
+  const space = new Space(region, config, null, START);
+  return {
+    region,
+    cells,
+    running,
+    writable: new WritableCells(region, cells, space, { running, checkFailure: () => undefined }),
+  };
+}
+
+for (const failAt of [1, 2, 3]) {
+  test(`a blob of which part ${failAt} fails to be written is taken back, and what was staged before it is there`, () => {
+    const { region, cells, writable, running } = open();
+    const before = writable.write(bytes(1000, 1));
+    const { length } = cells;
+    region.failAt = failAt;
+    expect(codeOf(() => writable.write(bytes(1_000_000, 2)))).toBe("DISK_FULL");
+    expect(cells.length).toBe(length);
+    expect(Buffer.compare(readBlob(cells, before), bytes(1000, 1))).toBe(0);
+    const again = writable.write(bytes(1_000_000, 3));
+    writable.drain();
+    const end = cells.length;
+    expect(running.extendTo(end)).toBe(new CommitChecksum(region, 32, START).extendTo(end));
+    expect(Buffer.compare(readBlob(cells, again), bytes(1_000_000, 3))).toBe(0);
+    expect(Buffer.compare(readBlob(cells, before), bytes(1000, 1))).toBe(0);
+    region.close();
+  });
+}
+
+test("cells that are given out after a blob was taken back are zero", () => {
+  const { region, cells, writable } = open();
+  region.failAt = 2;
+  expect(codeOf(() => writable.write(bytes(600_000, 2)))).toBe("DISK_FULL");
+  const first = writable.allocate(20_000);
+  expect(first).toBe(START);
+  expect(cells.view(first, 20_000, 32).every((byte) => byte === 0)).toBe(true);
+  region.close();
+});
+
+test("cells whose pages cannot be filled are taken back, and zero when they are given out later", () => {
+  const { region, cells, writable, running } = open();
+  writable.allocate(3);
+  for (const failAt of [1, 4, 8]) {
+    const { length } = cells;
+    region.failAt = failAt;
+    expect(codeOf(() => writable.allocate(4000))).toBe("DISK_FULL");
+    expect(cells.length).toBe(length);
+    const first = writable.allocate(4500);
+    expect(first).toBe(length);
+    expect(cells.view(first, 4500, 32).every((byte) => byte === 0)).toBe(true);
+  }
+  expect(running.extendTo(cells.length)).toBe(new CommitChecksum(region, 32, START).extendTo(cells.length));
+  region.close();
+});
+
+test("cells that are allocated among blobs are zero, and leave the blobs as they are", () => {
+  const { region, cells, writable } = open();
+  const kept: (readonly [index: number, salt: number])[] = [];
+  for (let i = 0; i < 300; i++) {
+    kept.push([writable.write(bytes(i * 10, i)), i]);
+    const count = 1 + (i % 7) * 40;
+    const view = cells.view(writable.allocate(count), count, 32);
+    expect(view.every((byte) => byte === 0)).toBe(true);
+    view.fill(0xaa);
+  }
+  for (const [index, salt] of kept) expect(Buffer.compare(readBlob(cells, index), bytes(salt * 10, salt))).toBe(0);
+  region.close();
+});
+
+test("a blob that cannot be brought into memory stays staged", () => {
+  const { region, cells, writable } = open();
+  const index = writable.write(bytes(1000, 1));
+  region.failAt = 1;
+  expect(codeOf(() => readBlob(cells, index))).toBe("DISK_FULL");
+  expect(Buffer.compare(readBlob(cells, index), bytes(1000, 1))).toBe(0);
+  region.close();
+});
+
+test("the CRC that is taken on the way is the one of the cells", () => {
+  const { region, cells, writable, running } = open();
+  for (let i = 0; i < 2000; i++) writable.write(bytes(i, i));
+  writable.allocate(3);
+  writable.write(bytes(400_000, 1));
+  const view = cells.view(START + 10, 5, 32);
+  view.fill(9);
+  writable.drain();
+  const committed = cells.length;
+  expect(running.extendTo(committed)).toBe(new CommitChecksum(region, 32, START).extendTo(committed));
+  writable.write(bytes(100, 3));
+  writable.drain();
+  const { length } = cells;
+  // Truncating flushes the last commit once more, when later cells are in memory already.
+  expect(running.extendTo(committed)).toBe(new CommitChecksum(region, 32, START).extendTo(committed));
+  expect(running.extendTo(length)).toBe(new CommitChecksum(region, 32, START).extendTo(length));
+  region.close();
+});
+
+describe("while a flush is under way", () => {
+  /** The CRC that the next commit would store, against one that is taken at once. */
+  function expectRight({ region, running }: ReturnType<typeof open>, base: number, length: number): void {
+    expect(running.base).toBe(base);
+    expect(running.extendTo(length)).toBe(new CommitChecksum(region, 32, base).extendTo(length));
+  }
+
+  const changes: Readonly<Record<string, (opened: ReturnType<typeof open>, index: number) => void>> = {
+    "nothing is changed": () => undefined,
+    "a view is changed before the commit": ({ cells }, index) => void cells.view(index, 2, 32).fill(7),
+    "a field is stored": ({ writable }, index) => writable.setU32(index, 4, 77),
+  };
+  for (const [what, change] of Object.entries(changes)) {
+    test(`the CRC of what comes after it is taken too; ${what}`, () => {
+      const opened = open();
+      const { region, cells, writable, running } = opened;
+      const write = (count: number): number => {
+        for (let i = 0; i < count; i++) writable.write(bytes(1000 + i, i));
+        writable.drain();
+        return cells.length;
+      };
+      const flushed = write(300);
+      running.extendTo(flushed);
+      running.prepare(flushed);
+      const waiting = write(300);
+      change(opened, flushed + 5);
+      running.extendTo(waiting);
+      running.prepare(waiting);
+      const later = write(300);
+      change(opened, waiting + 9);
+      running.extendTo(later);
+      // The flush that waited is asked for anew, and takes the later state.
+      running.prepare(later);
+      const length = write(300);
+      change(opened, later + 20);
+      running.restart(flushed);
+      expectRight(opened, flushed, length);
+      running.restart(later);
+      expectRight(opened, later, length);
+      // Truncating begins anew, whatever was asked for.
+      running.prepare(length);
+      running.restart(START);
+      expectRight(opened, START, length);
+      region.close();
+    });
+  }
+});
+
+test("bytes that another thread makes longer meanwhile are refused, and nothing has changed", () => {
+  for (const [before, after] of [
+    [10, 100],
+    [100, 10],
+  ] as const) {
+    const { region, cells, writable } = open();
+    const kept = writable.write(bytes(50, 1));
+    const { length } = cells;
+    let looks = 0;
+    // As a view of a growable shared buffer: its length is another once its cells are taken.
+    const growing = Object.defineProperty(bytes(after, 2), "length", { get: () => (looks++ < 2 ? before : after) });
+    expect(() => writable.write(growing)).toThrow(TypeError);
+    expect(cells.length).toBe(length);
+    const next = writable.write(bytes(300, 3));
+    expect(Buffer.compare(readBlob(cells, kept), bytes(50, 1))).toBe(0);
+    expect(Buffer.compare(readBlob(cells, next), bytes(300, 3))).toBe(0);
+    region.close();
+  }
+});

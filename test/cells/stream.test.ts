@@ -1,0 +1,161 @@
+/** Blobs as streams of bytes: as `read` has them, chunk by chunk, and every way for the storage to go away meanwhile. */
+
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { StorageReader, StorageWriter } from "../../src/index.ts";
+import { checkConfig } from "../../src/format/config.ts";
+import { BlobWriter } from "../../src/cells/blob-writer.ts";
+import { Cells } from "../../src/cells/cells.ts";
+import { Space } from "../../src/cells/space.ts";
+import { WritableCells } from "../../src/cells/writable.ts";
+import { blobStream } from "../../src/cells/blob-stream.ts";
+import { pattern, reason, rejected } from "../support/outcomes.ts";
+import { run } from "../support/process-run.ts";
+import { stubbed } from "../support/process-stub-store.ts";
+import { useFolder } from "../support/folder.ts";
+
+const file = useFolder();
+const child = join(import.meta.dir, "../support/stream-child.ts");
+const stubConfig = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 1000 });
+const CHUNK_BYTES = 65535;
+const lengths = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 3 * CHUNK_BYTES + 7];
+
+const all = (stream: ReadableStream<Uint8Array>): Promise<Uint8Array> => new Response(stream).bytes();
+
+describe("stream", () => {
+  test("has the bytes of the blob, chunk by chunk, as the caller's own", async () => {
+    using writer = StorageWriter.create(file());
+    for (const [i, lengthBytes] of lengths.entries()) {
+      const bytes = pattern(lengthBytes, i);
+      const index = writer.write(bytes);
+      const pieces = await Array.fromAsync(writer.stream(index));
+      expect(pieces.map((piece) => piece.length)).toEqual(
+        writer
+          .chunks(index)
+          .map((c) => c.length)
+          .filter((n) => n > 0),
+      );
+      expect(new Uint8Array(Buffer.concat(pieces))).toEqual(bytes);
+      for (const piece of pieces) piece.fill(0);
+      expect(writer.read(index)).toEqual(bytes);
+      expect(await all(writer.stream(index))).toEqual(bytes);
+    }
+  });
+
+  test("reads into the buffers that its reader brings", async () => {
+    using writer = StorageWriter.create(file());
+    const bytes = pattern(CHUNK_BYTES + 100, 1);
+    const reader = writer.stream(writer.write(bytes)).getReader({ mode: "byob" });
+    const pieces: Uint8Array[] = [];
+    for (let piece = await reader.read(new Uint8Array(10_000)); !piece.done;) {
+      pieces.push(piece.value);
+      piece = await reader.read(new Uint8Array(10_000));
+    }
+    expect(new Uint8Array(Buffer.concat(pieces))).toEqual(bytes);
+  });
+
+  test("is what an HTTP server may answer", async () => {
+    using writer = StorageWriter.create(file());
+    const bytes = pattern(3_000_000, 1);
+    const index = writer.write(bytes);
+    const server = Bun.serve({ port: 0, fetch: () => new Response(writer.stream(index)) });
+    try {
+      const response = await fetch(server.url);
+      expect(await response.bytes()).toEqual(bytes);
+    } finally {
+      await server.stop(true);
+    }
+  });
+
+  test("of many chunks lets the event loop turn before the first", async () => {
+    using writer = StorageWriter.inMemory();
+    const index = writer.write(new Uint8Array(2100 * CHUNK_BYTES));
+    let turned = false;
+    setImmediate(() => (turned = true));
+    const reader = writer.stream(index).getReader();
+    expect((await reader.read()).value).toHaveLength(CHUNK_BYTES);
+    expect(turned).toBe(true);
+    await reader.cancel();
+    const closing = writer.stream(index).getReader().read();
+    writer.close();
+    expect(await reason(closing)).toEqual(rejected("CLOSED"));
+  });
+
+  test("may be cancelled, and left", async () => {
+    using writer = StorageWriter.create(file());
+    const index = writer.write(pattern(4 * CHUNK_BYTES, 1));
+    for await (const piece of writer.stream(index)) {
+      expect(piece).toHaveLength(CHUNK_BYTES);
+      break;
+    }
+    await writer.stream(index).cancel("never mind");
+    writer.stream(index);
+  });
+
+  test.each([
+    ["its writer is closed", "writer", { stream: "CLOSED", cell: "nothing" }],
+    ["its reader is closed", "reader", { stream: "CLOSED", cell: "CLOSED" }],
+    ["another program cuts the file", "cut", { stream: "TRUNCATED", cell: "INDEX_OUT_OF_RANGE" }],
+  ])("errors when %s between two chunks, and what was read is kept", async (_what, scenario, codes) => {
+    expect(await run(child, scenario, file(`${scenario}.bin`))).toEqual({ ...codes, kept: true });
+  });
+
+  test("errors when its cells are given out again while a chunk is copied", async () => {
+    const { region, publisher } = stubbed();
+    const cells = new Cells(region, { bytesPerCell: 32 }, 208, 0);
+    const space = new Space(region, stubConfig, null, 208);
+    const blob = new BlobWriter(cells, new WritableCells(region, cells, space, publisher), publisher);
+    blob.append(pattern(100, 1));
+    const index = blob.end();
+    for (const last of [1, 2, 3, 4]) {
+      let checks = 0;
+      const check = (): void => {
+        if (++checks === last) throw new Error("given out");
+      };
+      const header = { next: cells.length, root: 0 };
+      const stream = blobStream(cells, { header, check, checkTrust: check }, index);
+      // One before the chain, and one on either side of the copy.
+      expect(await reason(all(stream))).toEqual(last < 4 ? expect.any(Error) : "fulfilled");
+      expect(checks).toBe(Math.min(last, 3));
+    }
+    region.close();
+  });
+
+  test("errors when the storage is truncated, though another blob has taken the place", async () => {
+    using writer = StorageWriter.create(file());
+    const options = { follow: "commits" } as const;
+    for (const kind of ["writer", "reader", "stale reader"]) {
+      const index = writer.write(pattern(4 * CHUNK_BYTES, 1));
+      writer.commit();
+      using reader = StorageReader.open(writer.path, options);
+      const storage = kind === "writer" ? writer : reader;
+      const pieces = storage.stream(index).getReader();
+      if (kind !== "stale reader") expect((await pieces.read()).done).toBe(false);
+      writer.truncate();
+      expect(writer.write(pattern(4 * CHUNK_BYTES, 2))).toBe(index);
+      writer.commit();
+      expect([kind, await reason(pieces.read())]).toEqual([kind, rejected("TRUNCATED")]);
+      writer.truncate();
+    }
+  });
+
+  test("errors where no blob is, or its chunks change", async () => {
+    using writer = StorageWriter.create(file());
+    const index = writer.write(pattern(3 * CHUNK_BYTES, 1));
+    const footerOf = (last: number): Uint8Array => writer.cell(last).subarray(26);
+    expect(await reason(all(writer.stream(index - 1)))).toEqual(rejected("CHUNK_CORRUPT"));
+    const middle = index - 2049;
+    footerOf(middle).fill(0xff);
+    expect(await reason(writer.stream(index).getReader().read())).toEqual(rejected("CHUNK_CORRUPT"));
+    footerOf(middle).set(Uint8Array.of(255, 255, 0, 0, 0, 0));
+    const pieces = writer.stream(index).getReader();
+    expect((await pieces.read()).value).toHaveLength(CHUNK_BYTES);
+    // Whole, but no longer after what was read.
+    footerOf(index).set(Uint8Array.of(1, 0, 0, 0, 0, 0));
+    expect(await reason(pieces.read())).toEqual(rejected("CHUNK_CORRUPT"));
+    for (const wrong of [0, 7, -1, 1.5, Number.NaN, writer.length]) {
+      expect(() => writer.stream(wrong)).toThrow(rejected("INDEX_OUT_OF_RANGE") as Error);
+    }
+    expect(() => writer.stream("8" as never)).toThrow(TypeError);
+  });
+});

@@ -1,0 +1,86 @@
+/** What errors advise, where a storage does not open: once, and with words that a shell takes. */
+
+import { describe, expect, test } from "bun:test";
+import { truncateSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileOf, type State } from "../support/image.ts";
+import { CLI, cellar, errorCodeOf } from "../support/cli.ts";
+import { useFolder } from "../support/folder.ts";
+
+const file = useFolder({ inMemory: true, spoilt: true });
+const FILE_CELLS = 100;
+const CELL_BYTES = 32;
+const state: State = { next: 20, root: 19 };
+const torn = null;
+
+/** A storage without a disk-sync header, under a name that a shell would take apart. */
+function broken(name: string): string {
+  const path = file(name);
+  writeFileSync(path, fileOf({ disk: [torn, torn], process: [state, state] }, FILE_CELLS));
+  return path;
+}
+
+/** A storage that was cut to so many cells. */
+function cutTo(cells: number): string {
+  const path = file();
+  writeFileSync(path, fileOf({ disk: [state, state], process: [state, state] }, FILE_CELLS));
+  truncateSync(path, cells * CELL_BYTES);
+  return path;
+}
+
+/** The one command that an error names, as it is after `cellar`. */
+function advised(stderr: string): string {
+  expect(stderr.split("cellar recover")).toHaveLength(2);
+  return /cellar (recover .*) can do/.exec(stderr)?.[1] ?? "";
+}
+
+describe("a broken header: one command to go on with", () => {
+  test.each(["cat PATH", `put PATH ${CLI}`, "copy PATH TO"])("%s", async (words) => {
+    for (const fileName of ["with space.cellar", "it's $HOME.cellar"]) {
+      const path = broken(fileName);
+      const places: Readonly<Record<string, string>> = { PATH: path, TO: file() };
+      const args = words.split(" ").map((word) => places[word] ?? word);
+      const { status, stderr } = await cellar(args);
+      expect(status).toBe(1);
+      const command = advised(stderr);
+      const { exitCode, stdout } = Bun.spawnSync(["sh", "-c", `"$0" "$1" ${command}`, process.execPath, CLI]);
+      expect({ exitCode, stdout: stdout.toString() }).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringContaining("--yes"),
+      });
+    }
+  });
+
+  test("check says all that it finds, also of blobs that it was asked for", async () => {
+    const { status, stdout, stderr } = await cellar(["check", broken("checked.cellar"), "root", "12"]);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines.slice(-2).map((line) => line.replace(/ +/g, " "))).toEqual([
+      "note blob root: not looked at",
+      "note blob 12: not looked at",
+    ]);
+    expect(stdout).toMatch(/^damage +state +/m);
+  });
+
+  test("a path that looks like an option", async () => {
+    const path = broken("-x.cellar");
+    const { stderr } = await cellar(["cat", "--", "-x.cellar"], { cwd: dirname(path) });
+    expect(advised(stderr)).toBe("recover ./-x.cellar");
+  });
+});
+
+describe("a file that was cut", () => {
+  test("cat names the command", async () => {
+    const path = cutTo(state.root);
+    expect(advised((await cellar(["cat", path])).stderr)).toBe(`recover ${path}`);
+  });
+
+  test.each([state.root, 8])("to %p cells: recover does not advise itself", async (cells) => {
+    const path = cutTo(cells);
+    const { status, stderr } = await cellar(["recover", path]);
+    expect(status).toBe(1);
+    expect(stderr).toContain("from a backup");
+    expect(stderr).not.toContain("recover can do");
+    expect(await errorCodeOf("recover", path)).toBe("TRUNCATED");
+  });
+});

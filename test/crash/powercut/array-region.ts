@@ -1,0 +1,71 @@
+/** A region over a heap array: what an image of the disk is opened in. Nothing is synced, nothing is recorded. */
+
+import { ptr } from "bun:ffi";
+import { StorageError } from "../../../src/error.ts";
+import { HEADER_AREA_BYTES } from "../../../src/format/layout.ts";
+import type { HeaderStore, ReadableRegion, WritableRegion } from "../../../src/region/region.ts";
+import { storeHeader } from "../../../src/region/header.ts";
+
+export class ArrayRegion implements ReadableRegion, WritableRegion {
+  readonly path = "(array)";
+  readonly memory: Uint8Array<ArrayBuffer>;
+  readonly address: number;
+  readonly #header: Int32Array<ArrayBuffer>;
+  sizeBytes = 0;
+  /** Whether `punch` works, as it does on most file systems. */
+  punches = true;
+  /** Bytes that may not be zero; above them everything is. */
+  #usedBytes = 0;
+
+  constructor(maxBytes: number) {
+    this.memory = new Uint8Array(new ArrayBuffer(maxBytes));
+    this.address = Number(ptr(this.memory));
+    this.#header = new Int32Array(this.memory.buffer, 0, HEADER_AREA_BYTES / 4);
+  }
+
+  /** Becomes the file that `image` is. */
+  load(image: Uint8Array): void {
+    this.memory.set(image);
+    this.memory.fill(0, image.length, Math.max(image.length, this.#usedBytes, this.sizeBytes));
+    this.#usedBytes = image.length;
+    this.sizeBytes = image.length;
+  }
+
+  view(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
+    if (offset < 0 || offset + lengthBytes > this.sizeBytes) {
+      throw new RangeError(`view of [${offset}, ${offset + lengthBytes}) in a region of ${this.sizeBytes} bytes`);
+    }
+    return this.memory.subarray(offset, offset + lengthBytes);
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.memory.set(bytes, offset);
+  }
+
+  store(...stores: HeaderStore[]): void {
+    for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
+  }
+
+  grow(_fromBytes: number, toBytes: number): void {
+    if (toBytes > this.memory.length) throw new StorageError("DISK_FULL", "the array is full", { path: this.path });
+    this.sizeBytes = Math.max(this.sizeBytes, toBytes);
+  }
+
+  deallocate(fromBytes: number, toBytes: number): void {
+    if (this.punches) this.memory.fill(0, fromBytes, toBytes);
+  }
+
+  rewriteUncached(_fromBytes: number, _toBytes: number): void {}
+
+  sync(_toBytes: number): void {}
+
+  async syncLater(): Promise<void> {}
+
+  measure(): void {}
+
+  isWriterLive(): boolean {
+    return false;
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,203 @@
+/**
+ * Faults to be found, as patches of the source. Not among them are two that change nothing here: without the second
+ * sync of `repairDiskCopies` the flush that follows does the same, and without `renew` only a disk that lies is worse.
+ */
+
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  /** Each text must be there exactly once; it is replaced by the other. */
+  readonly patches: readonly (readonly [text: string, instead: string])[];
+}
+
+const publisher = "src/state/publisher.ts";
+const proof = "src/state/commit-checksum.ts";
+const open = "src/store/open.ts";
+const cellSync = "    this.#sync(header.next * this.#bytesPerCell);\n";
+const copy1 = "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n    // Up to here";
+const copy1Later = "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n    await";
+const copy2 = "    this.#region.store({ offset: FILE.disk2.offset, bytes: copy });\n";
+const recordFirst = "        { offset: placeOfRecord(this.#sequence).offset, bytes: record },\n";
+const processCopies =
+  "        { offset: FILE.process1.offset, bytes: copy },\n        { offset: FILE.process2.offset, bytes: copy },\n";
+const bothCopies = "{ offset: FILE.disk1.offset, bytes: copy }, { offset: FILE.disk2.offset, bytes: copy }";
+const afterSync =
+  "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.#durable;\n    this.#region.store";
+const giveBack =
+  "  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);\n";
+const repair = "  repairDiskCopies(region, area, disk, header.next * bytesPerCell);\n";
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: "disk-sync copy before the cells are synced",
+    file: publisher,
+    patches: [
+      [cellSync, "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n"],
+      [copy1, "    this.#sync(header.next * this.#bytesPerCell);\n    // Up to here"],
+    ],
+  },
+  { name: "no sync of the cells", file: publisher, patches: [[cellSync, ""]] },
+  {
+    name: "sync of the cells a page short",
+    file: publisher,
+    patches: [[cellSync, "    this.#sync(Math.max(HEADER_AREA_BYTES, header.next * this.#bytesPerCell - 4096));\n"]],
+  },
+  { name: "no sync of copy 1", file: publisher, patches: [["    this.#sync(HEADER_AREA_BYTES);\n", ""]] },
+  { name: "only copy 1", file: publisher, patches: [[copy2, ""]] },
+  {
+    name: "both copies at once",
+    file: publisher,
+    patches: [[copy1, `    this.#region.store(${bothCopies});\n    // Up to here`]],
+  },
+  {
+    name: "flush later: both copies at once",
+    file: publisher,
+    patches: [[copy1Later, `    this.#region.store(${bothCopies});\n    await`]],
+  },
+  {
+    name: "flush later: no sync of the cells",
+    file: publisher,
+    patches: [[afterSync, "    this.#region.store"]],
+  },
+  {
+    name: "flush later: an overtaken one stores",
+    file: publisher,
+    patches: [[afterSync, "    await this.#syncLater();\n    this.#region.store"]],
+  },
+  {
+    name: "flush later: an overtaken one acknowledges",
+    file: publisher,
+    patches: [
+      ["    if (this.#overtaken(generation)) return this.#durable;\n    this.#acknowledge", "    this.#acknowledge"],
+    ],
+  },
+  {
+    name: "next not held against the file",
+    file: "src/format/header.ts",
+    patches: [[" || next > bounds.fileCells", ""]],
+  },
+  {
+    name: "process-sync header trusted without proof",
+    file: "src/state/choose-state.ts",
+    patches: [["  if (proof !== null) {\n", "  {\n"]],
+  },
+  {
+    name: "an older process-sync header is followed",
+    file: "src/state/choose-state.ts",
+    patches: [['  if (process.next < disk.next) return atFlush("older");\n', ""]],
+  },
+  {
+    name: "a reader trusts the process-sync header without proof",
+    file: "src/state/follower.ts",
+    patches: [["    if (isOriginals || sameHeader(process, disk)) return true;\n", "    return true;\n"]],
+  },
+  { name: "cells of a record not compared", file: proof, patches: [[" === record.cellsCrc;", " !== -1;"]] },
+  {
+    name: "CRC without the last cell",
+    file: proof,
+    patches: [
+      ["from.next, next, from.crc) };", "run.base, Math.max(run.base, next - 1)) };"],
+      ["record.next) === record.cellsCrc", "Math.max(record.base, record.next - 1)) === record.cellsCrc"],
+    ],
+  },
+  {
+    name: "CRC without the first cell",
+    file: proof,
+    patches: [
+      ["from.next, next, from.crc) };", "Math.min(run.base + 1, next), next) };"],
+      [
+        "record.base, record.next) === record.cellsCrc",
+        "Math.min(record.base + 1, record.next), record.next) === record.cellsCrc",
+      ],
+    ],
+  },
+  {
+    name: "record stored after the copies",
+    file: publisher,
+    patches: [
+      [recordFirst, ""],
+      [processCopies, processCopies + recordFirst],
+    ],
+  },
+  {
+    name: "records all in one place",
+    file: "src/format/annex.ts",
+    patches: [["sequence % 2 === 1 ?", "sequence >= 0 ?"]],
+  },
+  {
+    name: "after opening, a record over the one that proves",
+    file: publisher,
+    patches: [["this.#sequence = from.sequence;", "this.#sequence = from.sequence + 1;"]],
+  },
+  {
+    name: "records of what was given up stay",
+    file: publisher,
+    patches: [
+      ["  startOver(header: Header): void {\n    this.commit(header);\n", "  startOver(header: Header): void {\n"],
+    ],
+  },
+  {
+    name: "run restarted before the flush returns",
+    file: publisher,
+    patches: [
+      [
+        "    this.commit(header);\n    const begunAt = performance.now();\n",
+        "    this.running.restart(header.next);\n    this.commit(header);\n    const begunAt = performance.now();\n",
+      ],
+    ],
+  },
+  {
+    name: "flush later: run restarted at once",
+    file: publisher,
+    patches: [
+      ["    this.#request = { header,", "    this.running.restart(header.next);\n    this.#request = { header,"],
+    ],
+  },
+  {
+    name: "truncate leaves cells that are taken for zero",
+    file: "src/cells/space.ts",
+    patches: [["    this.#zeroedBytes = 0;\n", "    this.#zeroedBytes = this.#reserved * this.#bytesPerCell;\n"]],
+  },
+  {
+    name: "truncate does not flush the last commit first",
+    file: publisher,
+    patches: [["    if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);\n", ""]],
+  },
+  {
+    name: "opening gives cells back before its flush",
+    file: open,
+    patches: [
+      [giveBack, ""],
+      [repair, giveBack + repair],
+    ],
+  },
+  { name: "recovery without repairing copies", file: open, patches: [[repair, ""]] },
+  {
+    name: "repair without a sync before it",
+    file: open,
+    patches: [["  region.sync(toBytes);\n  region.store({ offset: bad", "  region.store({ offset: bad"]],
+  },
+  {
+    name: "opening publishes the flush before the commit",
+    file: open,
+    patches: [
+      [
+        repair,
+        `${repair}  region.store({ offset: FILE.process1.offset, bytes: encodeHeader(disk, choices.writerKey) });\n`,
+      ],
+    ],
+  },
+  {
+    name: "opening skips no cells that readers may know",
+    file: "src/state/choose-state.ts",
+    patches: [
+      ["  const skippedCells = process.next - disk.next;\n", "  const skippedCells = 0;\n"],
+      ["{ next: process.next, root: disk.root }", "{ next: disk.next, root: disk.root }"],
+    ],
+  },
+  {
+    name: "cells above the length taken for zero",
+    file: "src/cells/space.ts",
+    patches: [["  #zeroedBytes = 0;\n", "  #zeroedBytes = 2 ** 50;\n"]],
+  },
+];

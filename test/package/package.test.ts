@@ -1,0 +1,183 @@
+/** The package as its users get it: packed, installed in an empty project, type-checked, run; and what Node says of it. */
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { TYPESCRIPT } from "../../scripts/types.ts";
+import * as cellar from "../../src/index.ts";
+import { useFolder } from "../support/folder.ts";
+import { requires } from "../crash/survive/requires.ts";
+
+const root = join(import.meta.dir, "../..");
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  readonly version: string;
+  readonly bin?: Readonly<Record<string, string>>;
+  readonly engines: { readonly bun: string };
+  readonly scripts: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+};
+const path = useFolder();
+/** What users of an older compiler have: the lowest is 5.2, tried by hand. */
+const OLDER_TYPESCRIPT = "typescript@5.9.3";
+
+let project = "";
+/** What is in the tarball: each file's text by its path. */
+const packed = new Map<string, string>();
+
+function run(command: readonly string[], cwd: string): { status: number; output: string; errors: string } {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...command], { cwd });
+  return { status: exitCode, output: stdout.toString(), errors: stderr.toString() };
+}
+
+function bun(...args: readonly string[]): { status: number; output: string; errors: string } {
+  return run([process.execPath, ...args], project);
+}
+
+beforeAll(async () => {
+  const tarball = path("cellar.tgz");
+  const { status, errors } = run([process.execPath, "pm", "pack", "--quiet", "--filename", tarball], root);
+  if (status !== 0) throw new Error(`bun pm pack ended with ${status}: ${errors}`);
+  for (const [name, file] of await new Bun.Archive(await Bun.file(tarball).bytes()).files()) {
+    packed.set(name.replace(/^package\//, ""), await file.text());
+  }
+  project = path("project");
+  mkdirSync(project);
+  writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
+  const types = `@types/bun@${manifest.devDependencies["bun-types"]}`;
+  for (const args of [[tarball], ["--dev", types]]) expect(bun("add", ...args)).toMatchObject({ status: 0 });
+});
+
+/** The files of a folder of the repository, as the tarball names them. */
+function filesIn(folder: string): string[] {
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ name, parentPath }) => join(parentPath, name).slice(root.length + 1));
+}
+
+describe("the tarball", () => {
+  test("holds the sources, their declarations, the papers, the examples, and nothing else", () => {
+    const names = [...packed.keys()];
+    const papers = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
+    const expected = [...papers, ...filesIn("src"), ...filesIn("docs"), ...filesIn("examples")];
+    expect(names.filter((name) => !name.startsWith("types/")).sort()).toEqual(expected.sort());
+  });
+
+  test("has declarations for the entry and for what declarations refer to, and no other", () => {
+    const reached = new Set<string>();
+    const visit = (name: string): void => {
+      const text = packed.get(name);
+      if (text === undefined) throw new Error(`${name} is not in the tarball`);
+      if (reached.has(name)) return;
+      reached.add(name);
+      for (const [, from = ""] of text.matchAll(/from "([^"]+)"/g)) {
+        visit(join(name, "..", from).replace(/\.ts$/, ".d.ts"));
+      }
+    };
+    visit("types/index.d.ts");
+    expect([...reached].sort()).toEqual([...packed.keys()].filter((name) => name.startsWith("types/")).sort());
+  });
+
+  test("runs nothing when it is installed", () => {
+    const scripts = Object.keys(manifest.scripts);
+    expect(scripts.filter((name) => /^(pre|post)?install$|^(pre|post)?prepare$/.test(name))).toEqual([]);
+    expect(scripts).toContain("prepack");
+  });
+});
+
+/** What a strict user writes. The last line sees to it that the types are there at all. */
+const CONSUMER = `
+import { check, type Finding, makeWriterKey, type Recovery, Storage, StorageError } from "cellar";
+import { StorageReader, type StorageState, StorageWriter } from "cellar";
+const writer: StorageWriter = StorageWriter.openOrCreate("typed.cellar", { writerKey: makeWriterKey() });
+const index: number = writer.write(Uint8Array.of(1));
+const state: StorageState = writer.flushSync();
+export const recovery: Recovery["state"] = writer.recovery.state;
+export const reader: Storage = StorageReader.open("typed.cellar", { follow: "commits" });
+export const bytes: Uint8Array = reader.read(state.root ?? index);
+export const bodies: readonly Response[] = [new Response(reader.read(index)), new Response(reader.stream(index))];
+export const digest: Promise<ArrayBuffer> = crypto.subtle.digest("SHA-256", reader.cell(index));
+export const findings: readonly Finding[] = check("typed.cellar", [index, "root"]);
+export async function follow(path: string, signal?: AbortSignal, bytesPerCell?: number): Promise<void> {
+  using made = StorageWriter.create(path, { bytesPerCell });
+  await using states = StorageReader.open(made.path).watch({ signal });
+  for await (const { length } of states) console.log(length);
+}
+export const codeOf = (error: unknown): string => (error instanceof StorageError ? error.code : "none");
+// @ts-expect-error a path is no number
+StorageWriter.open(1);
+`;
+
+describe("a strict user's types hold", () => {
+  const withBun = { lib: ["ESNext"], types: ["bun"] };
+  const withDom = { lib: ["ES2022", "DOM"], types: [] };
+  test.each([
+    ["with Bun's types", TYPESCRIPT, { ...withBun, module: "preserve", skipLibCheck: true }],
+    ["with Bun's types, all checked", TYPESCRIPT, { ...withBun, module: "preserve", skipLibCheck: false }],
+    ["without Bun's types, all checked", TYPESCRIPT, { ...withDom, module: "preserve", skipLibCheck: false }],
+    [
+      "with an older compiler and Node's resolution",
+      OLDER_TYPESCRIPT,
+      { ...withDom, module: "nodenext", skipLibCheck: false },
+    ],
+  ])("%s", (_what, compiler, options) => {
+    const strict = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noEmit: true };
+    const compilerOptions = { target: "es2022", ...strict, ...options };
+    writeFileSync(join(project, "consumer.ts"), CONSUMER);
+    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
+    expect(bun("x", "-p", compiler, "tsc", "-p", ".")).toMatchObject({ status: 0, output: "" });
+  });
+});
+
+describe("installed", () => {
+  test("the README's first example runs", () => {
+    const [, program = ""] = /```ts\n([\s\S]*?)```/.exec(packed.get("README.md") ?? "") ?? [];
+    writeFileSync(join(project, "first.ts"), program);
+    expect(bun("first.ts")).toEqual({ status: 0, output: "hello, cellar\n", errors: "" });
+  });
+
+  test.each(Object.entries(manifest.bin ?? {}))("the command %s runs", (command, file) => {
+    expect(packed.get(file.replace(/^\.\//, ""))).toStartWith("#!/usr/bin/env bun\n");
+    const create = `import { StorageWriter } from "cellar"; StorageWriter.create("command.cellar").close();`;
+    expect(bun("-e", create)).toMatchObject({ status: 0 });
+    expect(bun("x", command, "info", "command.cellar")).toMatchObject({ status: 0, errors: "" });
+  });
+
+  const { met, fails, note } = requires("node");
+  test.skipIf(!met && !fails)(`on Node, import and require say in one line that it needs Bun${note}`, () => {
+    writeFileSync(join(project, "import.js"), `import { ${Object.keys(cellar).join(", ")} } from "cellar";`);
+    writeFileSync(join(project, "require.cjs"), `require("cellar");`);
+    for (const program of ["import.js", "require.cjs"]) {
+      const { status, errors } = run(["node", program], project);
+      const said = errors.split("\n").filter((line) => line.startsWith("Error: ") || line.includes("SyntaxError"));
+      expect({ status, said }).toEqual({ status: 1, said: [expect.stringMatching(/^Error: cellar needs Bun /)] });
+    }
+  });
+});
+
+test("all that public signatures name is in the reference that is made of their comments", () => {
+  // Warnings count as errors: see typedoc.json.
+  expect(run([process.execPath, "run", "api", "--emit", "none"], root)).toMatchObject({ status: 0, output: "" });
+});
+
+describe("the oldest Bun", () => {
+  const oldest = manifest.engines.bun.replace(">=", "");
+  const open = (version: string): string => `
+    const order = Bun.semver.order;
+    Bun.semver.order = (_ours, oldest) => order("${version}", oldest);
+    const { StorageWriter } = await import("cellar");
+    try { StorageWriter.inMemory().close(); console.log("opened"); } catch (error) { console.log(error.code); }`;
+
+  test("is one that is told in package.json, and opens", () => {
+    expect(oldest).toMatch(/^\d+\.\d+\.\d+$/);
+    expect(bun("-e", open(oldest))).toEqual({ status: 0, output: "opened\n", errors: "" });
+  });
+
+  test.each(["1.3.14", "1.3.99", "0.9.0"])("%s is refused at the first open", (version) => {
+    expect(bun("-e", open(version))).toEqual({ status: 0, output: "UNSUPPORTED\n", errors: "" });
+  });
+
+  test("is named by the README and by what Node is told", () => {
+    for (const file of ["README.md", "src/needs-bun.cjs"]) expect(packed.get(file)).toContain(`Bun ${oldest} or newer`);
+  });
+});

@@ -18,11 +18,13 @@ const textOf = (language: string): string[] =>
 describe("the README", () => {
   /** What each program prints, in the order of the README. */
   const printed = ["hello, cellar\n", "Uint8Array(3) [ 1, 2, 3 ]\n"];
-  const [demo = "", tests = "", ...commands] = textOf("sh");
+  // test/package/package.test.ts runs the line that installs a clone.
+  const [demo = "", tests = "", install = "", ...commands] = textOf("sh");
 
   test("has no code that is not run here", () => {
     expect(textOf("ts")).toHaveLength(printed.length);
-    expect(readme).toHaveLength(printed.length + 2 + commands.length);
+    expect(readme).toHaveLength(printed.length + 3 + commands.length);
+    expect(install).toContain("bun pm pack");
   });
 
   test("has programs that run as they stand, and then commands for their files", () => {

@@ -1,12 +1,13 @@
 /** The package as its users get it: packed, installed in an empty project, type-checked, run; and what Node says of it. */
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join, relative } from "node:path";
 import { TYPESCRIPT } from "../../scripts/types.ts";
 import * as cellar from "../../src/index.ts";
-import { useFolder } from "../support/folder.ts";
 import { requires } from "../crash/survive/requires.ts";
+import { useFolder } from "../support/folder.ts";
+import { blocksOf } from "../support/papers.ts";
 
 const root = join(import.meta.dir, "../..");
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -14,6 +15,7 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as
   readonly bin?: Readonly<Record<string, string>>;
   readonly engines: { readonly bun: string };
   readonly scripts: Readonly<Record<string, string>>;
+  readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 };
 const path = useFolder();
@@ -25,7 +27,8 @@ let project = "";
 const packed = new Map<string, string>();
 
 function run(command: readonly string[], cwd: string): { status: number; output: string; errors: string } {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([...command], { cwd });
+  const PATH = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...command], { cwd, env: { ...process.env, PATH } });
   return { status: exitCode, output: stdout.toString(), errors: stderr.toString() };
 }
 
@@ -33,18 +36,21 @@ function bun(...args: readonly string[]): { status: number; output: string; erro
   return run([process.execPath, ...args], project);
 }
 
+/** The README's line that installs a clone, which is beside the folder where it is run. */
+const INSTALL_LINE = blocksOf("README.md").find(({ text }) => text.includes("bun pm pack"))?.text ?? "exit 1";
+/** What a fresh clone does not have. */
+const NOT_CLONED = [".git", "node_modules", "types", "api"];
+
 beforeAll(async () => {
-  const tarball = path("cellar.tgz");
-  const { status, errors } = run([process.execPath, "pm", "pack", "--quiet", "--filename", tarball], root);
-  if (status !== 0) throw new Error(`bun pm pack ended with ${status}: ${errors}`);
-  for (const [name, file] of await new Bun.Archive(await Bun.file(tarball).bytes()).files()) {
-    packed.set(name.replace(/^package\//, ""), await file.text());
-  }
+  const clone = path("cellar");
+  cpSync(root, clone, { recursive: true, filter: (name) => !NOT_CLONED.some((one) => name === join(root, one)) });
   project = path("project");
   mkdirSync(project);
-  writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
-  const types = `@types/bun@${manifest.devDependencies["bun-types"]}`;
-  for (const args of [[tarball], ["--dev", types]]) expect(bun("add", ...args)).toMatchObject({ status: 0 });
+  expect(run(["bash", "-c", INSTALL_LINE], project)).toMatchObject({ status: 0 });
+  for (const [name, file] of await new Bun.Archive(await Bun.file(join(clone, "cellar.tgz")).bytes()).files()) {
+    packed.set(name.replace(/^package\//, ""), await file.text());
+  }
+  expect(bun("add", "--dev", `@types/bun@${manifest.devDependencies["bun-types"]}`)).toMatchObject({ status: 0 });
 });
 
 /** The files of a folder of the repository, as the tarball names them. */
@@ -130,6 +136,19 @@ describe("a strict user's types hold", () => {
 });
 
 describe("installed", () => {
+  test("it is what was packed, and its one dependency beside it", () => {
+    const folder = join(project, "node_modules/cellar");
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const names = entries.map(({ name, parentPath }) => relative(folder, join(parentPath, name)));
+    // Bun marks what it has installed.
+    expect(names.filter((name) => name !== ".bun-tag").sort()).toEqual([...packed.keys()].sort());
+    const { dependencies } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as typeof manifest;
+    expect(Object.keys(dependencies)).toEqual(["cellar"]);
+    expect(readdirSync(join(project, "node_modules")).filter((name) => !name.startsWith("."))).toEqual(
+      expect.arrayContaining(["@noble", "cellar"]),
+    );
+  });
+
   test("the README's first example runs", () => {
     const [, program = ""] = /```ts\n([\s\S]*?)```/.exec(packed.get("README.md") ?? "") ?? [];
     writeFileSync(join(project, "first.ts"), program);

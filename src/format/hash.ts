@@ -1,16 +1,15 @@
-/** The checksums: BLAKE2b of the headers, with a digest length of 12 (a parameter, not a cut of a longer one), and CRC-32. */
+/** The checksums: BLAKE2b-96 of the headers, whose digest length of 12 is a parameter of the hash, and CRC-32. */
 
-import { blake2b } from "@noble/hashes/blake2.js";
-import { HASH_BYTES } from "./layout.ts";
+import { blake2bOneBlock } from "./blake2b.ts";
 
-/** BLAKE2b-96 of `bytes`. */
+/** BLAKE2b-96 of at most 128 bytes. */
 export function hash96(bytes: Uint8Array): Uint8Array {
-  return blake2b(bytes, { dkLen: HASH_BYTES });
+  return blake2bOneBlock(bytes);
 }
 
 /** BLAKE2b-96 of `key` followed by `bytes`: the original hashes the two as one string, it does not use BLAKE2's key. */
 export function keyedHash96(key: Uint8Array, bytes: Uint8Array): Uint8Array {
-  return blake2b.create({ dkLen: HASH_BYTES }).update(key).update(bytes).digest();
+  return blake2bOneBlock(key, bytes);
 }
 
 /** CRC-32 of `bytes`, the one of zlib, going on from `crc`. (`node:zlib` has it too, and takes milliseconds to load.) */

@@ -144,8 +144,17 @@ function isPlain(value: unknown): value is Uint8Array {
   return !Object.hasOwn(value, "constructor");
 }
 
-/** The bytes of whatever holds bytes. */
+/**
+ * The bytes of whatever holds bytes.
+ * @throws TypeError not bytes, or bytes whose memory is gone
+ */
 export function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  const bytes = bytesOver(value);
+  if (bytes.length === 0 && ArrayBuffer.isView(value)) checkPresent(value);
+  return bytes;
+}
+
+function bytesOver(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
   if (isPlain(value)) return value;
   // With methods and a length that are nobody else's: those of a subclass may answer anything.
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
@@ -153,6 +162,19 @@ export function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
     return new Uint8Array(value, 0, value.byteLength);
   }
   throw wrongType("bytes", "a typed array, a DataView, an ArrayBuffer or a SharedArrayBuffer", value);
+}
+
+/** A view whose memory is gone has length 0, like one of no bytes. Unlike that one, it refuses to be indexed. */
+function checkPresent(view: ArrayBufferView): void {
+  // A DataView of memory that is gone has refused to tell its length already.
+  if (view instanceof DataView) return;
+  try {
+    Uint8Array.prototype.at.call(view, 0);
+  } catch (cause) {
+    const message =
+      "bytes: the memory of this view is gone: its buffer was transferred or made shorter, or its storage was closed: pass a copy";
+    throw new TypeError(message, { cause });
+  }
 }
 
 function stepFrom(given: number | undefined): number | null {

@@ -110,6 +110,49 @@ describe("a writeStream that fails", () => {
     expect(writer.allocate(10_000 - before.length)).toBe(before.length);
   });
 
+  test("by a piece whose memory is gone stores nothing, as write does, and tells the source to stop", async () => {
+    using writer = StorageWriter.create(file());
+    const shrinking = new ArrayBuffer(100, { maxByteLength: 100 });
+    const transferred = new Uint8Array(500);
+    const buffer = new ArrayBuffer(500);
+    const numbers = new Uint32Array(100);
+    const field = new DataView(new ArrayBuffer(100));
+    structuredClone(0, { transfer: [transferred.buffer, buffer, numbers.buffer, field.buffer] });
+    const other = StorageWriter.inMemory();
+    const [ofClosed = expect.unreachable()] = other.chunks(other.write(pattern(300, 1)));
+    other.close();
+    const gone = [
+      transferred,
+      buffer,
+      numbers,
+      field,
+      ofClosed,
+      new Uint8Array(shrinking, 40, 60),
+      new Uint8Array(shrinking, 40),
+      new Uint32Array(shrinking, 40, 10),
+      new DataView(shrinking, 40, 60),
+    ];
+    shrinking.resize(10);
+    const before = stateOf(writer);
+    for (const piece of gone) {
+      let stopped = false;
+      const source = async function* (): AsyncGenerator<Uint8Array> {
+        try {
+          yield pattern(100_000, 1);
+          yield piece as Uint8Array;
+        } finally {
+          stopped = true;
+        }
+      };
+      expect(await reason(writer.writeStream(source()))).toBeInstanceOf(TypeError);
+      expect(() => writer.write(piece)).toThrow(TypeError);
+      await until("the source was told", () => stopped);
+      expect(stateOf(writer)).toEqual(before);
+    }
+    // No bytes are not gone.
+    expect(writer.read(writer.write(new Uint8Array(shrinking, 10, 0)))).toHaveLength(0);
+  });
+
   test("because the storage was truncated or closed meanwhile takes nothing from it", async () => {
     using writer = StorageWriter.create(file());
     let index = 0;

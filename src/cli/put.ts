@@ -23,7 +23,7 @@ export const put: Command = command({
   summary: "Stores a file, or standard input, as a blob; prints its index",
   positionals: [
     ["PATH", "the storage's file"],
-    ["FILE", "what to store; - is standard input"],
+    ["FILE", "what to store; - is standard input, from where it stands"],
   ],
   options: {
     root: { help: "make the blob the root; without it the root stays what it is" },
@@ -65,18 +65,23 @@ function unsaid(error: unknown, path: string, index: number): unknown {
 }
 
 /** The input, opened. It is read when the storage asks for it. */
-function openSource(name: string, storagePath: string): AsyncIterable<Uint8Array> {
-  const fd = name === "-" ? STDIN : reading(name, () => fs.openSync(name, fs.constants.O_RDONLY));
-  if (reading(name, () => fs.fstatSync(fd)).isDirectory())
-    throw new CommandError("INPUT", `${name}: is a directory: name a file`);
+function openSource(path: string, storagePath: string): AsyncIterable<Uint8Array> {
+  const isStdin = path === "-";
+  const name = isStdin ? "standard input" : path;
+  const fd = isStdin ? STDIN : reading(name, () => fs.openSync(path, fs.constants.O_RDONLY));
+  const stat = reading(name, () => fs.fstatSync(fd));
+  if (stat.isDirectory()) throw new CommandError("INPUT", `${name}: is a directory: name a file`);
   // It would never end: each piece makes it longer.
   if (fs.existsSync(storagePath) && identityOf(fd) === identityOf(storagePath)) {
     throw new CommandError("INPUT", `${name}: is the storage itself: name another file, or use cellar copy`);
   }
-  return name === "-" ? Bun.stdin.stream() : pieces(fd, name);
+  // Bun reads a file on standard input from its beginning, and leaves the descriptor where it stands. A pipe or a
+  // terminal may be non-blocking, which only Bun's stream handles.
+  const hasOffset = stat.isFile() || stat.isBlockDevice();
+  return isStdin && !hasOffset ? streamed(Bun.stdin.stream(), name) : pieces(fd, name);
 }
 
-/** Runs a call on the input, and tells whose fault an error is. */
+/** Runs a call on the input; what it throws is the input's fault. */
 function reading<T>(name: string, call: () => T): T {
   try {
     return call();
@@ -85,10 +90,18 @@ function reading<T>(name: string, call: () => T): T {
   }
 }
 
-/** A file's bytes, piece by piece: no more of it is in memory than the storage has room for. */
+async function* streamed(stream: ReadableStream<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* stream;
+  } catch (error) {
+    throw inputError(error, name);
+  }
+}
+
+/** A file's bytes from where its descriptor stands, piece by piece: no more of it is in memory than is asked for. */
 async function* pieces(fd: number, name: string): AsyncGenerator<Uint8Array> {
   for (;;) {
-    // A new buffer each time: whoever takes the piece may keep it.
+    // A new buffer each time: the consumer may keep the piece.
     const piece = new Uint8Array(PIECE_BYTES);
     let bytesRead: number;
     try {
@@ -99,11 +112,13 @@ async function* pieces(fd: number, name: string): AsyncGenerator<Uint8Array> {
     if (bytesRead === 0) break;
     yield piece.subarray(0, bytesRead);
   }
-  fs.closeSync(fd);
+  // The next program goes on with standard input.
+  if (fd !== STDIN) fs.closeSync(fd);
 }
 
 function inputError(error: unknown, name: string): unknown {
   if (!(error instanceof Error) || !("code" in error)) return error;
   const code = String(error.code);
-  return new CommandError("INPUT", `${name}: cannot be read: ${code}: check the path and its permissions`, error);
+  const advice = name === "standard input" ? "check what it is connected to" : "check the path and its permissions";
+  return new CommandError("INPUT", `${name}: cannot be read: ${code}: ${advice}`, error);
 }

@@ -149,9 +149,25 @@ describe("put", () => {
       const state = async (): Promise<object> => (await cellarJson("info", path))["opening"] as object;
       const before = await state();
       expect(await errorCodeOf("put", path, failing, "--root")).toBe("INPUT");
+      const { stderr } = await shell(`cellar put ${path} - --root --json < ${failing}`);
+      expect(stderr).toContain('{"error":{"code":"INPUT"');
       expect(await state()).toEqual(before);
     },
   );
+
+  test("stores standard input from where it stands, and leaves nothing of it for the next program", async () => {
+    const path = made();
+    const source = file("source.txt");
+    writeFileSync(source, "read before\nthe rest\n");
+    const { stdout } = await shell(
+      `{ read -r; index=$(cellar put ${path} -); echo "$index $(cat | wc -c)"; } < ${source}`,
+    );
+    const [index, left] = stdout.trim().split(" ").map(Number);
+    expect(left).toBe(0);
+    expect((await cellar(["cat", path, String(index)])).stdout).toBe("the rest\n");
+    // A descriptor that may only be written.
+    expect((await shell(`cellar put ${path} - --json 0> ${file("out")}`)).stderr).toContain('{"error":{"code":"INPUT"');
+  });
 
   test("says in the error what it could not print, since it is stored", async () => {
     const path = made();

@@ -21,7 +21,16 @@ export type ErrorCode =
   | "CLOSED"
   | "FAILED"
   | "SYSTEM"
-  | "UNSUPPORTED";
+  | "UNSUPPORTED"
+  | "FENCED"
+  | "FENCING_UNSUPPORTED"
+  | "DIVERGED"
+  | "CHANGED_IN_PLACE"
+  | "NOT_A_REPLICA"
+  | "NO_SUCH_STATE"
+  | "REPLICA_CORRUPT"
+  | "STORE_UNREACHABLE"
+  | "STORE_REFUSED";
 
 /** What an error may say besides its code and its sentence. */
 export interface ErrorDetails {

@@ -1,0 +1,96 @@
+/**
+ * What replication asks of object storage: whole objects under short keys, created at most once where it matters.
+ * The bytes and their meaning belong to the floor above.
+ */
+
+import { wrongType } from "../../error.ts";
+
+/** How a call may be ended early. */
+export interface CallOptions {
+  /** Rejects with the signal's reason. A `put` or `delete` under way may take effect all the same. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GetOptions extends CallOptions {
+  /** Reads at most the first bytes of the object. */
+  readonly firstBytes?: number | undefined;
+}
+
+export interface PutOptions extends CallOptions {
+  /** Creates the object, or changes nothing. Without it an object of that key is replaced. */
+  readonly ifAbsent?: boolean | undefined;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only keys behind this one. */
+  readonly after?: string | undefined;
+  /** How many keys at most; all if absent. */
+  readonly most?: number | undefined;
+}
+
+/**
+ * Object storage under one prefix. Keys are relative to it, and made of `0-9`, `a-z`, `-` and `/`. Every call ends within
+ * the store's deadline.
+ * @throws STORE_UNREACHABLE (as rejections, as all) no answer, or one that may change by itself: try again. A `put` or a
+ * `delete` may have taken effect.
+ * @throws STORE_REFUSED an answer that will not change by itself: credentials, rights, a wrong bucket or clock
+ */
+export interface ObjectStore {
+  /** The target as a URL, for messages. It holds no credentials. */
+  readonly url: string;
+  /**
+   * The object's bytes, in memory of their own; null if there is none.
+   * @throws REPLICA_CORRUPT the object is longer than any of a replica
+   */
+  get(key: string, options?: GetOptions): Promise<Uint8Array<ArrayBuffer> | null>;
+  /**
+   * Stores an object, durable when it resolves. With `ifAbsent` exactly one of several calls at once, from whatever
+   * machines, is answered "created"; after a lost answer, calling again may answer "exists" for one's own bytes.
+   * @throws FENCING_UNSUPPORTED the store cannot create an object only if it is absent
+   */
+  put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<"created" | "exists">;
+  /** The keys with the prefix, ascending. It has every key whose `put` was answered before the call. */
+  list(prefix: string, options?: ListOptions): Promise<string[]>;
+  /** Deletes an object if it is there. */
+  delete(key: string, options?: CallOptions): Promise<void>;
+}
+
+/** What signs requests to S3. */
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string | undefined;
+  /** When they end. They are asked for again before that. */
+  readonly expiration?: Date | undefined;
+}
+
+export interface StoreOptions {
+  /** The S3 server, as `https://host`. Default: `S3_ENDPOINT`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS. */
+  readonly endpoint?: string | undefined;
+  /** Default: `S3_REGION`, `AWS_REGION`, `AWS_DEFAULT_REGION`, or what the store says. */
+  readonly region?: string | undefined;
+  /** Default: `S3_ACCESS_KEY_ID`, or `AWS_ACCESS_KEY_ID`, with the two below from the same family. */
+  readonly accessKeyId?: string | undefined;
+  readonly secretAccessKey?: string | undefined;
+  readonly sessionToken?: string | undefined;
+  /** Asked for credentials instead, and again before they expire or when the store says that they have. */
+  readonly credentials?: (() => Credentials | Promise<Credentials>) | undefined;
+  /** How long a call may take, with its retries. Default: 60,000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** The longest object of a replica: a full record of 16 TB, and as much again. Nothing longer is read. */
+export const MAX_OBJECT_BYTES: number = 128 * 1024 * 1024;
+
+const KEY = /^[0-9a-z-]+(?:\/[0-9a-z-]+)*$/;
+
+/** Whether a name found in a store can be a key. */
+export function isKey(name: string): boolean {
+  return KEY.test(name);
+}
+
+/** @throws TypeError */
+export function checkKey(key: string): string {
+  if (!isKey(key)) throw wrongType("key", "names of 0-9, a-z and -, separated by /", key);
+  return key;
+}

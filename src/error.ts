@@ -11,6 +11,7 @@ export type ErrorCode =
   | "INVALID_CONFIG"
   | "CONFIG_MISMATCH"
   | "HEADER_BROKEN"
+  | "FILE_CUT"
   | "TRUNCATED"
   | "INDEX_OVERFLOW"
   | "INDEX_OUT_OF_RANGE"

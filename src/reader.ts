@@ -51,7 +51,7 @@ export class StorageReader extends Storage {
 
   /**
    * Opens a file for reading, at its last flush or at its last commit.
-   * @throws NO_SUCH_FILE; NOT_A_STORAGE, INVALID_CONFIG, TRUNCATED, HEADER_BROKEN the file's content;
+   * @throws NO_SUCH_FILE; NOT_A_STORAGE, INVALID_CONFIG, FILE_CUT, HEADER_BROKEN the file's content;
    * CONFIG_MISMATCH; INVALID_WRITER_KEY; SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string, options: OpenReaderOptions = {}): StorageReader {
@@ -102,7 +102,7 @@ export class StorageReader extends Storage {
   /**
    * Looks for a newer state. Indices stay good but after a truncation, which `truncations` tells.
    * @returns true if something new is visible
-   * @throws TRUNCATED the file has become shorter than what this reader shows; CLOSED
+   * @throws FILE_CUT the file has become shorter than what this reader shows; CLOSED
    */
   refresh(): boolean {
     this.#cells.checkOpen();

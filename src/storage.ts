@@ -181,7 +181,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * The bytes are the caller's; the storage may be closed, which errors the stream with CLOSED. It is a byte stream:
    * readers may bring their own buffers. For blobs of any length.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there;
-   * TRUNCATED the storage was truncated meanwhile, or since a reader's last refresh; CLOSED
+   * TRUNCATED the storage was truncated meanwhile, or since a reader's last refresh; FILE_CUT another program cut the file;
+   * CLOSED
    *
    * @example
    * Bun.serve({ fetch: () => new Response(reader.stream(index)) });
@@ -205,7 +206,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * A failed or cancelled copy leaves nothing, a killed one a file `.cellar-PID-RANDOM.new` beside `path`.
    * @returns the state that was copied
    * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated meanwhile, or
-   * since a reader's last refresh; DISK_FULL; FAILED a writer's sync has failed: copy from a reader; SYSTEM;
+   * since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has failed: copy from a reader; SYSTEM;
    * UNSUPPORTED; CLOSED, also if it is closed meanwhile; the signal's reason; TypeError (all as rejections)
    *
    * @example

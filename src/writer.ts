@@ -59,7 +59,7 @@ export class StorageWriter extends Storage {
 
   /**
    * Opens an existing file, and recovers it if its last writer was killed: see `recovery`.
-   * @throws NO_SUCH_FILE; WRITER_LOCKED; NOT_A_STORAGE, INVALID_CONFIG, TRUNCATED, HEADER_BROKEN the file's content;
+   * @throws NO_SUCH_FILE; WRITER_LOCKED; NOT_A_STORAGE, INVALID_CONFIG, FILE_CUT, HEADER_BROKEN the file's content;
    * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES; CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string, options: OpenWriterOptions = {}): StorageWriter {

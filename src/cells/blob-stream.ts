@@ -12,7 +12,7 @@ const CHUNKS_A_TURN = 1024;
 /**
  * The bytes of the blob with this index. Nothing is read before somebody pulls, then one chunk at a time; what is kept
  * is an index for each chunk, 8 bytes for 64 KiB.
- * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT, TRUNCATED, CLOSED
+ * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT, TRUNCATED, FILE_CUT, CLOSED
  */
 export function blobStream(cells: Cells, snapshot: Snapshot, index: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   cells.reach(index);

@@ -107,7 +107,7 @@ function carryOut(
 /** What the library says of a file that does not open, without its hint at this command. */
 function beyondRecovery({ code, message }: StorageError, { path, bounds }: Inspection): CommandError {
   // Of a file that ends before its first cell the library says all that there is.
-  const cut = code === "TRUNCATED" && bounds.fileCells >= bounds.startIndex;
+  const cut = code === "FILE_CUT" && bounds.fileCells >= bounds.startIndex;
   if (!cut && code !== "HEADER_BROKEN") return new CommandError(code, message);
   const what = cut
     ? `the file was cut to ${bounds.fileCells} cells, and the root was behind them`

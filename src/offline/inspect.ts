@@ -117,7 +117,7 @@ function openingOf(
   try {
     if (bounds.fileCells < bounds.startIndex) {
       const message = `${path}: the file ends before its first cell: restore it from a backup`;
-      throw new StorageError("TRUNCATED", message, { path });
+      throw new StorageError("FILE_CUT", message, { path });
     }
     const matches = (record: CommitRecord): boolean =>
       withFsErrors(path, () => cellsOnFileMatch(fd, bytesPerCell, record));

@@ -57,7 +57,7 @@ export type CellsMatch = (record: CommitRecord) => boolean;
 
 /**
  * @throws HEADER_BROKEN both disk-sync copies are torn or impossible
- * @throws TRUNCATED the disk-sync header points past the end of the file
+ * @throws FILE_CUT the disk-sync header points past the end of the file
  */
 export function chooseState(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch, path: string): StateChoice {
   const diskCopies = [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place));
@@ -135,7 +135,7 @@ function brokenHeader(copies: readonly (Header | null)[], bounds: Bounds, path: 
   const cut = copies.find((copy) => copy !== null && checkHeader(copy, inLongerFile) !== null);
   if (cut) {
     const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut; see what cellar recover can do, or restore a backup`;
-    throw new StorageError("TRUNCATED", message, { path });
+    throw new StorageError("FILE_CUT", message, { path });
   }
   const message = `${path}: both copies of the disk-sync header are broken: see what cellar recover can do, or restore a backup`;
   throw new StorageError("HEADER_BROKEN", message, { path });

@@ -42,7 +42,7 @@ export class Follower {
 
   /**
    * @param trusted the caller knows that the writer keeps the process-sync header current
-   * @throws HEADER_BROKEN, TRUNCATED
+   * @throws HEADER_BROKEN, FILE_CUT
    */
   constructor(region: ReadableRegion, config: CheckedConfig, wanted: Follows, trusted: boolean) {
     this.#region = region;
@@ -119,13 +119,13 @@ export class Follower {
 
   /**
    * After `hasMoved` or `wasCut`: true if another state is visible than before.
-   * @throws TRUNCATED the file has become shorter than the state that was visible
+   * @throws FILE_CUT the file has become shorter than the state that was visible
    */
   refresh(): boolean {
     if (this.wasCut()) {
       const { path } = this.#region;
       const message = `${path}: the file was cut to ${this.readableCells} of ${this.#header.next} cells by another program: restore it from a backup`;
-      throw new StorageError("TRUNCATED", message, { path });
+      throw new StorageError("FILE_CUT", message, { path });
     }
     for (let look = 0; look < MAX_LOOKS; look++) {
       const area = loadArea(this.#region);

@@ -14,7 +14,7 @@ export interface Snapshot {
   readonly header: Header;
   /**
    * To be called after cells were copied, before the copy is used.
-   * @throws TRUNCATED they may have been given out again, or are gone
+   * @throws TRUNCATED they may have been given out again; FILE_CUT the file no longer has them
    */
   check(): void;
   /** @throws FAILED a sync has failed: the kernel may show what the disk has instead of what was stored */
@@ -50,7 +50,7 @@ export function readerSnapshot(
     if (region.sizeBytes < header.next * bytesPerCell) {
       onCut();
       const message = `${region.path}: the file was cut to ${region.sizeBytes} bytes by another program: restore it from a backup`;
-      throw new StorageError("TRUNCATED", message, { path: region.path });
+      throw new StorageError("FILE_CUT", message, { path: region.path });
     }
     loadHeader(region.address, new Uint8Array(area.buffer));
     if (haveMoved(marks, area)) throw truncated(region.path);

@@ -33,7 +33,7 @@ export interface WriterFile {
 
 /**
  * Opens an existing file for its one writer: locked before anything of it is believed.
- * @throws NO_SUCH_FILE, WRITER_LOCKED, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, TRUNCATED, SYSTEM
+ * @throws NO_SUCH_FILE, WRITER_LOCKED, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, FILE_CUT, SYSTEM
  */
 export function openWriterFile(path: string, expect: Partial<StorageConfig>, lockTimeoutMs: number): WriterFile {
   const deadline = performance.now() + lockTimeoutMs;
@@ -64,7 +64,7 @@ function openLocked(fd: number, path: string, expect: Partial<StorageConfig>, lo
 
 /**
  * Opens an existing file for reading; a descriptor that can only read is enough, and nothing is changed.
- * @throws NO_SUCH_FILE, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, TRUNCATED, SYSTEM
+ * @throws NO_SUCH_FILE, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, FILE_CUT, SYSTEM
  */
 export function openReaderFile(
   path: string,
@@ -140,7 +140,7 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
     throw new StorageError("CONFIG_MISMATCH", message, { path });
   }
   if (startIndexOf(config.bytesPerCell) * config.bytesPerCell > sizeOf(fd, path)) {
-    throw new StorageError("TRUNCATED", `${path}: the file ends before its first cell: restore it from a backup`, {
+    throw new StorageError("FILE_CUT", `${path}: the file ends before its first cell: restore it from a backup`, {
       path,
     });
   }

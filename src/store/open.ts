@@ -45,7 +45,7 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
 
 /**
  * Recovers the state of a region whose lock is held. A crash at any step leaves a file that opens at the same state.
- * @throws HEADER_BROKEN, TRUNCATED, FAILED
+ * @throws HEADER_BROKEN, FILE_CUT, FAILED
  */
 export function openStore(region: WritableRegion, config: CheckedConfig, choices: WriterChoices): OpenStore {
   const { bytesPerCell, maxIndex } = config;

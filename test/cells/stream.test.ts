@@ -95,7 +95,7 @@ describe("stream", () => {
   test.each([
     ["its writer is closed", "writer", { stream: "CLOSED", cell: "nothing" }],
     ["its reader is closed", "reader", { stream: "CLOSED", cell: "CLOSED" }],
-    ["another program cuts the file", "cut", { stream: "TRUNCATED", cell: "INDEX_OUT_OF_RANGE" }],
+    ["another program cuts the file", "cut", { stream: "FILE_CUT", cell: "INDEX_OUT_OF_RANGE" }],
   ])("errors when %s between two chunks, and what was read is kept", async (_what, scenario, codes) => {
     expect(await run(child, scenario, file(`${scenario}.bin`))).toEqual({ ...codes, kept: true });
   });

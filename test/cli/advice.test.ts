@@ -81,6 +81,6 @@ describe("a file that was cut", () => {
     expect(status).toBe(1);
     expect(stderr).toContain("from a backup");
     expect(stderr).not.toContain("recover can do");
-    expect(await errorCodeOf("recover", path)).toBe("TRUNCATED");
+    expect(await errorCodeOf("recover", path)).toBe("FILE_CUT");
   });
 });

@@ -29,7 +29,7 @@ describe("info says of the copies of a header", () => {
     [[mid, mid], [torn, torn], "good good torn torn", { state: "resumedAtFlush", ignored: "torn" }],
     [[mid, mid], [far, far], "good good outside outside", { state: "resumedAtFlush", ignored: "pastEnd" }],
     [[torn, torn], [mid, mid], "torn torn good good", { error: { code: "HEADER_BROKEN" } }],
-    [[far, far], [mid, mid], "outside outside good good", { error: { code: "TRUNCATED" } }],
+    [[far, far], [mid, mid], "outside outside good good", { error: { code: "FILE_CUT" } }],
   ];
 
   test.each(cases)("disk sync %j, process sync %j: %s", async (disk, process, states, opening) => {

@@ -177,7 +177,7 @@ describe("a file that was cut short", () => {
   test("through its root: nothing to go to", async () => {
     const { path, committed } = closed();
     truncateSync(path, committed * 32);
-    await expectRefusal(path, "TRUNCATED", "--yes", "--unproven");
+    await expectRefusal(path, "FILE_CUT", "--yes", "--unproven");
   });
 
   test("in its headers: no storage any more", async () => {

@@ -108,7 +108,7 @@ test("whatever stands in the cells: the same blobs here and in the library", () 
 const reasons: Partial<Record<ErrorCode, Refused["reason"]>> = {
   INVALID_CONFIG: "config",
   HEADER_BROKEN: "header",
-  TRUNCATED: "cut",
+  FILE_CUT: "cut",
   INDEX_OUT_OF_RANGE: "blob",
   CHUNK_CORRUPT: "blob",
 };

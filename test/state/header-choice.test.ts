@@ -68,7 +68,7 @@ describe("decide", () => {
       }),
       { seed, numRuns: 1000 },
     );
-    expect([...seen].sort()).toEqual(["HEADER_BROKEN", "TRUNCATED", "clean", "resumedAtCommit", "resumedAtFlush"]);
+    expect([...seen].sort()).toEqual(["FILE_CUT", "HEADER_BROKEN", "clean", "resumedAtCommit", "resumedAtFlush"]);
   });
 });
 

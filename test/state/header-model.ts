@@ -41,7 +41,7 @@ export function modelOf({ disk, process, records = [null, null] }: Area, limits:
   const flush = disk.find(fits);
   const commit = process.find(fits);
   if (flush === undefined || flush === null) {
-    return disk.some(fitsButForTheFile) ? "TRUNCATED" : "HEADER_BROKEN";
+    return disk.some(fitsButForTheFile) ? "FILE_CUT" : "HEADER_BROKEN";
   }
   const found = { state: "resumedAtFlush", disk: flush, skippedCells: 0, tornCopies };
   if (!commit) return inWords(flush, { ...found, ignored: process.some((copy) => copy !== null) ? "pastEnd" : "torn" });

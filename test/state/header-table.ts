@@ -57,9 +57,9 @@ const table = `
   R S   | F F     | -     -     | HEADER_BROKEN
   - R   | F F     | -     -     | HEADER_BROKEN
   M M   | F F     | -     -     | HEADER_BROKEN
-  P P   | F F     | -     -     | TRUNCATED
-  - P   | F F     | -     -     | TRUNCATED
-  P R   | F F     | -     -     | TRUNCATED`;
+  P P   | F F     | -     -     | FILE_CUT
+  - P   | F F     | -     -     | FILE_CUT
+  P R   | F F     | -     -     | FILE_CUT`;
 
 export const rows: [disk: string, process: string, records: string, decided: string][] = table
   .trim()

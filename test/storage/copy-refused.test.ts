@@ -147,7 +147,7 @@ describe("a copy that cannot be made leaves nothing:", () => {
   test("the file is cut by another program: an error, no signal", async () => {
     const { at, names } = folder();
     writerOf(at("a"), 3 * MIB).close();
-    expect(await run(child, "cut", at("a"), at("b"))).toEqual({ error: "TRUNCATED", calls: 2 });
+    expect(await run(child, "cut", at("a"), at("b"))).toEqual({ error: "FILE_CUT", calls: 2 });
     expect(names()).toEqual(["a"]);
   });
 

@@ -159,7 +159,7 @@ test("a view that is made after the file was cut has a buffer that ends with it"
   fs.readSync(fd, copy, 0, 32, 64);
   fs.writeSync(fd, Buffer.from([copy[0]! ^ 1]), 0, 1, 64);
   fs.closeSync(fd);
-  expect(codeOf(() => reader.refresh())).toBe("TRUNCATED");
+  expect(codeOf(() => reader.refresh())).toBe("FILE_CUT");
   const view = reader.cell(8);
   expect([before > 500_000, view.buffer.byteLength]).toEqual([true, 8192]);
   expect(structuredClone(view)).toEqual(pattern(32));

@@ -64,17 +64,17 @@ describe("a watch ends", () => {
     const fd = openSync(path, "r+");
     writeSync(fd, image.headerArea({ disk: [later, later], process: [later, later] }), 0, image.AREA_BYTES, 0);
     closeSync(fd);
-    expect(await next.catch((error: unknown) => error)).toEqual(expect.objectContaining({ code: "TRUNCATED" }));
+    expect(await next.catch((error: unknown) => error)).toEqual(expect.objectContaining({ code: "FILE_CUT" }));
     expect(await states.next()).toEqual(done);
   });
 
-  test("with TRUNCATED when the file is emptied under it, though its header is gone too", async () => {
+  test("with FILE_CUT when the file is emptied under it, though its header is gone too", async () => {
     const path = file();
     StorageWriter.create(path).close();
     await using child = new Child(join(import.meta.dir, "../support/watch-child.ts"), [path, "true"]);
     expect(await child.next()).toEqual({ ready: true });
     truncateSync(path, 0);
-    expect(await child.next()).toEqual({ error: "TRUNCATED" });
+    expect(await child.next()).toEqual({ error: "FILE_CUT" });
     expect(await child.exit()).toEqual({ code: 0, signal: null });
   });
 });

@@ -13,7 +13,7 @@ import {
 } from "../../support/decoder.ts";
 
 /** The codes that a file's content may lead to. */
-const contentCodes = new Set(["NOT_A_STORAGE", "INVALID_CONFIG", "HEADER_BROKEN", "TRUNCATED"]);
+const contentCodes = new Set(["NOT_A_STORAGE", "INVALID_CONFIG", "HEADER_BROKEN", "FILE_CUT"]);
 
 export interface Verdict {
   readonly opened: boolean;

@@ -90,7 +90,7 @@ export function openingTests(fresh: (name?: string) => string): void {
       const bytes = Uint8Array.from({ length: 1024 }, () => random.below(256));
       if (hasConfig) bytes.set(configBytes());
       fs.writeFileSync(path, bytes);
-      const allowed = hasConfig ? ["HEADER_BROKEN"] : ["NOT_A_STORAGE", "HEADER_BROKEN", "TRUNCATED"];
+      const allowed = hasConfig ? ["HEADER_BROKEN"] : ["NOT_A_STORAGE", "HEADER_BROKEN", "FILE_CUT"];
       for (const mode of modes) {
         const code = outcomeOf(path, mode);
         if (!allowed.includes(code)) throw new Error(`SEED=${seed}, round ${round}: ${mode}: ${code}`);
@@ -114,7 +114,7 @@ export function openingTests(fresh: (name?: string) => string): void {
           fs.writeFileSync(path, whole.subarray(0, length));
           return outcomeOf(path, mode);
         });
-        const expected = length < 256 ? "NOT_A_STORAGE" : length < endBytes ? "TRUNCATED" : `opened ${state.next}`;
+        const expected = length < 256 ? "NOT_A_STORAGE" : length < endBytes ? "FILE_CUT" : `opened ${state.next}`;
         expect([length, reader, writer]).toEqual([length, expected, expected]);
       }
     });

@@ -57,19 +57,32 @@ export interface ErrorDetails {
 export class StorageError extends Error {
   override readonly name: string = "StorageError";
   readonly code: ErrorCode;
-  readonly path: string | undefined;
-  readonly index: number | undefined;
-  readonly errno: number | undefined;
-  readonly syscall: string | undefined;
+  /** The path as it was given; in the message its control characters are escaped. */
+  declare readonly path: string | undefined;
+  declare readonly index: number | undefined;
+  declare readonly errno: number | undefined;
+  declare readonly syscall: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    const { path, index, errno, syscall, cause } = details;
+    // A path, or the text of a file, may hold anything.
+    super(printable(message), cause === undefined ? undefined : { cause });
     this.code = code;
-    this.path = details.path;
-    this.index = details.index;
-    this.errno = details.errno;
-    this.syscall = details.syscall;
+    // Only what there is: an error that ends a program is printed with all its properties.
+    if (path !== undefined) this.path = path;
+    if (index !== undefined) this.index = index;
+    if (errno !== undefined) this.errno = errno;
+    if (syscall !== undefined) this.syscall = syscall;
   }
+}
+
+/** The advice for a file that cannot be mended. The guide is part of the package. */
+export const RESTORE = 'restore a backup (docs/guide.md, "Restoring a backup")';
+
+/** An error's message without the path at its beginning, for callers that have named the path already. */
+export function withoutPath({ message, path }: StorageError): string {
+  const prefix = path === undefined ? "" : `${printable(path)}: `;
+  return message.startsWith(prefix) ? message.slice(prefix.length) : message;
 }
 
 const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
@@ -91,7 +104,7 @@ export function wrongType(what: string, expected: string, got: unknown): TypeErr
 
 function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value === "string") return `the string ${JSON.stringify(value.slice(0, 40))}`;
+  if (typeof value === "string") return `the string ${quoted(value.slice(0, 40))}`;
   if (typeof value === "object") return `an object (${value.constructor?.name ?? "no prototype"})`;
   return typeof value === "function" ? "a function" : `the ${typeof value} ${String(value)}`;
 }

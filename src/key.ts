@@ -28,7 +28,10 @@ export function makeWriterKey(
 export function copyOfKey(writerKey: Uint8Array): Uint8Array<ArrayBuffer> {
   if (!(writerKey instanceof Uint8Array)) throw wrongType("writerKey", "a Uint8Array of 32 bytes", writerKey);
   if (writerKey.length !== KEY_BYTES) {
-    throw new StorageError("INVALID_WRITER_KEY", `writerKey: expected ${KEY_BYTES} bytes, got ${writerKey.length}`);
+    throw new StorageError(
+      "INVALID_WRITER_KEY",
+      `writerKey: expected ${KEY_BYTES} bytes, got ${writerKey.length}: take a writer's writerKey, or makeWriterKey()`,
+    );
   }
   return new Uint8Array(writerKey);
 }

@@ -171,7 +171,7 @@ export class StorageReader extends Storage {
 
   #requireKey(writerKey: Uint8Array): void {
     if (this.checkWriterKey(writerKey)) return;
-    const message = `${this.path}: this is not the key of the storage's last writer`;
+    const message = `${this.path}: this is not the key of the storage's last writer: take that writer's writerKey; files of Cellar are followed without one`;
     throw new StorageError("INVALID_WRITER_KEY", message, { path: this.path });
   }
 

@@ -90,6 +90,7 @@ export class StorageWriter extends Storage {
   /** @throws INDEX_OUT_OF_RANGE neither null nor an index of data; FAILED, CLOSED; TypeError */
   set root(index: number | null) {
     this.#writable.check();
+    if (index !== null && typeof index !== "number") throw wrongType("root", "an index or null", index);
     if (index !== null) this.#cells.checkIndex(index);
     this.#cells.root = index ?? 0;
   }

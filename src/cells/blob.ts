@@ -105,6 +105,6 @@ function corrupt(cells: Cells, index: number, sizeBytes: number, previous: numbe
 }
 
 export function changed(cells: Cells, index: number): StorageError {
-  const message = `${cells.path}: the blob at ${index} changed while it was read: it is being written over`;
+  const message = `${cells.path}: the blob at ${index} changed while it was read: the writer has stored over it: refresh(), and read again`;
   return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
 }

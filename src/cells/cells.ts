@@ -98,7 +98,12 @@ export class Cells {
     if (typeof index !== "number") throw wrongType("index", "a number", index);
     const empty = this.#length === this.startIndex;
     const range = empty ? "there are no cells yet" : `expected an index from ${this.startIndex} to ${this.#length - 1}`;
-    this.#outOfRange(index, `${range}, got ${index}`);
+    // The most ordinary mistake of a reader: the cell is there, but it looks at a state from before.
+    const isNewer = this.owner === null && index >= this.#length;
+    const advice = isNewer
+      ? "a newer cell can be read after the writer's commit(), or flush() if the reader follows flushes, and then the reader's refresh()"
+      : "an index comes from write(), allocate() or root";
+    this.#outOfRange(index, `${range}, got ${index}: ${advice}`);
   }
 
   /** A view of `count` units of `unitBytes` bytes, from the cell on. */
@@ -109,8 +114,10 @@ export class Cells {
     const mostBytes = Math.min(this.#length * this.bytesPerCell - offset, MAX_VIEW_BYTES);
     if (!(typeof count === "number" && count >= 0 && count * unitBytes <= mostBytes && Number.isInteger(count))) {
       if (typeof count !== "number") throw wrongType("length of a view", "a number", count);
-      const what = `from index ${index} on a view has at most ${Math.floor(mostBytes / unitBytes)} units of ${unitBytes} bytes`;
-      this.#outOfRange(index, `${what}, got ${count}`);
+      const noun = unitBytes === 1 ? "bytes" : "cells";
+      const why = mostBytes === MAX_VIEW_BYTES ? "a view has at most 2^31 bytes" : "there are no more up to the end";
+      const most = Math.floor(mostBytes / unitBytes);
+      this.#outOfRange(index, `from index ${index} on: expected 0 to ${most} ${noun}, got ${count}: ${why}`);
     }
     return this.viewBytes(offset, count * unitBytes);
   }
@@ -142,8 +149,8 @@ export class Cells {
     if (typeof offset !== "number") throw wrongType("offset", "a number", offset);
     const mostBytes = (this.#length - index) * this.bytesPerCell - lengthBytes;
     if (!(offset >= 0 && offset <= mostBytes && Number.isInteger(offset))) {
-      const what = `from index ${index} on, a field of ${lengthBytes} bytes has an offset from 0 to ${mostBytes}`;
-      this.#outOfRange(index, `${what}, got ${offset}`);
+      const what = `a field of ${lengthBytes} bytes from index ${index} on: expected an offset from 0 to ${mostBytes}`;
+      this.#outOfRange(index, `${what}, got ${offset}: the storage ends there`);
     }
     if (this.#inMemory < this.#length) this.owner?.drain();
   }
@@ -154,5 +161,9 @@ export class Cells {
 }
 
 function closedError(path: string): StorageError {
-  return new StorageError("CLOSED", `${path}: the storage is closed: open it again`, { path });
+  return new StorageError(
+    "CLOSED",
+    `${path}: the storage is closed: open it again; a stream, a copy or a flush must be awaited before close()`,
+    { path },
+  );
 }

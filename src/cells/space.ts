@@ -5,6 +5,7 @@
 
 import { StorageError } from "../error.ts";
 import type { CheckedConfig } from "../format/config.ts";
+import { MAX_U32 } from "../format/layout.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import type { WritableRegion } from "../region/region.ts";
 
@@ -101,7 +102,8 @@ export class Space {
   #reserve(required: number): void {
     const { path } = this.#region;
     if (required > this.#maxIndex) {
-      const message = `${path}: ${required} cells are needed, and maxIndex is ${this.#maxIndex}: write to a new storage with a higher one`;
+      const more = this.#maxIndex < MAX_U32 ? "a higher one" : "larger cells, for no storage has more of them";
+      const message = `${path}: ${required} cells are needed, and maxIndex is ${this.#maxIndex}: write to a new storage with ${more}`;
       throw new StorageError("INDEX_OVERFLOW", message, { path });
     }
     for (let target = this.#target(required); ; target = required + Math.floor((target - required) / 2)) {

@@ -74,7 +74,7 @@ export class WritableCells {
     this.check();
     if (blob.length > MAX_VIEW_BYTES) {
       const { path } = this.#cells;
-      const message = `${path}: a blob has at most 2^31 bytes, got ${blob.length}: write it in parts`;
+      const message = `${path}: a blob has at most 2^31 bytes, got ${blob.length}: use writeStream`;
       throw new StorageError("UNSUPPORTED", message, { path });
     }
     const first = this.#space.length;

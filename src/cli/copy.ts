@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import type { CopyProgress } from "../copy.ts";
+import { printable } from "../error.ts";
 import type { StorageReader } from "../reader.ts";
 import type { StorageState } from "../state.ts";
 import { command, type Command } from "./command.ts";
@@ -32,7 +33,7 @@ export const copy: Command = command({
     const { root, length } = await copied(reader, to, values["allow-unsafe-filesystem"] === true);
     const byteLength = length * reader.config.bytesPerCell;
     if (json) await printJson({ path, to, root, length, byteLength });
-    else await print(`${to}: length ${length}, root ${rootText(root)}, ${bytesText(byteLength)}`);
+    else await print(`${printable(to)}: length ${length}, root ${rootText(root)}, ${bytesText(byteLength)}`);
     return OK;
   },
 });

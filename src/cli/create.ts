@@ -1,5 +1,6 @@
 /** `cellar create`: an empty storage. */
 
+import { printable } from "../error.ts";
 import { StorageWriter } from "../writer.ts";
 import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
@@ -40,7 +41,8 @@ export const create: Command = command({
     // Before anything is said: what is said to be made has been closed cleanly.
     writer.close();
     if (json) await printJson({ path, config, startIndex, length });
-    else await print(`${path}: made, cells of ${config.bytesPerCell} bytes, the first index is ${startIndex}`);
+    else
+      await print(`${printable(path)}: made, cells of ${config.bytesPerCell} bytes, the first index is ${startIndex}`);
     return OK;
   },
 });

@@ -1,6 +1,6 @@
 /** What may go wrong in a command, and the exit status that it ends with. */
 
-import { StorageError } from "../error.ts";
+import { printable, StorageError, withoutPath } from "../error.ts";
 import { shellWord } from "./figures.ts";
 
 /** Exit statuses. */
@@ -50,10 +50,18 @@ export function told(error: unknown): Told | null {
   return { code: "UNEXPECTED", message: `this is a fault of cellar, please report it: ${message}`, status: FAILED };
 }
 
-/** The library's advice names its own options; here they are flags, and a command has its path. */
-function adviceOf({ message, path }: StorageError): string {
-  return message
+function adviceOf(error: StorageError): string {
+  const { path } = error;
+  const advice = asCommands(withoutPath(error), path);
+  return path === undefined ? advice : `${printable(path)}: ${advice}`;
+}
+
+/** The library's advice names its own options and functions; here they are flags and commands, and a command has its path. */
+export function asCommands(advice: string, path: string | undefined): string {
+  return advice
     .replace("lockTimeoutMs", "--lock-timeout-ms")
     .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem")
+    .replace(", and then the reader's refresh()", "")
+    .replace("returned by write()", "returned by put or write()")
     .replace(RECOVER, () => (path === undefined ? RECOVER : `see what cellar recover ${shellWord(path)} can do`));
 }

@@ -3,6 +3,9 @@
  * the next command.
  */
 
+import { printable } from "../error.ts";
+
+const CONTROL = /[\x00-\x1f\x7f-\x9f]/g;
 const KIB = 1024;
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
@@ -45,10 +48,16 @@ export function bar(part: number, whole: number, width: number): { readonly full
   return { full: fullMark.repeat(filled), empty: emptyMark.repeat(width - filled) };
 }
 
-/** A path as it may be pasted after a prompt. */
+/** A path as it may be pasted after a prompt. Control characters, which a terminal would obey, are left to `printf %b`. */
 export function shellWord(path: string): string {
   if (path.startsWith("-")) return shellWord(`./${path}`);
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  if (/^[\w@%+=:,./-]+$/.test(path)) return path;
+  const inQuotes = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+  if (printable(path) === path) return inQuotes(path);
+  const escaped = path.replaceAll("\\", "\\\\").replace(CONTROL, (unit) => {
+    return Array.from(new TextEncoder().encode(unit), (byte) => `\\0${byte.toString(8).padStart(3, "0")}`).join("");
+  });
+  return `"$(printf %b ${inQuotes(escaped)})"`;
 }
 
 function isUtf8(env: Readonly<Record<string, string | undefined>>): boolean {

@@ -3,10 +3,11 @@
  * but for the terminal's width and colours: the inspection in, lines out.
  */
 
-import { printable, quoted, StorageError } from "../error.ts";
+import { printable, quoted, StorageError, withoutPath } from "../error.ts";
 import { sameHeader } from "../format/header.ts";
 import type { CopyState, Inspection } from "../offline/inspect.ts";
 import type { StateChoice } from "../state/choose-state.ts";
+import { asCommands } from "./failure.ts";
 import { bar, bytesText, countText, rootText, shareText } from "./figures.ts";
 import { columns, labelled, paint, type Style, widthOf } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
@@ -22,7 +23,7 @@ const styles: Readonly<Record<CopyState, Style>> = { good: "green", older: "yell
 /** The lines of the picture: what the file is, what its headers say, how full it is, and what would come of it. */
 export function picture(inspection: Inspection): string[] {
   return [
-    paint("bold", inspection.path),
+    paint("bold", printable(inspection.path)),
     ...rows("config", configLines(inspection)),
     "",
     ...rows("headers", headerLines(inspection)),
@@ -38,9 +39,8 @@ export function picture(inspection: Inspection): string[] {
 /** What opening for writing would go on from; of a file that does not open, why not. */
 export function openingLines(opening: StateChoice | StorageError): string[] {
   if (opening instanceof StorageError) {
-    const [what = "", ...advice] = printable(opening.message.slice((opening.path ?? "").length + 2)).split(": ");
-    const lines = [paint("red", `fails: ${opening.code}`), what];
-    return advice.length === 0 ? lines : [...lines, advice.join(": ")];
+    const lines = withoutPath(opening).split(/: |; |, (?=or )/);
+    return [paint("red", `fails: ${opening.code}`), ...lines.map((line) => asCommands(line, opening.path))];
   }
   const { header, recovery } = opening;
   const state = `length ${header.next}, root ${rootText(header.root)}`;

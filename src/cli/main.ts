@@ -9,7 +9,7 @@ import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { MISUSED, OK, told, UsageError } from "./failure.ts";
 import { info } from "./info.ts";
-import { complain, jsonText, labelled, listenForErrors, print, remark, widthOf, wrap } from "./output.ts";
+import { complain, jsonText, labelled, listenForErrors, print, printJson, remark, widthOf, wrap } from "./output.ts";
 import { put } from "./put.ts";
 import { recover } from "./recover.ts";
 import { tail } from "./tail.ts";
@@ -43,7 +43,8 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
     return MISUSED;
   }
   if (name === "--version") {
-    await print(await version());
+    const text = await version();
+    await (args.includes("--json") ? printJson({ version: text }) : print(text));
     return OK;
   }
   if (name === "help" && args[0] !== undefined) return find(args[0]).run(["--help"]);

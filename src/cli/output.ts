@@ -135,5 +135,9 @@ export function labelled(label: string, text: string, indent: number, width: num
 function outputError(error: NodeJS.ErrnoException): Error {
   if (error.code === "EPIPE") return new ClosedPipe();
   const code = error.code ?? "OUTPUT";
-  return new CommandError(code, `the output cannot be written: ${code}: look at where it goes`, error);
+  return new CommandError(
+    code,
+    `the output cannot be written: ${code}: check the disk or the pipe that it goes to`,
+    error,
+  );
 }

@@ -2,6 +2,7 @@
 
 import * as fs from "node:fs";
 import { promisify } from "node:util";
+import { printable } from "../error.ts";
 import type { OpenWriterOptions } from "../options.ts";
 import { identityOf } from "../os/file.ts";
 import { StorageWriter } from "../writer.ts";
@@ -43,7 +44,8 @@ export const put: Command = command({
     };
     using writer =
       values.create === true ? StorageWriter.openOrCreate(path, options) : StorageWriter.open(path, options);
-    if (writer.recovery.state !== "clean") await remark(`${path}: recovered ${recoveryText(writer.recovery)}`);
+    if (writer.recovery.state !== "clean")
+      await remark(`${printable(path)}: recovered ${recoveryText(writer.recovery)}`);
     const index = await writer.writeStream(source);
     if (values.root === true) writer.root = index;
     const byteLength = writer.blobLength(index);

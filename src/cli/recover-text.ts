@@ -1,5 +1,6 @@
 /** What `cellar recover` says. Pure but for the terminal's width and colours: the plan in, lines out. */
 
+import { printable } from "../error.ts";
 import type { Header } from "../format/header.ts";
 import type { Recovery } from "../state/choose-state.ts";
 import type { Evidence } from "../offline/repair.ts";
@@ -43,7 +44,7 @@ const told: Readonly<Record<Plan["evidence"], readonly [by: string, means: strin
 export function planLines(plan: Plan, kept: string): string[] {
   const { path, needed, header, evidence } = plan;
   const state = `length ${header.next}, root ${rootText(header.root)}`;
-  if (!needed) return [`${path}: nothing to recover: ${state}`];
+  if (!needed) return [`${printable(path)}: nothing to recover: ${state}`];
   const [by, means] = told[evidence];
   const facts: (readonly [string, string])[] = [
     ["goes to", state],
@@ -51,10 +52,10 @@ export function planLines(plan: Plan, kept: string): string[] {
     ["that is", means],
   ];
   if (plan.lostCells > 0) facts.push(["loses", countText(plan.lostCells, "cell")]);
-  facts.push(["keeps", `the file as it is, copied to ${kept}`]);
+  facts.push(["keeps", `the file as it is, copied to ${printable(kept)}`]);
   const unproven = evidence === "flush" || evidence === "proof" ? "" : " --unproven";
   return [
-    `${paint("bold", path)}: ${causeOf(plan)}`,
+    `${paint("bold", printable(path))}: ${causeOf(plan)}`,
     ...facts.flatMap(([label, text]) => labelled(`  ${paint("cyan", label)}`, text, FACT_INDENT)),
     `Nothing was changed. To do it: cellar recover ${shellWord(path)} --yes${unproven}`,
     ...(plan.hasAnnex ? [] : ["A process of the original may be writing it, which no lock would tell: end it first."]),
@@ -65,8 +66,8 @@ export function planLines(plan: Plan, kept: string): string[] {
 /** What was done. */
 export function doneLines({ path, header, recovery }: Plan, kept: string): string[] {
   return [
-    `${paint("bold", path)}: ${paint("green", "recovered")}: length ${header.next}, root ${rootText(header.root)}`,
-    `As it was, it is kept as ${kept}`,
+    `${paint("bold", printable(path))}: ${paint("green", "recovered")}: length ${header.next}, root ${rootText(header.root)}`,
+    `As it was, it is kept as ${printable(kept)}`,
     ...(recovery === null ? [`Nothing guards the cells themselves: see cellar check ${shellWord(path)} root`] : []),
   ];
 }

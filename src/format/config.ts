@@ -31,7 +31,7 @@ export function checkConfig(config: StorageConfig, path?: string): CheckedConfig
   const fail = (what: string): never => {
     throw new StorageError("INVALID_CONFIG", `${path ?? "config"}: ${what}`, { path });
   };
-  encodeHeadString(headString, path);
+  encodeHeadString(headString, fail);
   if (!isWhole(bytesPerCell, MIN_CELL_BYTES, CELL_BYTES_LIMIT - 1)) {
     fail(`bytesPerCell: expected 4 to 65535, got ${bytesPerCell}`);
   }
@@ -86,18 +86,14 @@ export function headStringOf(value: string | Uint8Array): string {
 }
 
 /** The 20 bytes of a head string: latin1, padded with zeros. */
-function encodeHeadString(text: string, path?: string): Uint8Array {
+function encodeHeadString(text: string, fail: (what: string) => void = () => undefined): Uint8Array {
   const bytes = new Uint8Array(CONFIG.headString.sizeBytes);
   if (text.length > bytes.length) {
-    const message = `headString: expected at most ${bytes.length} characters, got ${text.length}`;
-    throw new StorageError("INVALID_CONFIG", message, { path });
+    fail(`headString: expected at most ${bytes.length} characters, got ${text.length}`);
   }
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
-    if (unit > 0xff) {
-      const message = `headString: expected characters up to U+00FF, got ${JSON.stringify(text[i])}`;
-      throw new StorageError("INVALID_CONFIG", message, { path });
-    }
+    if (unit > 0xff) fail(`headString: expected characters up to U+00FF, got ${JSON.stringify(text[i])}`);
     bytes[i] = unit;
   }
   return bytes;

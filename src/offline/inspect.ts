@@ -5,7 +5,7 @@
 
 import { readSync } from "node:fs";
 import { crc32 } from "../format/hash.ts";
-import { StorageError } from "../error.ts";
+import { RESTORE, StorageError } from "../error.ts";
 import { type AnnexHead, type CommitRecord, decodeAnnexHead, decodeCommitRecord } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
@@ -116,7 +116,7 @@ function openingOf(
 ): StateChoice | StorageError {
   try {
     if (bounds.fileCells < bounds.startIndex) {
-      const message = `${path}: the file ends before its first cell: restore it from a backup`;
+      const message = `${path}: the file ends before its first cell: ${RESTORE}`;
       throw new StorageError("FILE_CUT", message, { path });
     }
     const matches = (record: CommitRecord): boolean =>

@@ -1,7 +1,7 @@
 /** From a failed call to a StorageError: code, errno, syscall, path, and a sentence that says what to do. */
 
 import { constants } from "node:os";
-import { type ErrorCode, StorageError } from "../error.ts";
+import { type ErrorCode, RESTORE, StorageError } from "../error.ts";
 import { libc } from "./libc.ts";
 
 export const EINTR: number = constants.errno.EINTR;
@@ -14,7 +14,8 @@ export const EINVAL: number = constants.errno.EINVAL;
 export const EIO: number = constants.errno.EIO;
 export const EEXIST: number = constants.errno.EEXIST;
 
-const { ENOENT, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, ENOTDIR, ENOSYS, ENODEV } = constants.errno;
+const { ENOENT, ENOSPC, EDQUOT, EPERM, EROFS, EISDIR, EMFILE, ENFILE, ENOTDIR, ENOSYS, ENODEV, ENAMETOOLONG } =
+  constants.errno;
 
 /** Codes of the numbers that mean the same wherever they come from. All others are SYSTEM. */
 const codes: Readonly<Record<number, ErrorCode>> = {
@@ -28,9 +29,10 @@ const codes: Readonly<Record<number, ErrorCode>> = {
 };
 
 const advice: Readonly<Record<number, string>> = {
-  [ENOENT]: "no such file, or no such directory: check the path; create makes a file, but no directory",
+  [ENOENT]: "no such file or directory: check the path (a new file needs a directory that exists)",
   [ENOTDIR]: "a part of the path is not a directory: check the path",
-  [EEXIST]: "there is something with this name: choose another, or open it if it is a storage",
+  [EEXIST]: "the name is taken: choose another, or open the file if it is a storage",
+  [ENAMETOOLONG]: "the name is too long for the file system: choose a shorter one",
   [ENOSPC]: "free space on the file system, then try again; nothing was stored",
   [EDQUOT]: "the disk quota is used up: free space or raise it, then try again; nothing was stored",
   [EFBIG]: "the file may not grow further: raise the limit (ulimit -f) or use another file system",
@@ -40,11 +42,13 @@ const advice: Readonly<Record<number, string>> = {
   [EPERM]: "the permissions do not allow it: check owner, mode and attributes of the file and of its directory",
   [EROFS]: "the file system is read-only: open a reader, or mount it writable",
   [EMFILE]: "the process has too many open files: close storages, or raise the limit (ulimit -n)",
-  [ENFILE]: "the system has too many open files",
-  [ENOMEM]: "not enough memory or address space (ulimit -v, vm.max_map_count)",
-  [EIO]: "the device failed: see the kernel's log, and restore from a backup if the file does not open",
-  [ENOSYS]: "the kernel, or a sandbox around this process, does not offer this call",
+  [ENFILE]: "the system has too many open files: close some, or raise the limit (fs.file-max)",
+  [ENOMEM]: "not enough memory or address space: raise the limit (ulimit -v, vm.max_map_count)",
+  [EIO]: `the device failed: see the kernel's log; if the file does not open, ${RESTORE}`,
+  [ENOSYS]: "the kernel, or a sandbox around this process, does not offer this call: run it elsewhere",
 };
+
+const isTold: ReadonlySet<number> = new Set([ENOENT, EEXIST, EISDIR, ENOTDIR, ENAMETOOLONG]);
 
 /** The error for a libc call that has just failed: reads `errno`, so nothing may stand between the two. */
 export function libcError(syscall: string, path: string): StorageError {
@@ -56,7 +60,9 @@ export function systemError(errno: number, syscall: string, path: string, cause?
   const what = advice[errno] ?? "see the manual page of the call";
   // Loaded when it is needed: it takes milliseconds.
   const { getSystemErrorName } = process.getBuiltinModule("node:util");
-  const message = `${path}: ${syscall} failed with ${getSystemErrorName(-errno)}: ${what}`;
+  // Where the advice says it all, the name of the call is noise.
+  const failed = isTold.has(errno) ? "" : `${syscall} failed with ${getSystemErrorName(-errno)}: `;
+  const message = `${path}: ${failed}${what}`;
   return new StorageError(codes[errno] ?? "SYSTEM", message, { errno, syscall, path, cause });
 }
 

@@ -59,7 +59,7 @@ export function openFile(path: string, access: "read" | "write", extraFlags = 0)
   const fd = withFsErrors(path, () => fs.openSync(path, flags | extraFlags));
   try {
     if (withFsErrors(path, () => fs.fstatSync(fd).isFile())) return fd;
-    throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file: name a file that cellar made`, { path });
+    throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file, so no storage: check the path`, { path });
   } catch (error) {
     fs.closeSync(fd);
     throw error;

@@ -59,9 +59,9 @@ export class WriterLock {
         throw new StorageError("WRITER_LOCKED", message, { path });
       }
       if (performance.now() >= deadline) {
-        const who = holder === 0 ? "another process" : `process ${holder}`;
-        const advice = timeoutMs > 0 ? "close it there, or wait longer" : "close it there, or wait with lockTimeoutMs";
-        const message = `${path}: ${who} is writing this file: ${advice}`;
+        const who = holder === 0 ? "another process (fuser names it)" : `process ${holder}`;
+        const wait = timeoutMs > 0 ? "wait longer" : "wait with lockTimeoutMs";
+        const message = `${path}: ${who} is writing this file: close it there, or ${wait}; if it hangs, end it by kill -9, which loses nothing that was committed`;
         throw new StorageError("WRITER_LOCKED", message, { path });
       }
       Bun.sleepSync(POLL_MS);

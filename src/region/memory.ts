@@ -47,7 +47,7 @@ export class MemoryRegion implements WritableRegion, Measured {
 
   grow(_fromBytes: number, toBytes: number): void {
     if (toBytes > this.#mapping.lengthBytes) {
-      const message = `${this.path}: ${toBytes} bytes do not fit in the address space that was reserved`;
+      const message = `${this.path}: ${toBytes} bytes do not fit in the address space that was reserved: use a file, or a smaller maxIndex`;
       throw new StorageError("DISK_FULL", message, { path: this.path });
     }
     this.sizeBytes = Math.max(this.sizeBytes, toBytes);

@@ -10,7 +10,7 @@
  * | torn, older, or past the end of the file | – | disk sync |
  */
 
-import { StorageError } from "../error.ts";
+import { RESTORE, StorageError } from "../error.ts";
 import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
 import {
   type Bounds,
@@ -134,9 +134,9 @@ function brokenHeader(copies: readonly (Header | null)[], bounds: Bounds, path: 
   const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
   const cut = copies.find((copy) => copy !== null && checkHeader(copy, inLongerFile) !== null);
   if (cut) {
-    const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut; see what cellar recover can do, or restore a backup`;
+    const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut; see what cellar recover can do, or ${RESTORE}`;
     throw new StorageError("FILE_CUT", message, { path });
   }
-  const message = `${path}: both copies of the disk-sync header are broken: see what cellar recover can do, or restore a backup`;
+  const message = `${path}: both copies of the disk-sync header are broken: see what cellar recover can do, or ${RESTORE}`;
   throw new StorageError("HEADER_BROKEN", message, { path });
 }

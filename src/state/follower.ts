@@ -3,7 +3,7 @@
  * Takes no lock. A header that is torn or cannot be right is looked at again, and then left for the next time.
  */
 
-import { StorageError } from "../error.ts";
+import { RESTORE, StorageError } from "../error.ts";
 import { type CommitRecord, decodeAnnexHead } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
@@ -124,7 +124,7 @@ export class Follower {
   refresh(): boolean {
     if (this.wasCut()) {
       const { path } = this.#region;
-      const message = `${path}: the file was cut to ${this.readableCells} of ${this.#header.next} cells by another program: restore it from a backup`;
+      const message = `${path}: the file was cut to ${this.readableCells} of ${this.#header.next} cells by another program: ${RESTORE}`;
       throw new StorageError("FILE_CUT", message, { path });
     }
     for (let look = 0; look < MAX_LOOKS; look++) {

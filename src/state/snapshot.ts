@@ -1,6 +1,6 @@
 /** A state that is held on to over some time, while the storage goes on: for copies and streams. */
 
-import { StorageError } from "../error.ts";
+import { RESTORE, StorageError } from "../error.ts";
 import type { CheckedHeader, Header } from "../format/header.ts";
 import { HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
@@ -49,7 +49,7 @@ export function readerSnapshot(
     region.measure();
     if (region.sizeBytes < header.next * bytesPerCell) {
       onCut();
-      const message = `${region.path}: the file was cut to ${region.sizeBytes} bytes by another program: restore it from a backup`;
+      const message = `${region.path}: the file was cut to ${region.sizeBytes} bytes by another program: ${RESTORE}`;
       throw new StorageError("FILE_CUT", message, { path: region.path });
     }
     loadHeader(region.address, new Uint8Array(area.buffer));
@@ -60,6 +60,6 @@ export function readerSnapshot(
 }
 
 function truncated(path: string): StorageError {
-  const message = `${path}: the storage was truncated since this state: its cells may hold other data; begin anew with the state of now`;
+  const message = `${path}: the storage was truncated since this state, and its cells may hold other data: start again from the state as it is now (of a reader: after refresh())`;
   return new StorageError("TRUNCATED", message, { path });
 }

@@ -1,6 +1,6 @@
 /** Opening files as storages: what is checked by `pread` before anything is mapped. */
 
-import { quoted, StorageError } from "../error.ts";
+import { quoted, RESTORE, StorageError, withoutPath } from "../error.ts";
 import { decodeAnnexHead } from "../format/annex.ts";
 import { type CheckedConfig, checkConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
 import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
@@ -111,7 +111,8 @@ export function createWriterFile<T>(
 /** The lock of a file that nobody else knows yet. */
 function lockNew(fd: number, path: string): WriterLock {
   const lock = WriterLock.acquire({ fd, path, timeoutMs: 0, holderProcessId: () => 0 });
-  if (lock === null) throw new StorageError("WRITER_LOCKED", `${path}: a new file is locked by another`, { path });
+  if (lock === null)
+    throw new StorageError("WRITER_LOCKED", `${path}: another process has locked the new file: try again`, { path });
   return lock;
 }
 
@@ -136,13 +137,11 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
   for (const name of ["headString", "bytesPerCell", "maxIndex", "version"] as const) {
     const expected = expect[name];
     if (expected === undefined || expected === config[name]) continue;
-    const message = `${path}: ${name}: expected ${shown(expected)}, the file has ${shown(config[name])}`;
+    const message = `${path}: ${name}: expected ${shown(expected)}, the file has ${shown(config[name])}: open another file, or expect what this one has`;
     throw new StorageError("CONFIG_MISMATCH", message, { path });
   }
   if (startIndexOf(config.bytesPerCell) * config.bytesPerCell > sizeOf(fd, path)) {
-    throw new StorageError("FILE_CUT", `${path}: the file ends before its first cell: restore it from a backup`, {
-      path,
-    });
+    throw new StorageError("FILE_CUT", `${path}: the file ends before its first cell: ${RESTORE}`, { path });
   }
   return config;
 }
@@ -154,22 +153,27 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
 export function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
   if (area.length < HEADER_AREA_BYTES) {
     const what = area.length === 0 ? "the file is empty" : `the file has ${area.length} bytes, a storage at least 256`;
-    throw new StorageError("NOT_A_STORAGE", `${path}: ${what}: name a file that cellar made`, { path });
+    const message = `${path}: ${what}: name a file that cellar made; if this was one, ${RESTORE}`;
+    throw new StorageError("NOT_A_STORAGE", message, { path });
   }
   // Where the config is wrong, a header with a right hash tells a damaged storage from a foreign file.
   const copies = [FILE.disk1, FILE.disk2, FILE.process1, FILE.process2];
   const hasHeader = copies.some((place) => decodeAt(area, place) !== null);
   if (decodeAnnexHead(area)?.configHolds === false) {
-    const message = `${path}: head string, cell size or max index are damaged: restore the file from a backup`;
-    throw new StorageError("INVALID_CONFIG", message, { path });
+    throw damagedConfig("head string, cell size or max index are not those that the file was made with", path);
   }
   try {
     return checkConfig(decodeConfig(area), path);
   } catch (cause) {
-    if (hasHeader) throw cause;
-    const message = `${path}: not a storage of cellar or Plebeia: name a file that one of them made`;
+    if (hasHeader && cause instanceof StorageError) throw damagedConfig(withoutPath(cause), path);
+    const message = `${path}: not a storage of cellar or Plebeia: name a file that one of them made; if this was one, its first bytes are gone: ${RESTORE}`;
     throw new StorageError("NOT_A_STORAGE", message, { path, cause });
   }
+}
+
+function damagedConfig(what: string, path: string): StorageError {
+  const message = `${path}: the config is damaged (${what}): see what cellar recover can do, or ${RESTORE}`;
+  return new StorageError("INVALID_CONFIG", message, { path });
 }
 
 function shown(value: string | number): string {

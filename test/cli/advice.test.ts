@@ -36,7 +36,7 @@ function advised(stderr: string): string {
 
 describe("a broken header: one command to go on with", () => {
   test.each(["cat PATH", `put PATH ${CLI}`, "copy PATH TO"])("%s", async (words) => {
-    for (const fileName of ["with space.cellar", "it's $HOME.cellar"]) {
+    for (const fileName of ["with space.cellar", "it's $HOME.cellar", "it's\x1b[31m\nred\\0.cellar"]) {
       const path = broken(fileName);
       const places: Readonly<Record<string, string>> = { PATH: path, TO: file() };
       const args = words.split(" ").map((word) => places[word] ?? word);
@@ -67,6 +67,28 @@ describe("a broken header: one command to go on with", () => {
     const { stderr } = await cellar(["cat", "--", "-x.cellar"], { cwd: dirname(path) });
     expect(advised(stderr)).toBe("recover ./-x.cellar");
   });
+});
+
+test("a path that would steer a terminal is printed escaped by every command", async () => {
+  const name = "a\x1b[31m\nred.cellar";
+  const path = file(name);
+  const [from, to] = [file("from"), file(`copy ${name}`)];
+  writeFileSync(from, "text");
+  const calls = [
+    ["create", path],
+    ["put", path, from, "--root"],
+    ["copy", path, to],
+    ["copy", path, to],
+    ...["info", "check", "cat", "recover", "chain", "cells"].map((command) => [command, path]),
+    ["create", path],
+    ["put", path, file("missing \x1b.txt")],
+  ];
+  for (const call of calls) {
+    const { stdout, stderr } = await cellar(call);
+    expect(stdout + stderr).not.toContain("\x1b");
+    expect(stdout).not.toContain("[31m\nred");
+    expect(stderr).toMatch(/^$|^[^\n]+\n$/);
+  }
 });
 
 describe("a file that was cut", () => {

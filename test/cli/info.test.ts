@@ -41,7 +41,7 @@ describe("info says of the copies of a header", () => {
     const { status, stdout } = await cellar(["info", path]);
     expect(status).toBe("error" in opening ? 1 : 0);
     expect([...stdout.matchAll(/sync +[12] +(\w+)/g)].map(([, state]) => state).join(" ")).toBe(states);
-    expect(stdout.split("\n").filter((line) => line.length > 80 && line !== path)).toEqual([]);
+    expect(stdout.split("\n").filter((line) => line.length > 80 && !line.includes(path))).toEqual([]);
   });
 });
 

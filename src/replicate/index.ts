@@ -9,3 +9,4 @@ export type {
   PutOptions,
   StoreOptions,
 } from "./store/store.ts";
+export { openStore } from "./store/open.ts";

@@ -3,7 +3,7 @@
  * The bytes and their meaning belong to the floor above.
  */
 
-import { wrongType } from "../../error.ts";
+import { StorageError, wrongType } from "../../error.ts";
 
 /** How a call may be ended early. */
 export interface CallOptions {
@@ -79,8 +79,15 @@ export interface StoreOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** The longest object of a replica: a full record of 16 TB, and as much again. Nothing longer is read. */
-export const MAX_OBJECT_BYTES: number = 128 * 1024 * 1024;
+/** The longest object of a replica: that of a full record of 20 TB, twice. Nothing longer is read or stored. */
+const MAX_OBJECT_BYTES = 160 * 1024 * 1024;
+
+/** @throws REPLICA_CORRUPT */
+export function checkObjectSize(sizeBytes: number, what: string): number {
+  if (sizeBytes <= MAX_OBJECT_BYTES) return sizeBytes;
+  const message = `${what}: ${sizeBytes} bytes, but no object of a replica has more than ${MAX_OBJECT_BYTES}`;
+  throw new StorageError("REPLICA_CORRUPT", message);
+}
 
 const KEY = /^[0-9a-z-]+(?:\/[0-9a-z-]+)*$/;
 

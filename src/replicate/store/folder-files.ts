@@ -1,0 +1,134 @@
+/** The calls of the system that the folder store makes, one step each, and what their errors mean for a store. */
+
+import * as fs from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { type ErrorCode, StorageError } from "../../error.ts";
+import { fsError } from "../../os/errno.ts";
+import { checkObjectSize } from "./store.ts";
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+type Errno = keyof typeof constants.errno;
+
+/** What link(2) says where a file cannot have a second name: vfat, exfat, some FUSE and network file systems. */
+const NO_LINKS: readonly Errno[] = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EXDEV", "EMLINK"];
+/** What does not change by itself. Everything else, a full disk too, may: the call is worth another try. */
+const REFUSALS: readonly Errno[] = ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"];
+
+function isErrno(thrown: unknown, names: readonly Errno[]): boolean {
+  const { errno } = thrown as Partial<NodeJS.ErrnoException>;
+  return errno !== undefined && names.some((name) => constants.errno[name] === Math.abs(errno));
+}
+
+/** The answer of a call, or null if it failed with one of these. */
+export async function unless<T>(names: readonly Errno[], call: Promise<T>): Promise<T | null> {
+  try {
+    return await call;
+  } catch (thrown) {
+    if (isErrno(thrown, names)) return null;
+    throw thrown;
+  }
+}
+
+/** The error of a store for what a call of the system threw. */
+export function folderError(thrown: unknown, path: string): unknown {
+  const error = fsError(thrown, path);
+  if (!(error instanceof StorageError) || error === thrown) return error;
+  const { message, errno, syscall } = error;
+  const code: ErrorCode = isErrno(error, REFUSALS) ? "STORE_REFUSED" : "STORE_UNREACHABLE";
+  return new StorageError(code, message, { path, errno, syscall, cause: thrown });
+}
+
+/** The bytes of a file, or its first ones; null if there is none. @throws REPLICA_CORRUPT, STORE_REFUSED */
+export async function readObject(
+  path: string,
+  what: string,
+  firstBytes: number = Infinity,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  const file = await unless(["ENOENT"], fs.promises.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  if (file === null) return null;
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new StorageError("STORE_REFUSED", `${what}: not a regular file: remove it`, { path });
+    const lengthBytes = checkObjectSize(Math.min(stat.size, firstBytes), what);
+    const bytes = new Uint8Array(lengthBytes);
+    for (let done = 0; done < lengthBytes;) {
+      const { bytesRead } = await file.read(bytes, done, lengthBytes - done, done);
+      if (bytesRead === 0) return bytes.subarray(0, done);
+      done += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+/** A new file in a folder, under a name of its own, with these bytes on the disk. */
+export async function writeTemporary(folder: string, bytes: Uint8Array): Promise<string> {
+  const path = join(folder, `${process.pid}-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`);
+  const file = await fs.promises.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644);
+  try {
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    return path;
+  } catch (error) {
+    await fs.promises.rm(path, { force: true });
+    throw error;
+  }
+}
+
+/** Gives a file its name, if that is free. @throws FENCING_UNSUPPORTED */
+export async function linkOnce(temporaryPath: string, path: string): Promise<"created" | "exists"> {
+  try {
+    await fs.promises.link(temporaryPath, path);
+    return "created";
+  } catch (thrown) {
+    if (isErrno(thrown, ["EEXIST"])) {
+      // NFS repeats a call whose answer was lost, and then finds the name that it has made itself.
+      return (await fs.promises.stat(temporaryPath)).nlink === 2 ? "created" : "exists";
+    }
+    if (!isErrno(thrown, NO_LINKS)) throw thrown;
+    const advice = "use a file system that has them (ext4, XFS, NFS), or S3";
+    const message = `${path}: this file system has no hard links, so two replicators could both go on: ${advice}`;
+    throw new StorageError("FENCING_UNSUPPORTED", message, { path, cause: thrown });
+  }
+}
+
+export async function makeFolder(path: string): Promise<void> {
+  await unless(["EEXIST"], fs.promises.mkdir(path));
+}
+
+/** Makes the names in a folder durable. Returns which folder it is; a later one with its number is another. */
+export async function syncFolder(path: string): Promise<string> {
+  const folder = await fs.promises.open(path, O_RDONLY);
+  try {
+    const { dev, ino, birthtimeNs } = await folder.stat({ bigint: true });
+    // Network file systems that have no such call (SMB) make names durable at once.
+    await unless(["EINVAL"], folder.sync());
+    return `${dev}:${ino}:${birthtimeNs}`;
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Whether an entry of a folder is a folder. Some file systems do not say it with the name. */
+export async function isFolder(entry: fs.Dirent, parent: string): Promise<boolean> {
+  if (entry.isDirectory()) return true;
+  if (entry.isFile() || entry.isSymbolicLink()) return false;
+  return (await unless(["ENOENT"], fs.promises.lstat(join(parent, entry.name))))?.isDirectory() ?? false;
+}
+
+/** Removes the temp files that killed processes left, once they are a day old. */
+export async function sweep(folder: string): Promise<void> {
+  for (const name of await fs.promises.readdir(folder)) {
+    const path = join(folder, name);
+    const stat = await unless(["ENOENT"], fs.promises.lstat(path));
+    if (stat?.isFile() && stat.mtimeMs < Date.now() - DAY_MS) await fs.promises.rm(path, { force: true });
+  }
+}

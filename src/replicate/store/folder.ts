@@ -1,0 +1,230 @@
+/**
+ * Object storage in a folder: a NAS, a disk, a network mount. An object gets its name by link(2) or rename(2), complete
+ * and synced, so a crash leaves it whole or not there. The temp files lie in a subfolder that is not part of any key.
+ */
+
+import * as fs from "node:fs";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { StorageError } from "../../error.ts";
+import { withDeadline } from "./deadline.ts";
+import {
+  folderError,
+  isFolder,
+  linkOnce,
+  makeFolder,
+  readObject,
+  sweep,
+  syncFolder,
+  unless,
+  writeTemporary,
+} from "./folder-files.ts";
+import { keysBelow, keyOf, segmentsOf } from "./folder-keys.ts";
+import {
+  type CallOptions,
+  checkObjectSize,
+  type GetOptions,
+  type ListOptions,
+  type ObjectStore,
+  type PutOptions,
+} from "./store.ts";
+
+/** The subfolder of temp files: outside the alphabet of keys. */
+const TEMPORARY = ".new";
+/** Each finds the folder made by the one before, unless a deletion has removed it again. */
+const PLACE_ATTEMPTS = 8;
+
+export class FolderStore implements ObjectStore {
+  readonly url: string;
+  readonly #root: string;
+  readonly #timeoutMs: number;
+  /** Which folder `#root` is, once seen. Another one there means that a disk was mounted or unmounted. */
+  #identity: string | null = null;
+  /** Folders, by path, whose own names are durable, with their identity. */
+  readonly #rooted = new Map<string, string>();
+  #swept = false;
+
+  constructor(root: string, timeoutMs: number) {
+    this.#root = root;
+    this.#timeoutMs = timeoutMs;
+    this.url = pathToFileURL(root).href;
+  }
+
+  async get(key: string, { firstBytes, signal }: GetOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {
+    const path = this.#pathOf(key);
+    return this.#run(`get ${key}`, path, signal, async () => {
+      const bytes = await readObject(path, `${this.url}: ${key}`, firstBytes);
+      if (bytes === null) await this.#look();
+      return bytes;
+    });
+  }
+
+  async put(
+    key: string,
+    bytes: Uint8Array,
+    { ifAbsent = false, signal }: PutOptions = {},
+  ): Promise<"created" | "exists"> {
+    const path = this.#pathOf(key);
+    checkObjectSize(bytes.length, `${this.url}: ${key}`);
+    return this.#run(`put ${key}`, path, signal, async (ended) => {
+      const temporaryPath = await this.#writeTemporary(bytes);
+      try {
+        // Nothing becomes visible after the deadline.
+        ended.throwIfAborted();
+        const answer = await this.#place(temporaryPath, path, ifAbsent);
+        // Also of a name that was there: the process that made it may be dead, and its sync not done.
+        await this.#syncNames(path);
+        return answer;
+      } finally {
+        await fs.promises.rm(temporaryPath, { force: true });
+      }
+    });
+  }
+
+  async list(prefix: string, { after = "", most = Infinity, signal }: ListOptions = {}): Promise<string[]> {
+    return this.#run(`list ${prefix}`, this.#root, signal, async (ended) => {
+      const keys: string[] = [];
+      if (most > 0) {
+        for await (const key of this.#keysIn([], prefix, after, ended)) if (keys.push(key) >= most) break;
+      }
+      await this.#look();
+      return keys;
+    });
+  }
+
+  async delete(key: string, { signal }: CallOptions = {}): Promise<void> {
+    const path = this.#pathOf(key);
+    return this.#run(`delete ${key}`, path, signal, async () => {
+      await this.#look();
+      const gone = await unless(["ENOENT"], fs.promises.unlink(path));
+      if (gone === null) return;
+      // A deletion must not come after a later one: the objects that remain may name each other.
+      await syncFolder(dirname(path));
+      await this.#removeEmpty(dirname(path));
+    });
+  }
+
+  /** One call: its deadline, and its errors. */
+  #run<T>(what: string, path: string, signal: AbortSignal | undefined, call: (ended: AbortSignal) => Promise<T>) {
+    return withDeadline<T>(`${this.url}: ${what}`, this.#timeoutMs, signal, async (ended) => {
+      try {
+        return await call(ended);
+      } catch (thrown) {
+        throw folderError(thrown, path);
+      }
+    });
+  }
+
+  #pathOf(key: string): string {
+    return join(this.#root, ...segmentsOf(key));
+  }
+
+  /** Whether the store's folder is there, and the one that it was. @throws STORE_UNREACHABLE, STORE_REFUSED */
+  async #look(): Promise<boolean> {
+    const stat = await unless(["ENOENT"], fs.promises.stat(this.#root, { bigint: true }));
+    const identity = stat === null ? null : `${stat.dev}:${stat.ino}`;
+    if (this.#identity !== null && identity !== this.#identity) {
+      const what = identity === null ? "gone" : "another one than before";
+      const message = `${this.url}: the folder is ${what}: was its disk unmounted, or mounted meanwhile?`;
+      throw new StorageError("STORE_UNREACHABLE", message, { path: this.#root });
+    }
+    if (stat !== null && !stat.isDirectory()) {
+      const message = `${this.url}: not a folder: name a folder for the replica`;
+      throw new StorageError("STORE_REFUSED", message, { path: this.#root });
+    }
+    this.#identity = identity;
+    return stat !== null;
+  }
+
+  /** Creates the store's folder, but not the one around it: that may be where a disk is not mounted. */
+  async #create(): Promise<void> {
+    if (await this.#look()) return;
+    const parent = await unless(["ENOENT"], fs.promises.stat(dirname(this.#root)));
+    if (parent === null) {
+      const message = `${this.url}: there is no ${dirname(this.#root)}: create it, or mount the disk that it is on`;
+      throw new StorageError("STORE_REFUSED", message, { path: this.#root });
+    }
+    await makeFolder(this.#root);
+    await this.#look();
+  }
+
+  async #writeTemporary(bytes: Uint8Array): Promise<string> {
+    await this.#create();
+    const folder = join(this.#root, TEMPORARY);
+    await makeFolder(folder);
+    if (!this.#swept) {
+      this.#swept = true;
+      await sweep(folder);
+    }
+    return writeTemporary(folder, bytes);
+  }
+
+  /** Gives the file its name. A deletion at the same time may remove a folder that has become empty: then again. */
+  async #place(temporaryPath: string, path: string, ifAbsent: boolean): Promise<"created" | "exists"> {
+    const place = async (): Promise<"created" | "exists"> => {
+      if (ifAbsent) return linkOnce(temporaryPath, path);
+      await fs.promises.rename(temporaryPath, path);
+      return "created";
+    };
+    for (let attempt = 1; attempt < PLACE_ATTEMPTS; attempt++) {
+      const answer = await unless(["ENOENT"], place());
+      if (answer !== null) return answer;
+      for (const folder of this.#foldersOf(path).reverse()) await unless(["ENOENT"], makeFolder(folder));
+    }
+    return place();
+  }
+
+  /** The folders of an object, from its own up to the one below the store's. */
+  #foldersOf(path: string): string[] {
+    const folders: string[] = [];
+    for (let folder = dirname(path); folder !== this.#root; folder = dirname(folder)) folders.push(folder);
+    return folders;
+  }
+
+  /** Makes an object's name durable, and the names of the folders that lead to it, once. */
+  async #syncNames(path: string): Promise<void> {
+    const synced: [folder: string, identity: string][] = [];
+    for (const folder of [...this.#foldersOf(path), this.#root, dirname(this.#root)]) {
+      const identity = await syncFolder(folder);
+      if (this.#rooted.get(folder) === identity) break;
+      synced.push([folder, identity]);
+    }
+    for (const [folder, identity] of synced) this.#rooted.set(folder, identity);
+  }
+
+  /** Removes folders upwards while they are empty, but not the store's. */
+  async #removeEmpty(folder: string): Promise<void> {
+    for (const empty of folder === this.#root ? [] : [folder, ...this.#foldersOf(folder)]) {
+      const removed = await unless(["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY"], fs.promises.rmdir(empty));
+      if (removed === null) return;
+    }
+  }
+
+  async *#keysIn(
+    folders: readonly string[],
+    prefix: string,
+    after: string,
+    ended: AbortSignal,
+  ): AsyncGenerator<string, void> {
+    ended.throwIfAborted();
+    const folder = join(this.#root, ...folders);
+    const entries = await unless(["ENOENT"], fs.promises.readdir(folder, { withFileTypes: true }));
+    const found: { readonly begins: string; readonly folders?: readonly string[] }[] = [];
+    for (const entry of entries ?? []) {
+      const segments = [...folders, entry.name];
+      if (await isFolder(entry, folder)) {
+        const begins = keysBelow(segments);
+        const reaches = begins >= after || after.startsWith(begins);
+        if (reaches && (begins.startsWith(prefix) || prefix.startsWith(begins)))
+          found.push({ begins, folders: segments });
+      } else {
+        const key = keyOf(segments);
+        if (key !== null && key.startsWith(prefix) && key > after) found.push({ begins: key });
+      }
+    }
+    for (const one of found.sort((a, b) => (a.begins < b.begins ? -1 : 1))) {
+      if (one.folders === undefined) yield one.begins;
+      else yield* this.#keysIn(one.folders, prefix, after, ended);
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** From a target, as users write it, to its store. Nothing is read or sent. */
+
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { StorageError, wrongType } from "../../error.ts";
+import { FolderStore } from "./folder.ts";
+import type { ObjectStore, StoreOptions } from "./store.ts";
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+/** What setTimeout can count to. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/**
+ * The store of a target: `s3://bucket/prefix`, a `file:` URL, or a path of a folder.
+ * @throws TypeError a target or an option that cannot be
+ */
+export function openStore(target: string | URL, options: StoreOptions = {}): ObjectStore {
+  const text = target instanceof URL ? target.href : target;
+  if (typeof text !== "string" || text === "" || text.includes("\0"))
+    throw wrongType("target", "a path or a URL", text);
+  const timeoutMs = timeoutFrom(options.timeoutMs);
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
+  if (scheme === "file") return new FolderStore(fileURLToPath(text), timeoutMs);
+  if (scheme !== undefined && /^[^:]*:\/\//.test(text)) {
+    const message = `${scheme}: no such target: name s3://bucket/prefix, with the server as endpoint, a file: URL or a path`;
+    throw new StorageError("UNSUPPORTED", message);
+  }
+  return new FolderStore(resolve(text), timeoutMs);
+}
+
+function timeoutFrom(timeoutMs: number = DEFAULT_TIMEOUT_MS): number {
+  if (typeof timeoutMs === "number" && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS) return timeoutMs;
+  throw wrongType("timeoutMs", `milliseconds from 1 to ${MAX_TIMEOUT_MS}`, timeoutMs);
+}

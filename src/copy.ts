@@ -63,7 +63,7 @@ export async function copyStorage(source: CopySource, path: string, options: Cop
   const totalBytes = header.next * source.cells.bytesPerCell;
   source.cells.checkOpen();
   // Whole: the process may go to another directory meanwhile.
-  const file = NewFile.create(resolve(path), totalBytes, source.region.stat().permissions);
+  const file = NewFile.unnamed(resolve(path), totalBytes, source.region.stat().permissions);
   try {
     for await (const copiedBytes of copyCells(source, file, totalBytes)) {
       signal?.throwIfAborted();
@@ -77,6 +77,8 @@ export async function copyStorage(source: CopySource, path: string, options: Cop
     await file.place();
   } catch (error) {
     releaseAfter(error, () => file.discard());
+  } finally {
+    file.close();
   }
   return stateOf(header);
 }

@@ -203,7 +203,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * writer goes on and the event loop stays free. Of a reader it is the state that it shows, of a writer that of its
    * last commit. Only used cells are copied, so the file is as small as it can be; it is no more readable than this one.
    * Cells that are changed in place meanwhile may come old, new or torn.
-   * A failed or cancelled copy leaves nothing, a killed one a file `.cellar-PID-RANDOM.new` beside `path`.
+   * A failed, cancelled or killed copy leaves nothing. (Where files without a name are unknown, as on macOS, a killed
+   * one leaves a file `.cellar-PID-RANDOM.new` beside `path`.)
    * @returns the state that was copied
    * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated meanwhile, or
    * since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has failed: copy from a reader; SYSTEM;

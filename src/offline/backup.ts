@@ -2,7 +2,8 @@
 
 import * as fs from "node:fs";
 import { withFsErrors } from "../os/errno.ts";
-import { closeFile, createBeside, linkIntoPlace, removeFile, syncFile } from "../os/file.ts";
+import { syncFile } from "../os/file.ts";
+import { NewFile } from "../os/new-file.ts";
 import { releaseAfter } from "../os/release.ts";
 
 /** The first name after PATH that nothing has. */
@@ -19,17 +20,18 @@ export function keptName(path: string): string {
  */
 export function keep(path: string, wanted: string | undefined): string {
   const name = wanted ?? keptName(path);
-  // Under another name until it is whole: a kill in the middle must not leave what looks like a copy.
-  const { fd, temporaryPath } = createBeside(name);
+  const { size, mode } = withFsErrors(path, () => fs.statSync(path));
+  // Without its name until it is whole: a kill in the middle must not leave what looks like a copy.
+  const file = NewFile.unnamed(name, size, mode);
   try {
-    withFsErrors(name, () => fs.copyFileSync(path, temporaryPath, fs.constants.COPYFILE_FICLONE));
-    withFsErrors(name, () => fs.fchmodSync(fd, fs.statSync(path).mode & 0o777));
-    syncFile(fd, name);
-    linkIntoPlace(temporaryPath, name);
+    withFsErrors(name, () => fs.copyFileSync(path, file.openPath, fs.constants.COPYFILE_FICLONE));
+    withFsErrors(name, () => fs.fchmodSync(file.fd, mode & 0o777));
+    syncFile(file.fd, name);
+    file.placeSync();
     return name;
   } catch (error) {
-    releaseAfter(error, () => removeFile(temporaryPath));
+    releaseAfter(error, () => file.discard());
   } finally {
-    closeFile(fd, name);
+    file.close();
   }
 }

@@ -39,3 +39,12 @@ export const SC_PAGESIZE: number = linux ? 30 : 29;
 
 /** sys/resource.h: getrlimit */
 export const RLIMIT_FSIZE = 1;
+
+/** fcntl.h and linux/fs.h: naming files */
+export const AT_FDCWD: number = linux ? -100 : -2;
+export const AT_SYMLINK_FOLLOW: number = linux ? 0x400 : 0x40;
+/** Linux: a file without a name; it includes O_DIRECTORY, which arm64 numbers otherwise. */
+export const O_TMPFILE: number = 0o20000000 | (process.arch === "arm64" ? 0o40000 : 0o200000);
+export const RENAME_NOREPLACE = 1;
+/** sys/syscall.h */
+export const SYS_renameat2: number = process.arch === "arm64" ? 276 : 316;

@@ -1,10 +1,9 @@
 /** Files: opening, sizes, blocks and syncs. Knows bytes, not what they mean. */
 
 import * as fs from "node:fs";
-import { dirname, join } from "node:path";
 import { StorageError, wrongType } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
-import { EEXIST, EFBIG, EINTR, EIO, EOPNOTSUPP, fsError, libcError, systemError, withFsErrors } from "./errno.ts";
+import { EFBIG, EINTR, EIO, EOPNOTSUPP, fsError, libcError, systemError, withFsErrors } from "./errno.ts";
 import { isInMemory } from "./filesystem.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
@@ -152,54 +151,6 @@ export function reopenFile(fd: number, path: string, extraFlags = 0): number | n
     }
   }
   return null;
-}
-
-/**
- * A new empty file beside `path`, under a name of its own.
- * @throws ALREADY_EXISTS there is something at `path`: told early, before any space is taken
- */
-export function createBeside(path: string): { readonly fd: number; readonly temporaryPath: string } {
-  const taken = withFsErrors(path, () => fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined);
-  if (taken) throw systemError(EEXIST, "link", path);
-  const name = `.cellar-${process.pid}-${randomName()}.new`;
-  const temporaryPath = join(dirname(path), name);
-  const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL;
-  return { fd: withFsErrors(path, () => fs.openSync(temporaryPath, flags, 0o644)), temporaryPath };
-}
-
-/**
- * Gives a finished file its name, never over another file's, and makes the name durable.
- * @throws ALREADY_EXISTS
- */
-export function linkIntoPlace(temporaryPath: string, path: string): void {
-  withFsErrors(path, () => fs.linkSync(temporaryPath, path));
-  try {
-    removeFile(temporaryPath);
-    syncDirectory(dirname(path));
-  } catch (error) {
-    // A name that a power cut may take away again is worse than none.
-    releaseAfter(error, () => removeFile(path));
-  }
-}
-
-function randomName(): string {
-  return crypto.getRandomValues(new Uint8Array(8)).toHex();
-}
-
-/** Makes the names in a directory durable. */
-export function syncDirectory(directory: string): void {
-  withFsErrors(directory, () => {
-    const fd = fs.openSync(directory, fs.constants.O_RDONLY);
-    try {
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  });
-}
-
-export function removeFile(path: string): void {
-  withFsErrors(path, () => fs.rmSync(path, { force: true }));
 }
 
 /** False if the file system has no such call: then only written zeros hold their place. */

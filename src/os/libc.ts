@@ -33,10 +33,30 @@ export interface Libc {
   sysconf(name: number): number;
   /** `int getrlimit(int resource, struct rlimit *rlim)` */
   getrlimit(resource: number, limit: NodeJS.TypedArray): number;
+  /** `int linkat(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)` */
+  linkat(
+    fromDirectory: number,
+    from: NodeJS.TypedArray,
+    toDirectory: number,
+    to: NodeJS.TypedArray,
+    flags: number,
+  ): number;
   /** `int fallocate(int fd, int mode, off_t offset, off_t len)`: Linux only */
   fallocate(fd: number, mode: number, offset: number, lengthBytes: number): number;
   /** `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic, which Apple Silicon passes otherwise) */
   fcntl(fd: number, command: number, lock: NodeJS.TypedArray): number;
+  /**
+   * `long syscall(long number, int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)`: Linux
+   * only, and only for `renameat2`, which musl has no function for.
+   */
+  syscall(
+    number: number,
+    fromDirectory: number,
+    from: NodeJS.TypedArray,
+    toDirectory: number,
+    to: NodeJS.TypedArray,
+    flags: number,
+  ): number;
   /** The calling thread's `errno`. */
   errno(): number;
 }
@@ -58,11 +78,13 @@ const everywhere = {
   ftruncate: { args: [i32, i64], returns: i32 },
   sysconf: { args: [i32], returns: i64 },
   getrlimit: { args: [i32, ptr], returns: i32 },
+  linkat: { args: [i32, ptr, i32, ptr, i32], returns: i32 },
 } as const;
 
 const onLinux = {
   fallocate: { args: [i32, i32, i64, i64], returns: i32 },
   fcntl: { args: [i32, i32, ptr], returns: i32 },
+  syscall: { args: [i64, i32, ptr, i32, ptr, i32], returns: i64 },
   __errno_location: { args: [], returns: ptr },
 } as const;
 
@@ -131,10 +153,10 @@ function loadMacos(name: string): Libc {
   const { symbols } = dlopen(name, { ...everywhere, ...onMacos });
   const location = symbols.__error;
   const missing = (): never => {
-    throw new StorageError("UNSUPPORTED", "fallocate and fcntl are called on Linux only");
+    throw new StorageError("UNSUPPORTED", "fallocate, fcntl and syscall are called on Linux only");
   };
   const errno = (): number => read.i32(location() as Pointer, 0);
-  return { ...symbols, fallocate: missing, fcntl: missing, errno } as unknown as Libc;
+  return { ...symbols, fallocate: missing, fcntl: missing, syscall: missing, errno } as unknown as Libc;
 }
 
 /** Where the memory of bytes lies. Good for as long as they are referred to, and not detached. */

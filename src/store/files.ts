@@ -4,19 +4,9 @@ import { quoted, RESTORE, StorageError, withoutPath } from "../error.ts";
 import { decodeAnnexHead } from "../format/annex.ts";
 import { type CheckedConfig, checkConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
 import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
-import {
-  closeFile,
-  createBeside,
-  growFile,
-  identityOf,
-  linkIntoPlace,
-  openFile,
-  readStart,
-  removeFile,
-  sizeOf,
-  syncFile,
-} from "../os/file.ts";
+import { closeFile, growFile, identityOf, openFile, readStart, sizeOf, syncFile } from "../os/file.ts";
 import { WriterLock, writerPresence } from "../os/lock.ts";
+import { NewFile } from "../os/new-file.ts";
 import { releaseAfter } from "../os/release.ts";
 import type { OpenFile } from "../region/file-memory.ts";
 import { FileRegion } from "../region/file.ts";
@@ -90,9 +80,10 @@ export function createWriterFile<T>(
   cells: number,
   fill: (region: FileRegion) => T,
 ): T {
-  const { fd, temporaryPath } = createBeside(path);
+  const file = NewFile.named(path);
   let region: FileRegion | undefined;
   try {
+    const { fd } = file;
     const sizeBytes = cells * config.bytesPerCell;
     growFile(fd, 0, sizeBytes, path);
     const lock = lockNew(fd, path);
@@ -100,11 +91,11 @@ export function createWriterFile<T>(
     const filled = fill(region);
     // The size too must be on the disk before the file has its name.
     syncFile(fd, path);
-    linkIntoPlace(temporaryPath, path);
+    file.placeSync();
     return filled;
   } catch (error) {
-    const release = (): void => (region === undefined ? closeFile(fd, path) : region.close());
-    releaseAfter(error, () => removeFile(temporaryPath), release);
+    const close = (): void => (region === undefined ? file.close() : region.close());
+    releaseAfter(error, () => file.discard(), close);
   }
 }
 

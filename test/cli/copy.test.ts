@@ -1,7 +1,7 @@
 /** `cellar copy` at a terminal, and when it is told to stop. */
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { StorageWriter } from "../../src/index.ts";
 import { CLI, cellarInTerminal, plainEnvironment } from "../support/cli.ts";
@@ -57,9 +57,9 @@ class Copying implements AsyncDisposable {
     });
   }
 
-  /** Returns when the copy has begun. */
+  /** Returns when the copy has begun: its file is open, with a name of its own or with none. */
   async begun(): Promise<void> {
-    while (this.left().length === 0) {
+    while (this.left().length === 0 && !this.#hasUnnamedFile()) {
       if (this.#process.exitCode !== null) throw new Error(`ended: ${await this.#process.stderr.text()}`);
       await Bun.sleep(1);
     }
@@ -86,6 +86,17 @@ class Copying implements AsyncDisposable {
   /** What a copy leaves beside its place. */
   left(): string[] {
     return readdirSync(this.#folder).filter((name) => name.startsWith(`.cellar-${this.#process.pid}-`));
+  }
+
+  #hasUnnamedFile(): boolean {
+    const descriptors = `/proc/${this.#process.pid}/fd`;
+    const unnamed = `${realpathSync(this.#folder)}/#`;
+    try {
+      return readdirSync(descriptors).some((fd) => readlinkSync(`${descriptors}/${fd}`).startsWith(unnamed));
+    } catch {
+      // No /proc, or a descriptor that was closed meanwhile.
+      return false;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -160,7 +160,7 @@ function printedBy(program: string): [string, number][] {
 
 /** A program that prints every constant of `names` that the headers have, and the layout of `struct flock`. */
 function constantsProgram(names: readonly string[]): string {
-  const headers = ["stddef", "stdio", "unistd", "fcntl", "sys/file", "sys/mman", "sys/resource"];
+  const headers = ["stddef", "stdio", "unistd", "fcntl", "sys/file", "sys/mman", "sys/resource", "sys/syscall"];
   const lines = names.map((name) => {
     const macro = name === "SC_PAGESIZE" ? "_SC_PAGESIZE" : name;
     return `#ifdef ${macro}\n  printf("${name} %ld\\n", (long)${macro});\n#endif`;

@@ -84,14 +84,6 @@ describe("a close that cannot write what is staged", () => {
   });
 });
 
-test("a creation whose other name cannot be removed at first leaves no file", () => {
-  const path = fresh();
-  const before = fs.readdirSync(dirname(path));
-  spyOn(fs, "rmSync").mockImplementationOnce(() => thrown(deviceError("unlink")));
-  expect(codeOf(() => StorageWriter.create(path))).toBe("SYSTEM");
-  expect(fs.readdirSync(dirname(path))).toEqual(before);
-});
-
 describe("opening for writing", () => {
   /** The calls of one opening: stores of headers begin with a lock. */
   function callsOfOpening(path: string): string[] {

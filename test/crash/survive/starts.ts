@@ -18,7 +18,7 @@ export interface SyscallOptions {
 /** Every kind of call that a writer makes on its storage. */
 export const CALLS: readonly string[] = [
   ...["openat", "statx", "fstat", "pread64", "fallocate", "ftruncate", "mmap", "madvise", "munmap", "msync"],
-  ...["fsync", "fdatasync", "fcntl", "link", "linkat", "unlink", "pwrite64", "close", "prlimit64"],
+  ...["fsync", "fdatasync", "fcntl", "renameat2", "link", "linkat", "unlink", "pwrite64", "close", "prlimit64"],
 ];
 
 /** A life that makes every kind of call. */

@@ -203,7 +203,7 @@ export function openingTests(fresh: (name?: string) => string): void {
     const before = stateOf(path);
     for (const taken of [path, dangling, dirname(path)]) {
       const error = errorOf(() => StorageWriter.create(taken));
-      expect([error.code, error.path, error.errno, error.syscall]).toEqual(["ALREADY_EXISTS", taken, EEXIST, "link"]);
+      expect([error.code, error.path, error.errno, error.syscall]).toEqual(["ALREADY_EXISTS", taken, EEXIST, "open"]);
     }
     const nowhere = fresh("taken/no/storage");
     const error = errorOf(() => StorageWriter.create(nowhere));

@@ -1,5 +1,5 @@
 /**
- * Makes the declarations that the package shows to TypeScript, in `types/`: those of `index.ts` and of what it refers
+ * Makes the declarations that the package shows to TypeScript, in `types/`: those of its entries and of what they refer
  * to. Runs before every `bun pm pack`.
  */
 
@@ -11,6 +11,8 @@ export const TYPESCRIPT = "typescript@7.0.2";
 
 const root = join(import.meta.dir, "..");
 const types = join(root, "types");
+/** The declarations of the package's entries. */
+export const ENTRIES: readonly string[] = ["index.d.ts", "replicate/index.d.ts"];
 
 /** Follows the imports of a declaration file, and theirs. */
 function reachableFrom(file: string, reached: Set<string> = new Set()): Set<string> {
@@ -28,7 +30,8 @@ function makeTypes(): void {
   const { exitCode } = Bun.spawnSync(compiler, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
   if (exitCode !== 0) throw new Error(`${TYPESCRIPT} ended with ${exitCode}`);
   // The rest would only be checked, by users who do not skip it, against types of Bun that they may not have.
-  const reached = reachableFrom(join(types, "index.d.ts"));
+  const reached = new Set<string>();
+  for (const entry of ENTRIES) reachableFrom(join(types, entry), reached);
   for (const { name, parentPath } of readdirSync(types, { recursive: true, withFileTypes: true })) {
     const file = join(parentPath, name);
     if (name.endsWith(".d.ts") && !reached.has(file)) rmSync(file);

@@ -1,5 +1,10 @@
 /** Replication: to object storage and back. Nothing of it is loaded by `cellar` itself. */
 
+export type { ReplicaState } from "./history.ts";
+export { replicate, type ReplicateOptions, type Replicator, type ReplicatorStats } from "./replicator.ts";
+export { restore, type RestoreOptions, type RestoreProgress } from "./restore.ts";
+export { states, type StatesOptions } from "./states.ts";
+export { openStore } from "./store/open.ts";
 export type {
   CallOptions,
   Credentials,
@@ -9,4 +14,4 @@ export type {
   PutOptions,
   StoreOptions,
 } from "./store/store.ts";
-export { openStore } from "./store/open.ts";
+export type { Target } from "./target.ts";

@@ -17,10 +17,7 @@ export interface Snapshot {
    * @throws TRUNCATED they may have been given out again; FILE_CUT the file no longer has them
    */
   check(): void;
-  /**
-   * To be called before cells are copied, and before the copy is used.
-   * @throws FAILED a sync has failed: the kernel may show what the disk has instead of what was stored; FILE_CHANGED
-   */
+  /** @throws FAILED a sync has failed: the kernel may show what the disk has instead of what was stored */
   checkTrust(): void;
 }
 
@@ -31,7 +28,7 @@ export function writerSnapshot(publisher: Publisher, path: string): Snapshot {
   const check = (): void => {
     if (truncations.done !== done) throw truncated(path);
   };
-  return { header: committed, check, checkTrust: () => publisher.checkFile() };
+  return { header: committed, check, checkTrust: () => publisher.checkFailure() };
 }
 
 /**

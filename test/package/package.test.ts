@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join, relative } from "node:path";
-import { TYPESCRIPT } from "../../scripts/types.ts";
+import { ENTRIES, TYPESCRIPT } from "../../scripts/types.ts";
 import * as cellar from "../../src/index.ts";
 import { requires } from "../crash/survive/requires.ts";
 import { useFolder } from "../support/folder.ts";
@@ -69,7 +69,7 @@ describe("the tarball", () => {
     expect(names.filter((name) => !name.startsWith("types/")).sort()).toEqual(expected.sort());
   });
 
-  test("has declarations for the entry and for what declarations refer to, and no other", () => {
+  test("has declarations for the entries and for what declarations refer to, and no other", () => {
     const reached = new Set<string>();
     const visit = (name: string): void => {
       const text = packed.get(name);
@@ -80,7 +80,7 @@ describe("the tarball", () => {
         visit(join(name, "..", from).replace(/\.ts$/, ".d.ts"));
       }
     };
-    visit("types/index.d.ts");
+    for (const entry of ENTRIES) visit(join("types", entry));
     expect([...reached].sort()).toEqual([...packed.keys()].filter((name) => name.startsWith("types/")).sort());
   });
 
@@ -95,6 +95,7 @@ describe("the tarball", () => {
 const CONSUMER = `
 import { check, type Finding, makeWriterKey, type Recovery, Storage, StorageError } from "cellar";
 import { StorageReader, type StorageState, StorageWriter } from "cellar";
+import { openStore, type ReplicaState, replicate, restore, states } from "cellar/replicate";
 const writer: StorageWriter = StorageWriter.openOrCreate("typed.cellar", { writerKey: makeWriterKey() });
 const index: number = writer.write(Uint8Array.of(1));
 const state: StorageState = writer.flushSync();
@@ -108,6 +109,12 @@ export async function follow(path: string, signal?: AbortSignal, bytesPerCell?: 
   using made = StorageWriter.create(path, { bytesPerCell });
   await using states = StorageReader.open(made.path).watch({ signal });
   for await (const { length } of states) console.log(length);
+}
+export async function beyond(path: string, target: string): Promise<void> {
+  await using replicator = replicate(path, openStore(target, { region: "eu-central-1" }), { intervalMs: 100 });
+  for await (const { sequence, root } of replicator) console.log(sequence, root);
+  const state: ReplicaState = await restore(target, path, { at: new Date() });
+  for await (const { time } of states(target, { from: state.sequence })) console.log(time.getTime());
 }
 export const codeOf = (error: unknown): string => (error instanceof StorageError ? error.code : "none");
 // @ts-expect-error a path is no number

@@ -1,0 +1,104 @@
+/** Whether a file continues the replica: whether its cells begin with those of the replica's newest state. */
+
+import { completeBlocks, firstOfBlock, tailStart } from "./geometry.ts";
+import type { History } from "./history.ts";
+import { STEP_BYTES } from "./object.ts";
+import { type FlushedState, FIXED_CONFIG_CHARACTERS, type Source } from "./source.ts";
+import type { Stop } from "./patient-store.ts";
+
+/** What was found. */
+export interface Comparison {
+  /** What differs, as a part of a sentence; null if the file continues the replica. */
+  readonly difference: string | null;
+  /** How many of the named blocks are those of the file. Less than all only past the newest state. */
+  readonly keptBlocks: number;
+}
+
+/**
+ * Compares the config, the tail and the last blocks; `all`: every block. Comparing no bytes would prove nothing: a file
+ * that was written anew may have the same length.
+ * @throws TRUNCATED the storage was truncated meanwhile; SYSTEM
+ */
+export async function compare(
+  source: Source,
+  state: FlushedState,
+  history: History,
+  options: { readonly all: boolean; readonly stop: Stop },
+): Promise<Comparison> {
+  const { geometry, blocks, stateBlocks, hasState, next } = history;
+  const differs = (difference: string): Comparison => ({ difference, keptBlocks: 0 });
+  if (geometry === null) return { difference: null, keptBlocks: 0 };
+  if (state.config.slice(0, FIXED_CONFIG_CHARACTERS) !== history.config.slice(0, FIXED_CONFIG_CHARACTERS)) {
+    return differs("its head string, cell size or max index");
+  }
+  if (hasState && state.next < next)
+    return differs(`it has ${state.next} cells, the replica's newest state has ${next}`);
+  const tailIndex = hasState ? await firstChangedInTail(source, history) : null;
+  source.check(state);
+  if (tailIndex !== null) return differs(`cell ${tailIndex}`);
+  const isSame = (block: number): Promise<boolean> => isBlockSame(source, state, history, block);
+  for (let block = stateBlocks - 1; block >= (options.all ? 0 : stateBlocks - 1) && block >= 0; block--) {
+    options.stop.check();
+    if (!(await isSame(block))) return differs(`cells of block ${block}`);
+  }
+  if (blocks.count === stateBlocks) return { difference: null, keptBlocks: blocks.count };
+  if (!options.all && (await isSame(blocks.count - 1))) return { difference: null, keptBlocks: blocks.count };
+  let keptBlocks = stateBlocks;
+  while (keptBlocks < blocks.count && (await isSame(keptBlocks))) {
+    options.stop.check();
+    keptBlocks++;
+  }
+  // Blocks past the newest state hold nothing that can be restored: a file that was restored to it names its own. But
+  // where no cell was compared, this may be any other file.
+  const isProven = hasState && next > geometry.startIndex;
+  if (keptBlocks < blocks.count && !isProven) return differs(`cells of block ${keptBlocks}`);
+  return { difference: null, keptBlocks };
+}
+
+/** Whether the file has a block's cells. @throws TRUNCATED */
+export async function isBlockSame(
+  source: Source,
+  state: FlushedState,
+  { geometry, blocks }: History,
+  block: number,
+): Promise<boolean> {
+  if (geometry === null || block >= completeBlocks(geometry, state.next)) return false;
+  const hasher = new Bun.CryptoHasher("sha256");
+  await readBlockInto(source, block, (step) => hasher.update(step));
+  source.check(state);
+  return hasher.digest("hex") === blocks.at(block);
+}
+
+/** The first cell of the newest state's tail that the file has otherwise, or null. Check the state afterwards. */
+export async function firstChangedInTail(source: Source, { geometry, tail, next }: History): Promise<number | null> {
+  if (geometry === null) return null;
+  const first = tailStart(geometry, next);
+  const expected = tail.bytes;
+  const buffer = new Uint8Array(Math.min(STEP_BYTES, expected.length));
+  for (let offset = 0; offset < expected.length; offset += STEP_BYTES) {
+    const step = buffer.subarray(0, Math.min(STEP_BYTES, expected.length - offset));
+    await source.readBytes(first * geometry.bytesPerCell + offset, step);
+    const changed = firstDifference(step, expected.subarray(offset, offset + step.length));
+    if (changed !== null) return first + Math.floor((offset + changed) / geometry.bytesPerCell);
+  }
+  return null;
+}
+
+/** The offset of the first byte that differs between two runs of the same length, or null. */
+export function firstDifference(a: Uint8Array, b: Uint8Array): number | null {
+  if (Buffer.compare(a, b) === 0) return null;
+  return a.findIndex((byte, i) => byte !== b[i]);
+}
+
+async function readBlockInto(source: Source, block: number, onStep: (step: Uint8Array) => void): Promise<void> {
+  const { geometry } = source;
+  const { bytesPerCell, cellsPerBlock } = geometry;
+  const start = firstOfBlock(geometry, block) * bytesPerCell;
+  const end = start + cellsPerBlock * bytesPerCell;
+  const buffer = new Uint8Array(STEP_BYTES);
+  for (let offset = start; offset < end; offset += STEP_BYTES) {
+    const step = buffer.subarray(0, Math.min(STEP_BYTES, end - offset));
+    await source.readBytes(offset, step);
+    onStep(step);
+  }
+}

@@ -1,0 +1,147 @@
+/** Finding a state of the replica: the newest, the one of a record, or the last one at a time. */
+
+import { StorageError } from "../error.ts";
+import { type ReplicaState, stateOf } from "./history.ts";
+import { logKey } from "./keys.ts";
+import type { Log } from "./log.ts";
+import { Misfit } from "./object.ts";
+import type { NamedState, RecordLine } from "./record.ts";
+
+/** A state, and the record that restores it: its own, or the full record that names it. */
+export interface FoundState extends NamedState {
+  readonly epoch: number;
+  readonly record: number;
+}
+
+/** Keys that are listed at once where openings are passed over. */
+const KEYS = 16;
+
+/** The newest state. It may be one of an older epoch, whose successor has none yet. @throws NO_SUCH_STATE; Misfit */
+export async function newestState(log: Log, signal?: AbortSignal): Promise<ReplicaState> {
+  const { state } = await log.readToEnd(signal);
+  if (state === null) throw noSuchState(log, "it has no state yet");
+  return state;
+}
+
+/**
+ * The state of a record.
+ * @throws NO_SUCH_STATE it was pruned, never was, or the record is an opening or names blocks only; Misfit
+ */
+export async function stateOfRecord(log: Log, sequence: number, signal?: AbortSignal): Promise<FoundState> {
+  const newest = await log.newest(signal);
+  const line = sequence <= newest ? await log.line(sequence, signal) : null;
+  if (line?.kind === "full" && line.repeats === 0) return foundIn(line, sequence, sequence);
+  if (line !== null && line.kind !== "state") throw noSuchState(log, `record ${sequence} is no state`);
+  const full = sequence > newest ? 0 : await fullRecordFrom(log, sequence, newest, signal);
+  if (full === 0) {
+    // Before the newest full record, a record that is not full is ignored: it may be a late one, or about to be deleted.
+    if (line?.kind === "state") return foundIn(line, sequence, sequence);
+    throw noSuchState(log, `there is no state ${sequence}`);
+  }
+  const named = await log.fullStates(full, signal);
+  // Without the full record the state is forgotten: no other one names it.
+  const state = named?.states.find((one) => one.sequence === sequence);
+  if (named === null || state === undefined) throw noSuchState(log, `there is no state ${sequence}`);
+  return { ...state, epoch: named.line.epoch, record: full };
+}
+
+/**
+ * The last state at or before a time: by halving over the records that are not openings, then in the list of the first
+ * full record after the one that was found. @throws NO_SUCH_STATE; Misfit
+ */
+export async function stateAtTime(log: Log, time: number, signal?: AbortSignal): Promise<FoundState> {
+  const newest = await log.newest(signal);
+  let [low, high] = [0, newest];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const found = await recordUpTo(log, middle, signal);
+    if (found === null) low = Math.max(low, middle);
+    else if (found.time <= time) low = middle;
+    else high = Math.min(high, found.sequence) - 1;
+  }
+  for (let upTo = low; upTo > 0;) {
+    const line = await recordUpTo(log, upTo, signal);
+    const first = line === null ? 1 : line.sequence + 1;
+    const inList = await lastNamedAt(log, first, newest, time, signal);
+    if (inList !== null) return inList;
+    if (line === null) break;
+    const isState = line.kind === "full" ? line.repeats === 0 : line.kind === "state";
+    if (isState) return foundIn(line as StateLine, line.sequence, line.sequence);
+    upTo = line.sequence - 1;
+  }
+  throw noSuchState(log, `it has no state at or before ${new Date(time).toISOString()}`);
+}
+
+type StateLine = Extract<RecordLine, { readonly kind: "state" | "full" }>;
+
+function foundIn(line: StateLine, sequence: number, record: number): FoundState {
+  const { time, root, next, config, epoch } = line;
+  return { sequence, time, root, next, config, epoch, record };
+}
+
+/** The last state at or before a time that the first full record from `first` on names, or null. */
+async function lastNamedAt(
+  log: Log,
+  first: number,
+  newest: number,
+  time: number,
+  signal?: AbortSignal,
+): Promise<FoundState | null> {
+  for (let from = first; ;) {
+    const full = await fullRecordFrom(log, from, newest, signal);
+    const named = full === 0 ? null : await log.fullStates(full, signal);
+    const state = named?.states.findLast((one) => one.time <= time);
+    if (named !== null && state !== undefined) return { ...state, epoch: named.line.epoch, record: full };
+    if (full === 0 || named !== null) return null;
+    // Forgotten, with the states that it named.
+    from = full + 1;
+  }
+}
+
+/** The line of the last record up to `sequence` that is there and no opening, or null. */
+async function recordUpTo(log: Log, sequence: number, signal?: AbortSignal): Promise<RecordLine | null> {
+  for (let upTo = sequence; upTo > 0;) {
+    const found = await log.upTo(upTo, KEYS, signal);
+    for (const one of found) {
+      const line = await log.line(one, signal);
+      // Deleted since: the next one is as good.
+      if (line !== null && line.kind !== "opening") return line;
+    }
+    upTo = (found.at(-1) ?? 1) - 1;
+  }
+  return null;
+}
+
+/**
+ * The first full record from `sequence` on that is there, 0 if there is none. Every record tells the newest full one up to
+ * it, which never decreases: so by halving.
+ */
+export async function fullRecordFrom(
+  log: Log,
+  sequence: number,
+  newest: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  const newestLine = await log.line(newest, signal);
+  if (newestLine === null) throw new Misfit(logKey(newest), "it was listed, and is missing");
+  if (newestLine.full < sequence) return 0;
+  let [low, high, full] = [sequence, newestLine.full, newestLine.full];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const [there] = await log.upTo(middle, 1, signal);
+    const line = there === undefined ? null : await log.line(there, signal);
+    if (line !== null && line.full >= sequence) [high, full] = [line.full, line.full];
+    else low = middle + 1;
+  }
+  return full;
+}
+
+/** The state as users see it. */
+export function shown({ sequence, epoch, time, root, next }: FoundState): ReplicaState {
+  return stateOf(epoch, { sequence, time, root, next });
+}
+
+export function noSuchState(log: Log, why: string): StorageError {
+  const message = `${log.url}: ${why}: see which states there are with cellar replica states`;
+  return new StorageError("NO_SUCH_STATE", message, { path: log.url });
+}

@@ -1,0 +1,227 @@
+/**
+ * The log as it is read, record by record: the newest state, and what the next record goes on from. Each record is held
+ * against those before it; what does not fit is a {@link Misfit}.
+ */
+
+import { completeBlocks, firstOfBlock, type Geometry, geometryOf, tailStart } from "./geometry.ts";
+import { logKey } from "./keys.ts";
+import { Misfit } from "./object.ts";
+import {
+  type BlocksRecord,
+  type FileIdentity,
+  type FullRecord,
+  type LogRecord,
+  type NamedState,
+  NO_HASH,
+  type StateRecord,
+  type Stored,
+} from "./record.ts";
+import { BlockHashes, Run } from "./runs.ts";
+
+/** A state of the replica. */
+export interface ReplicaState {
+  /** The number of its record. */
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly time: Date;
+  /** In cells, the header area included. */
+  readonly length: number;
+  readonly root: number | null;
+}
+
+export class History {
+  readonly #replica: string;
+  readonly #blockBytes: number;
+  /** The record that was read last. */
+  sequence = 0;
+  hash: string = NO_HASH;
+  time = 0;
+  epoch = 0;
+  file: FileIdentity | null = null;
+  truncations = 0;
+  /** Of the epoch's cells; null before its first record. */
+  geometry: Geometry | null = null;
+  /** The file's first 32 bytes, in hex, at the newest state. */
+  config = "";
+  root = 0;
+  /** The newest state's length in cells; meaningless while `hasState` is false. */
+  next = 0;
+  /** Whether the epoch has a state. */
+  hasState = false;
+  /** The newest state of all epochs. */
+  state: ReplicaState | null = null;
+  /** Of the epoch's blocks, which may reach past the newest state. */
+  readonly blocks: BlockHashes = new BlockHashes();
+  /** The newest state's cells behind its last complete block. */
+  readonly tail: Run = new Run();
+  /** The newest full record, and those that it refers to. */
+  full = 0;
+  previousFull = 0;
+  previousEpoch = 0;
+  /** States since the newest full record. */
+  states: NamedState[] = [];
+  /** Bytes of the records since the newest full one. */
+  bytesSinceFull = 0;
+  /** The session of the last record. */
+  session = "";
+
+  constructor(replica: string, blockBytes: number) {
+    this.#replica = replica;
+    this.#blockBytes = blockBytes;
+  }
+
+  /** Blocks that the newest state fills. None of them may be named otherwise in this epoch. */
+  get stateBlocks(): number {
+    return this.geometry === null || !this.hasState ? 0 : completeBlocks(this.geometry, this.next);
+  }
+
+  /**
+   * Takes the next record; the first one may be any full record.
+   * @throws Misfit it does not follow those before it; the history is of no use any more
+   */
+  async apply({ record, hash, sizeBytes }: Stored): Promise<void> {
+    const isFirst = this.sequence === 0 && record.kind === "full" && record.full === record.sequence;
+    this.#checkHead(record, isFirst);
+    if (record.kind === "full") await this.#applyFull(record);
+    else if (record.kind === "state") await this.#applyState(record);
+    else if (record.kind === "blocks") await this.#applyBlocks(record);
+    this.sequence = record.sequence;
+    this.hash = hash;
+    this.time = record.time;
+    this.file = record.file;
+    this.truncations = record.truncations;
+    this.session = record.session;
+    this.bytesSinceFull = record.kind === "full" ? 0 : this.bytesSinceFull + sizeBytes;
+  }
+
+  #checkHead(record: LogRecord, isFirst: boolean): void {
+    const { replica, sequence, previous, epoch, time, full, kind } = record;
+    const check = checker(sequence);
+    check(replica === this.#replica, `it is of replica ${replica}, not ${this.#replica}`);
+    const ownFull = kind === "full" ? sequence : this.full;
+    check(full === ownFull, `it says that the newest full record is ${full}, not ${ownFull}`);
+    if (isFirst) return;
+    check(sequence === this.sequence + 1, `it follows record ${this.sequence}`);
+    check(previous === this.hash, `its previous is not record ${this.sequence}`);
+    check(time >= this.time, "its time is before that of the record before");
+    const next = kind === "opening" || (kind === "full" && record.repeats !== 0) ? this.epoch : this.epoch + 1;
+    check(epoch === this.epoch || epoch === next, `its epoch ${epoch} comes after ${this.epoch}`);
+  }
+
+  async #applyFull(record: FullRecord): Promise<void> {
+    const check = checker(record.sequence);
+    if (record.epoch !== this.epoch) await this.#beginEpoch(record.epoch);
+    const geometry = this.#takeConfig(record);
+    check(record.firstBlock === 0, "it is full, and does not name all blocks");
+    check(record.first === tailStart(geometry, record.next), "it is full, and does not have the whole tail");
+    await this.blocks.reset(record.blocks);
+    await this.tail.reset(record.cells);
+    this.#finishState(record, geometry);
+    this.full = record.sequence;
+    this.previousFull = record.previousFull;
+    this.previousEpoch = record.previousEpoch;
+    const repeated = record.states.at(-1);
+    if (record.repeats === 0) this.state = stateOf(record.epoch, record);
+    else {
+      check(repeated?.sequence === record.repeats, "it does not name the state that it repeats");
+      if (repeated !== undefined) this.state = stateOf(record.epoch, repeated);
+    }
+    this.states = [];
+  }
+
+  async #applyState(record: StateRecord): Promise<void> {
+    const check = checker(record.sequence);
+    check(record.epoch === this.epoch && this.hasState, "it is the first state of an epoch, and not full");
+    const before = this.next;
+    const geometry = this.#takeConfig(record);
+    check(record.next >= before, `its length ${record.next} is less than ${before}`);
+    const oldStart = tailStart(geometry, before);
+    await this.#nameBlocks(record);
+    const start = tailStart(geometry, record.next);
+    check(
+      record.first === Math.max(before, firstOfBlock(geometry, this.blocks.count)),
+      "cells before its own are missing",
+    );
+    if (start !== oldStart) await this.tail.reset(record.cells);
+    else await this.tail.append(record.cells);
+    this.#finishState(record, geometry);
+    const { sequence, time, root, next, config } = record;
+    this.states.push({ sequence, time, root, next, config });
+    this.state = stateOf(record.epoch, record);
+  }
+
+  async #applyBlocks(record: BlocksRecord): Promise<void> {
+    if (record.epoch !== this.epoch) await this.#beginEpoch(record.epoch);
+    this.#takeConfig(record);
+    await this.#nameBlocks(record);
+  }
+
+  /** Names further blocks. Those past the newest state may be named anew: a file that has only the state has others. */
+  async #nameBlocks({ sequence, firstBlock, blocks }: BlocksRecord | StateRecord): Promise<void> {
+    const isInPlace = firstBlock >= this.stateBlocks && firstBlock <= this.blocks.count;
+    checker(sequence)(isInPlace, `its blocks begin at ${firstBlock}, not at ${this.blocks.count}`);
+    await this.blocks.cutTo(firstBlock);
+    await this.blocks.append(blocks);
+  }
+
+  /** The cells and blocks that the record claims are those that were folded together. */
+  #finishState(record: StateRecord | FullRecord, geometry: Geometry): void {
+    const { next, root } = record;
+    const { bytesPerCell, startIndex, config } = geometry;
+    const check = checker(record.sequence);
+    check(next >= startIndex && next <= config.maxIndex, `its length ${next} is impossible`);
+    check(root === 0 || (root >= startIndex && root < next), `its root ${root} is outside its cells`);
+    check(this.blocks.count === completeBlocks(geometry, next), "it does not name the blocks that it fills");
+    check(this.blocks.sha256() === record.blocksHash, "its blocks are not those of the records before");
+    const tailBytes = (next - tailStart(geometry, next)) * bytesPerCell;
+    check(this.tail.length === tailBytes, `its tail has ${this.tail.length} bytes, not ${tailBytes}`);
+    check(this.tail.sha256() === record.tailHash, "the SHA-256 of its tail is wrong");
+    this.next = next;
+    this.root = root;
+    this.hasState = true;
+  }
+
+  async #beginEpoch(epoch: number): Promise<void> {
+    await this.blocks.reset();
+    await this.tail.reset();
+    this.previousEpoch = this.full;
+    this.epoch = epoch;
+    this.geometry = null;
+    this.hasState = false;
+    this.next = 0;
+    this.states = [];
+  }
+
+  #takeConfig({ sequence, config }: BlocksRecord | StateRecord | FullRecord): Geometry {
+    const check = checker(sequence);
+    if (this.geometry !== null)
+      check(config.slice(0, 56) === this.config.slice(0, 56), "its config is of another epoch");
+    else this.geometry = geometryFrom(sequence, config, this.#blockBytes);
+    this.config = config;
+    return this.geometry;
+  }
+}
+
+/** Where the newest state's blocks end, or those that were named past it. */
+export function namedEnd(history: History, geometry: Geometry): number {
+  return Math.max(history.next, firstOfBlock(geometry, history.blocks.count));
+}
+
+/** A state as users see it. */
+export function stateOf(epoch: number, { sequence, time, root, next }: Omit<NamedState, "config">): ReplicaState {
+  return { sequence, epoch, time: new Date(time), length: next, root: root === 0 ? null : root };
+}
+
+function geometryFrom(sequence: number, config: string, blockBytes: number): Geometry {
+  try {
+    return geometryOf(Uint8Array.fromHex(config), blockBytes);
+  } catch (error) {
+    throw new Misfit(logKey(sequence), `its config is none: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function checker(sequence: number): (holds: boolean, what: string) => void {
+  return (holds, what) => {
+    if (!holds) throw new Misfit(logKey(sequence), what);
+  };
+}

@@ -1,0 +1,198 @@
+/** The log in the store: reading records, and finding its end beside writers and `prune`. */
+
+import { StorageError } from "../error.ts";
+import { History } from "./history.ts";
+import { LOG_PREFIX, logKey, REPLICA_KEY, sequenceOf } from "./keys.ts";
+import { decodeLine, encodeLine, LINE_BYTES, Misfit } from "./object.ts";
+import type { NamedState, RecordLine, Stored } from "./record.ts";
+import { decodeNamedStates, decodeRecord, decodeRecordLine, statesEnd } from "./record-codec.ts";
+import type { ObjectStore } from "./store/store.ts";
+
+/** The size of a block's cells. It stands in the object `replica`, so that it may change for new replicas. */
+export const BLOCK_BYTES: number = 16 * 1024 * 1024;
+const FORMAT = 1;
+/** Below the largest cell there would be no cell in a block; above this no memory for four. */
+const LEAST_BLOCK_BYTES = 65536;
+const MOST_BLOCK_BYTES = 64 * 1024 * 1024;
+/** Records that are fetched at once when many are read. */
+const FETCHES = 8;
+/** Most states of a full record take less: two requests for the others. */
+const STATES_BYTES: number = 128 * 1024;
+
+/** What the object `replica` says. */
+export interface Replica {
+  /** 16 random bytes in hex. */
+  readonly id: string;
+  readonly blockBytes: number;
+}
+
+/** The object `replica` of a new replica. */
+export function encodeReplica({ id, blockBytes }: Replica): Uint8Array<ArrayBuffer> {
+  return encodeLine({ kind: "replica", format: FORMAT, replica: id, blockBytes }, []);
+}
+
+/** @throws Misfit damaged; UNSUPPORTED a newer version of the format */
+export function decodeReplica(object: Uint8Array, url: string): Replica {
+  const { fields, sizeBytes } = decodeLine(REPLICA_KEY, object);
+  const { kind, format, replica: id, blockBytes } = fields;
+  if (kind !== "replica" || sizeBytes !== object.length) throw new Misfit(REPLICA_KEY, "it is no replica's object");
+  if (format !== FORMAT) {
+    const message = `${url}: the replica has format ${String(format)}, this version reads format ${FORMAT}: use a newer Cellar`;
+    throw new StorageError("UNSUPPORTED", message, { path: url });
+  }
+  const isSize = typeof blockBytes === "number" && Number.isInteger(blockBytes);
+  const isGood = isSize && blockBytes >= LEAST_BLOCK_BYTES && blockBytes <= MOST_BLOCK_BYTES;
+  if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id) || !isGood) {
+    throw new Misfit(REPLICA_KEY, "its line lacks a field, or has one of a wrong kind");
+  }
+  return { id, blockBytes };
+}
+
+/** @throws NOT_A_REPLICA; REPLICA_CORRUPT; as the store throws */
+export async function openLog(store: ObjectStore, signal?: AbortSignal): Promise<Log> {
+  return rereading(store.url, async () => {
+    const object = await store.get(REPLICA_KEY, options(signal));
+    if (object !== null) return new Log(store, decodeReplica(object, store.url));
+    const message = `${store.url}: there is no replica here: check the address, or make one with cellar replicate`;
+    throw new StorageError("NOT_A_REPLICA", message, { path: store.url });
+  });
+}
+
+/**
+ * Runs an attempt to read again, as long as something else does not fit than before: writers and `prune` go on beside it.
+ * @throws REPLICA_CORRUPT the same did not fit twice
+ */
+export async function rereading<T>(url: string, attempt: () => Promise<T>): Promise<T> {
+  const seen = new Set<string>();
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof Misfit)) throw error;
+      if (seen.has(error.message)) {
+        const message = `${url}: ${error.message}: the object is damaged or missing; see what cellar replica verify says`;
+        throw new StorageError("REPLICA_CORRUPT", message, { path: `${url}/${error.key}`, cause: error });
+      }
+      seen.add(error.message);
+    }
+  }
+}
+
+export class Log {
+  readonly store: ObjectStore;
+  readonly replica: Replica;
+
+  constructor(store: ObjectStore, replica: Replica) {
+    this.store = store;
+    this.replica = replica;
+  }
+
+  get url(): string {
+    return this.store.url;
+  }
+
+  /** The newest record's sequence, 0 if there is none. */
+  async newest(signal?: AbortSignal): Promise<number> {
+    const [key] = await this.store.list(LOG_PREFIX, { ...options(signal), most: 1 });
+    return key === undefined ? 0 : requireSequence(key);
+  }
+
+  /** The sequences of the records up to `sequence` that are there, the newest first, at most so many. */
+  async upTo(sequence: number, most: number, signal?: AbortSignal): Promise<number[]> {
+    const keys = await this.store.list(LOG_PREFIX, { ...options(signal), after: logKey(sequence + 1), most });
+    return keys.map(requireSequence);
+  }
+
+  /** A record, or null if it is not there. @throws Misfit */
+  async get(sequence: number, signal?: AbortSignal): Promise<Stored | null> {
+    const key = logKey(sequence);
+    const object = await this.store.get(key, options(signal));
+    return object === null ? null : decodeRecord(key, sequence, object);
+  }
+
+  /** What the line of a record says, or null if it is not there. @throws Misfit */
+  async line(sequence: number, signal?: AbortSignal): Promise<(RecordLine & { readonly hash: string }) | null> {
+    const key = logKey(sequence);
+    const object = await this.store.get(key, { ...options(signal), firstBytes: LINE_BYTES });
+    return object === null ? null : decodeRecordLine(key, sequence, object);
+  }
+
+  /** The line of a full record, and the states that it names; null if it is not there. @throws Misfit */
+  async fullStates(
+    sequence: number,
+    signal?: AbortSignal,
+  ): Promise<{ readonly line: RecordLine; readonly states: NamedState[] } | null> {
+    const key = logKey(sequence);
+    let object = await this.store.get(key, { ...options(signal), firstBytes: STATES_BYTES });
+    if (object === null) return null;
+    const line = decodeRecordLine(key, sequence, object);
+    const neededBytes = statesEnd(key, object);
+    if (neededBytes > STATES_BYTES) object = await this.store.get(key, { ...options(signal), firstBytes: neededBytes });
+    if (object === null) return null;
+    return { line, states: line.kind === "full" ? await decodeNamedStates(key, object) : [] };
+  }
+
+  /** Records one after the other, fetched some at a time; ends before the first one that is not there. @throws Misfit */
+  async *from(first: number, last: number, signal?: AbortSignal): AsyncGenerator<Stored, void> {
+    for (let sequence = first; sequence <= last; sequence += FETCHES) {
+      const count = Math.min(FETCHES, last - sequence + 1);
+      const fetched = await Promise.all(Array.from({ length: count }, (_, i) => this.get(sequence + i, signal)));
+      for (const stored of fetched) {
+        if (stored === null) return;
+        yield stored;
+      }
+    }
+  }
+
+  /**
+   * Reads up to the end of the log: the newest full record, and all after it.
+   * @throws REPLICA_CORRUPT; as the store throws
+   */
+  async readToEnd(signal?: AbortSignal): Promise<History> {
+    return rereading(this.url, async () => {
+      const newest = await this.newest(signal);
+      const history = await this.readTo(newest, signal);
+      await this.readOn(history, signal);
+      return history;
+    });
+  }
+
+  /** Reads the records that have come since, to a 404, then lists. @throws Misfit: begin again */
+  async readOn(history: History, signal?: AbortSignal): Promise<void> {
+    for (let stored = await this.get(history.sequence + 1, signal); stored !== null;) {
+      await history.apply(stored);
+      stored = await this.get(history.sequence + 1, signal);
+    }
+    // `prune` may have deleted the record that would have answered: then a record put here would be in a gap.
+    const newest = await this.newest(signal);
+    if (newest !== history.sequence) {
+      throw new Misfit(logKey(history.sequence + 1), `it is missing, and log ${newest} is the newest`);
+    }
+  }
+
+  /** The history up to a record that is there. @throws Misfit */
+  async readTo(sequence: number, signal?: AbortSignal): Promise<History> {
+    const history = new History(this.replica.id, this.replica.blockBytes);
+    if (sequence === 0) return history;
+    const line = await this.line(sequence, signal);
+    if (line === null) throw new Misfit(logKey(sequence), "it was listed, and is missing");
+    const first = Math.max(1, line.full);
+    for await (const stored of this.from(first, sequence, signal)) await history.apply(stored);
+    if (history.sequence !== sequence) {
+      const missing = history.sequence === 0 ? first : history.sequence + 1;
+      throw new Misfit(logKey(missing), `it is missing, and record ${sequence} needs it`);
+    }
+    return history;
+  }
+}
+
+/** Without `undefined`, which an exact optional property does not take. */
+function options(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+function requireSequence(key: string): number {
+  const sequence = sequenceOf(key);
+  if (sequence === null) throw new Misfit(key, "it is no key of a record");
+  return sequence;
+}

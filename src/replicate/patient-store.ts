@@ -1,0 +1,127 @@
+/**
+ * A store whose calls end with an answer: what has none is asked again, with the same bytes, until it is answered or the
+ * caller stops. A record whose answer was lost is so put again as it was: newer content under the same number could be
+ * acknowledged, and lost to the older.
+ */
+
+import { StorageError } from "../error.ts";
+import type { GetOptions, ListOptions, ObjectStore, PutOptions } from "./store/store.ts";
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2000;
+
+/** How a task is ended: first softly, after the request under way; then at once. */
+export class Stop {
+  readonly #soft = new AbortController();
+  readonly #hard = new AbortController();
+
+  /** No request begins after it. */
+  get soft(): AbortSignal {
+    return this.#soft.signal;
+  }
+
+  /** Requests under way end with it. */
+  get hard(): AbortSignal {
+    return this.#hard.signal;
+  }
+
+  get isStopped(): boolean {
+    return this.#soft.signal.aborted;
+  }
+
+  /** Ends everything within `graceMs`. */
+  stop(graceMs: number): void {
+    if (this.isStopped) return;
+    this.#soft.abort();
+    const timer = setTimeout(() => this.#hard.abort(), graceMs);
+    timer.unref();
+  }
+
+  /** @throws Stopped */
+  check(): void {
+    if (this.isStopped) throw new Stopped();
+  }
+
+  /** Resolves after a time, or at a stop. */
+  async sleep(pauseMs: number): Promise<void> {
+    if (this.isStopped) return;
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const timer = setTimeout(resolve, pauseMs);
+    this.soft.addEventListener("abort", resolve, { once: true });
+    await promise;
+    clearTimeout(timer);
+    this.soft.removeEventListener("abort", resolve);
+  }
+}
+
+/** Ends a task that its caller has stopped; never seen outside. */
+export class Stopped extends Error {
+  override readonly name = "Stopped";
+}
+
+export class PatientStore implements ObjectStore {
+  readonly #store: ObjectStore;
+  readonly #stop: Stop;
+  #hasAnswered = false;
+  #failure: StorageError | null = null;
+  #requests = 0;
+
+  constructor(store: ObjectStore, stop: Stop) {
+    this.#store = store;
+    this.#stop = stop;
+  }
+
+  get url(): string {
+    return this.#store.url;
+  }
+
+  /** Why the request under way has no answer yet, or null. */
+  get failure(): StorageError | null {
+    return this.#failure;
+  }
+
+  /** Calls since the beginning, those that were repeated included. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get(key: string, options: GetOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {
+    return this.#ask((signal) => this.#store.get(key, { ...options, signal }));
+  }
+
+  put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<"created" | "exists"> {
+    return this.#ask((signal) => this.#store.put(key, bytes, { ...options, signal }));
+  }
+
+  list(prefix: string, options: ListOptions = {}): Promise<string[]> {
+    return this.#ask((signal) => this.#store.list(prefix, { ...options, signal }));
+  }
+
+  delete(key: string): Promise<void> {
+    return this.#ask((signal) => this.#store.delete(key, { signal }));
+  }
+
+  async #ask<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+      this.#stop.check();
+      try {
+        this.#requests++;
+        const answer = await call(this.#stop.hard);
+        this.#hasAnswered = true;
+        this.#failure = null;
+        return answer;
+      } catch (error) {
+        this.#stop.check();
+        if (!this.#isTransient(error)) throw error;
+        this.#failure = error;
+      }
+      await this.#stop.sleep(pauseMs);
+    }
+  }
+
+  /** A store that was never reached is not waited for: its address or the credentials are wrong. */
+  #isTransient(error: unknown): error is StorageError {
+    if (!this.#hasAnswered || !(error instanceof StorageError)) return false;
+    return error.code === "STORE_UNREACHABLE" || error.code === "STORE_REFUSED";
+  }
+}

@@ -1,0 +1,209 @@
+/** The work of a replicator: looks at the file, compares it with the replica, and adds what is new. */
+
+import { StorageError } from "../error.ts";
+import { addState, blockChanged } from "./add-state.ts";
+import { type Comparison, compare, isBlockSame } from "./compare.ts";
+import type { History, ReplicaState } from "./history.ts";
+import type { Log } from "./log.ts";
+import type { Stop } from "./patient-store.ts";
+import type { Requests } from "./requests.ts";
+import { Reopen, Session } from "./session.ts";
+import { type FlushedState, Source } from "./source.ts";
+
+/** A request under way has so long to end when the replicator is stopped. */
+export const GRACE_MS = 700;
+
+export interface ReplicationParts {
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly newEpoch: boolean;
+  readonly allowUnsafeFilesystem: boolean;
+  readonly stop: Stop;
+  readonly requests: Requests;
+  readonly onState: (state: ReplicaState) => void;
+}
+
+/** Its public fields are read by `stats`, and written here only. */
+export class Replication {
+  readonly #parts: ReplicationParts;
+  readonly #stop: Stop;
+  readonly #requests: Requests;
+  #source: Source | null = null;
+  /** What the comparison in the background has found. */
+  #finding: unknown = null;
+  state: ReplicaState | null = null;
+  /** By `performance.now`. */
+  lastSuccessMs: number | null = null;
+  isFileMissing = false;
+  blocksSent = 0;
+  isCompared = false;
+
+  constructor(parts: ReplicationParts) {
+    this.#parts = parts;
+    this.#stop = parts.stop;
+    this.#requests = parts.requests;
+  }
+
+  /** Works until it is stopped. @throws Stopped; what ends the replication */
+  async run(log: Log): Promise<never> {
+    try {
+      for (;;) await this.#runSession(log);
+    } catch (error) {
+      // What the comparison in the background has found stopped everything else.
+      throw this.#finding ?? error;
+    } finally {
+      this.#requests.source = null;
+      this.#source?.close();
+    }
+  }
+
+  /** Reads the log, and replicates until the log has to be read again. */
+  async #runSession(log: Log): Promise<void> {
+    const history = await log.readToEnd();
+    const session = new Session(log, history);
+    this.state = history.state;
+    const life = new AbortController();
+    try {
+      await this.#follow(log, session, life.signal);
+    } catch (error) {
+      if (!(error instanceof Reopen)) throw error;
+    } finally {
+      life.abort();
+    }
+  }
+
+  async #follow(log: Log, session: Session, life: AbortSignal): Promise<never> {
+    const { history } = session;
+    /** The comparison that holds for the file and its count of truncations. */
+    let compared = null as (Comparison & { readonly truncations: number; readonly source: Source }) | null;
+    let mayBegin = this.#parts.newEpoch;
+    for (;;) {
+      this.#stop.check();
+      const source = await this.#openSource(log);
+      const look = this.#requests.beginLook();
+      const state = await source.look();
+      try {
+        if (state !== null) {
+          if (compared?.source !== source || compared.truncations !== state.truncations) {
+            const found = await this.#compare(source, state, history);
+            compared = { ...found, truncations: state.truncations, source };
+            if (found.difference !== null && !isTruncatedSince(source, state, history)) {
+              if (!mayBegin) throw diverged(source.path, log.url, found.difference);
+            }
+            if (found.difference === null) this.#compareInBackground(source, state, history, life);
+          }
+          const beginsEpoch = compared.difference !== null;
+          if (beginsEpoch || isNews(state, history)) {
+            await this.#add({ log, session, source, state, keptBlocks: compared.keptBlocks, beginsEpoch });
+          }
+          if (beginsEpoch) {
+            mayBegin = false;
+            this.#allCompared();
+          }
+          compared = { difference: null, keptBlocks: history.blocks.count, truncations: state.truncations, source };
+          this.lastSuccessMs = performance.now();
+          if (history.state !== null) this.#requests.succeed(look, source, state.truncations, history.state);
+        }
+      } catch (error) {
+        // The next look sees what the writer has made of it.
+        if (!(error instanceof StorageError && error.code === "TRUNCATED")) throw error;
+        compared = null;
+      }
+      await this.#stop.sleep(this.#parts.intervalMs);
+    }
+  }
+
+  async #compare(source: Source, state: FlushedState, history: History): Promise<Comparison> {
+    // After a truncation of this very file its cells may be the old ones at the end, and others before.
+    const all = isTruncatedSince(source, state, history);
+    return compare(source, state, history, { all, stop: this.#stop });
+  }
+
+  async #add(parts: {
+    log: Log;
+    session: Session;
+    source: Source;
+    state: FlushedState;
+    keptBlocks: number;
+    beginsEpoch: boolean;
+  }): Promise<void> {
+    const { session, source, state, beginsEpoch } = parts;
+    const { history } = session;
+    if (!session.isOpen) {
+      // Until the epoch begins, the log is of the file before.
+      const isOld = beginsEpoch && history.file !== null;
+      const file = isOld && history.file !== null ? history.file : source.identity;
+      await session.open(file, isOld ? history.truncations : state.truncations);
+    }
+    await addState({ ...parts, stop: this.#stop, onBlock: () => this.blocksSent++ });
+    if (history.state === null) return;
+    this.state = history.state;
+    this.#parts.onState(history.state);
+  }
+
+  /** The file at the path: the one that is open, or another if it was replaced. Waits for one that is gone. */
+  async #openSource(log: Log): Promise<Source> {
+    for (;;) {
+      if (this.#source !== null) {
+        if (this.#source.isAtPath() === "here") return this.#source;
+        this.#source.close();
+        this.#source = null;
+        this.isFileMissing = true;
+      }
+      try {
+        this.#source = Source.open(this.#parts.path, log.replica.blockBytes, this.#parts.allowUnsafeFilesystem);
+        this.#requests.source = this.#source;
+        this.isFileMissing = false;
+        return this.#source;
+      } catch (error) {
+        const isGone = error instanceof StorageError && error.code === "NO_SUCH_FILE";
+        if (!isGone || !this.isFileMissing) throw error;
+      }
+      await this.#stop.sleep(this.#parts.intervalMs);
+      this.#stop.check();
+    }
+  }
+
+  /** Compares the blocks that the start did not, the newest first. What it finds ends the replicator. */
+  #compareInBackground(source: Source, state: FlushedState, history: History, life: AbortSignal): void {
+    const { epoch, geometry, blocks } = history;
+    const isOver = (): boolean => life.aborted || this.#stop.isStopped || history.epoch !== epoch;
+    const run = async (): Promise<void> => {
+      for (let block = blocks.count - 1; block >= 0; block--) {
+        if (isOver() || this.#source !== source) return;
+        if ((await isBlockSame(source, state, history, block)) || isOver() || geometry === null) continue;
+        if (block < blocks.count) throw blockChanged(source.path, block, geometry);
+      }
+      if (!isOver()) this.#allCompared();
+    };
+    run().catch((error: unknown) => {
+      const code = error instanceof StorageError ? error.code : "";
+      // Truncated or closed meanwhile: the next look compares anew.
+      if (isOver() || code === "TRUNCATED" || code === "CLOSED") return;
+      this.#finding ??= error;
+      this.#stop.stop(GRACE_MS);
+    });
+  }
+
+  #allCompared(): void {
+    this.isCompared = true;
+    this.#requests.compare();
+  }
+}
+
+/** Whether the newest record is of this very file, and the file was truncated since: then an epoch begins by itself. */
+function isTruncatedSince({ identity }: Source, { truncations }: FlushedState, { file, ...history }: History): boolean {
+  if (file === null) return false;
+  const isSameFile = file.host === identity.host && file.inode === identity.inode && file.created === identity.created;
+  // Modulo 2^32, as the file counts.
+  return isSameFile && ((truncations - history.truncations) | 0) > 0;
+}
+
+function isNews({ next, root, config }: FlushedState, history: History): boolean {
+  return !history.hasState || next !== history.next || root !== history.root || config !== history.config;
+}
+
+function diverged(path: string, url: string, difference: string): StorageError {
+  const message = `${path}: it does not continue the replica ${url}: ${difference} differs. To go on from the replica, restore it to a new file and use that. To replace what the replica goes on from, use newEpoch: all is uploaded again, and the older states stay`;
+  return new StorageError("DIVERGED", message, { path });
+}

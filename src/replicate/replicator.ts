@@ -1,0 +1,211 @@
+/** Replication: brings the flushed states of a file to a store, in the background, while its writer goes on. */
+
+import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import { StorageError, wrongType } from "../error.ts";
+import { checkOptions, signalFrom } from "../options.ts";
+import { pathFrom } from "../os/file.ts";
+import { createLog } from "./create-log.ts";
+import type { ReplicaState } from "./history.ts";
+import { PatientStore, Stop, Stopped } from "./patient-store.ts";
+import { GRACE_MS, Replication } from "./replication.ts";
+import { Requests } from "./requests.ts";
+import { openTarget, type Target } from "./target.ts";
+
+/** How to replicate. */
+export interface ReplicateOptions {
+  /** Milliseconds between two looks at the file, at least 1: so many states a second at most. Default 1000. */
+  readonly intervalMs?: number | undefined;
+  /** Ends the replication, which is no error. */
+  readonly signal?: AbortSignal | undefined;
+  /** Begins an epoch if the file does not continue the replica, and uploads all of it again. Default false: DIVERGED. */
+  readonly newEpoch?: boolean | undefined;
+  /** Go on although the file is on NFS, SMB, 9p or FUSE. Default false. */
+  readonly allowUnsafeFilesystem?: boolean | undefined;
+}
+
+/** How far replication has come: for monitors. */
+export interface ReplicatorStats {
+  /** The newest state that the replica has of this file, or null. */
+  readonly state: ReplicaState | null;
+  /** Milliseconds since the file was last seen to be replicated whole: the lag. Infinity before the first time. */
+  readonly lagMs: number;
+  /** When the file was last seen to be replicated whole. */
+  readonly lastSuccess: Date | null;
+  /** The file is gone: the replicator waits for one. */
+  readonly isFileMissing: boolean;
+  /** Why the store has not answered the request under way, or null. */
+  readonly failure: StorageError | null;
+  /** Blocks sent since the start. */
+  readonly blocksSent: number;
+  /** Calls of the store since the start. */
+  readonly requests: number;
+  /** Whether every block was compared with the file since the start. */
+  readonly isCompared: boolean;
+}
+
+const DEFAULT_INTERVAL_MS = 1000;
+const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
+/** States that wait for the caller's iteration; older ones are dropped. */
+const QUEUED_STATES = 1024;
+
+/** What this process replicates: path and target. */
+const replicatedHere = new Set<string>();
+
+/**
+ * Replicates a file's flushed states to a target, beside its writer. Iterate over it for the states that are replicated,
+ * or await `replicated()`; it works in the background either way, and keeps the process alive until `close`, or until
+ * the signal is aborted. An error ends it: the iteration, `replicated` and `ended` reject with it.
+ * @throws TypeError; the iteration: FENCED another machine replicates to the target; DIVERGED the file does not continue
+ * the replica; CHANGED_IN_PLACE; FENCING_UNSUPPORTED; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED at the start;
+ * NO_SUCH_FILE at the start; what opening the file throws
+ *
+ * @example
+ * await using replicator = replicate("data.cellar", "s3://bucket/data");
+ * for await (const state of replicator) console.log(state.sequence, state.length);
+ */
+export function replicate(path: string, target: Target, options: ReplicateOptions = {}): Replicator {
+  return new Replicator(path, target, options);
+}
+
+export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable {
+  /** Resolves when the replication was ended by its caller, rejects with the error that ended it. */
+  readonly ended: Promise<void>;
+  readonly #path: string;
+  readonly #stop = new Stop();
+  readonly #requests = new Requests();
+  readonly #replication: Replication;
+  #store: PatientStore | null = null;
+  #error: unknown = null;
+  #hasEnded = false;
+  readonly #queue: ReplicaState[] = [];
+  #wake: (() => void) | null = null;
+
+  /** @internal */
+  constructor(path: string, target: Target, options: ReplicateOptions) {
+    checkOptions(options);
+    const { intervalMs = DEFAULT_INTERVAL_MS, newEpoch, allowUnsafeFilesystem } = options;
+    if (typeof intervalMs !== "number" || !(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {
+      throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
+    }
+    // The process may go to another directory meanwhile.
+    this.#path = resolve(pathFrom(path));
+    this.#replication = new Replication({
+      path: this.#path,
+      intervalMs,
+      newEpoch: newEpoch === true,
+      allowUnsafeFilesystem: allowUnsafeFilesystem === true,
+      stop: this.#stop,
+      requests: this.#requests,
+      onState: (state) => this.#publish(state),
+    });
+    const signal = signalFrom(options.signal);
+    const stop = (): void => this.#stop.stop(GRACE_MS);
+    if (signal?.aborted === true) stop();
+    signal?.addEventListener("abort", stop, { once: true });
+    this.ended = this.#run(target).finally(() => signal?.removeEventListener("abort", stop));
+    // A caller that only iterates does not look at it.
+    this.ended.catch(() => undefined);
+  }
+
+  /** The states that are replicated from now on; of many that wait, the newest 1,024. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ReplicaState, void> {
+    for (;;) {
+      const state = this.#queue.shift();
+      if (state !== undefined) yield state;
+      else if (this.#hasEnded) {
+        if (this.#error !== null) throw this.#error;
+        return;
+      } else {
+        const { promise, resolve: wake } = Promise.withResolvers<void>();
+        this.#wake = wake;
+        await promise;
+      }
+    }
+  }
+
+  /**
+   * Resolves when what was flushed at the call is replicated, with the newest replicated state.
+   * @param options.compared wait also until every block of the replica was compared with the file
+   * @throws TRUNCATED the storage was truncated, or the file replaced, before that; CLOSED the replicator was closed; the
+   * error that ended the replicator (all as rejections)
+   */
+  async replicated(options: { readonly compared?: boolean | undefined } = {}): Promise<ReplicaState> {
+    checkOptions(options);
+    if (this.#hasEnded || this.#stop.isStopped) throw this.#error ?? closed(this.#path);
+    return this.#requests.add(options.compared === true);
+  }
+
+  stats(): ReplicatorStats {
+    const { state, lastSuccessMs, isFileMissing, blocksSent, isCompared } = this.#replication;
+    return {
+      state,
+      lagMs: lastSuccessMs === null ? Infinity : Math.max(0, performance.now() - lastSuccessMs),
+      lastSuccess: lastSuccessMs === null ? null : new Date(performance.timeOrigin + lastSuccessMs),
+      isFileMissing,
+      failure: this.#store?.failure ?? null,
+      blocksSent,
+      requests: this.#store?.requests ?? 0,
+      isCompared,
+    };
+  }
+
+  /** Ends the replication within a second. What a request under way has done stays; a later start goes on from there. */
+  async close(): Promise<void> {
+    this.#stop.stop(GRACE_MS);
+    await this.ended.catch(() => undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run(target: Target): Promise<void> {
+    let key = "";
+    try {
+      const store = openTarget(target);
+      key = this.#claim(store.url);
+      this.#store = new PatientStore(store, this.#stop);
+      const log = await createLog(this.#store);
+      await this.#replication.run(log);
+    } catch (error) {
+      if (!(error instanceof Stopped)) this.#error = error;
+    } finally {
+      replicatedHere.delete(key);
+      this.#hasEnded = true;
+      this.#requests.end(this.#error ?? closed(this.#path));
+      this.#wake?.();
+    }
+    if (this.#error !== null) throw this.#error;
+  }
+
+  /** One process replicates a file to a target once: two sessions would fence each other. */
+  #claim(url: string): string {
+    const key = `${realpathOr(this.#path)}\n${url}`;
+    if (replicatedHere.has(key)) {
+      const message = `${this.#path}: this process (${process.pid}) replicates the file to ${url} already: use that replicator, or close it`;
+      throw new StorageError("FENCED", message, { path: this.#path });
+    }
+    replicatedHere.add(key);
+    return key;
+  }
+
+  #publish(state: ReplicaState): void {
+    this.#queue.push(state);
+    if (this.#queue.length > QUEUED_STATES) this.#queue.shift();
+    this.#wake?.();
+  }
+}
+
+function closed(path: string): StorageError {
+  return new StorageError("CLOSED", `${path}: the replicator is closed`, { path });
+}
+
+function realpathOr(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // It is not there: opening it says so.
+    return path;
+  }
+}

@@ -1,0 +1,64 @@
+/** Who waits for `replicated`, and since which look at the file. */
+
+import { StorageError } from "../error.ts";
+import type { ReplicaState } from "./history.ts";
+import type { Source } from "./source.ts";
+
+interface Request {
+  /** Looks that were begun before the call: a later one sees what was flushed then. */
+  readonly after: number;
+  readonly needsComparison: boolean;
+  /** The file, and its count of truncations, at the call; null if it was not open yet. */
+  readonly source: Source | null;
+  readonly truncations: number | null;
+  readonly resolve: (state: ReplicaState) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Requests {
+  /** The file that is open now. */
+  source: Source | null = null;
+  readonly #waiting = new Set<Request>();
+  #looks = 0;
+  #isCompared = false;
+
+  async add(needsComparison: boolean): Promise<ReplicaState> {
+    const { promise, resolve, reject } = Promise.withResolvers<ReplicaState>();
+    const { source } = this;
+    const after = this.#looks;
+    const truncations = source === null ? null : source.countTruncations();
+    this.#waiting.add({ after, needsComparison, source, truncations, resolve, reject });
+    return promise;
+  }
+
+  /** The number of a look at the file that begins now. */
+  beginLook(): number {
+    return ++this.#looks;
+  }
+
+  /** What the look saw is replicated. */
+  succeed(look: number, source: Source, truncations: number, state: ReplicaState): void {
+    for (const request of this.#waiting) {
+      if (request.after >= look || (request.needsComparison && !this.#isCompared)) continue;
+      this.#waiting.delete(request);
+      const isOther = request.source !== null && request.source !== source;
+      if (!isOther && (request.truncations === null || request.truncations === truncations)) request.resolve(state);
+      else request.reject(overtaken(source.path));
+    }
+  }
+
+  /** All blocks were compared; those that wait for that end with the next look. */
+  compare(): void {
+    this.#isCompared = true;
+  }
+
+  end(error: unknown): void {
+    for (const request of this.#waiting) request.reject(error);
+    this.#waiting.clear();
+  }
+}
+
+function overtaken(path: string): StorageError {
+  const message = `${path}: the storage was truncated, or the file replaced, before its state was replicated`;
+  return new StorageError("TRUNCATED", message, { path });
+}

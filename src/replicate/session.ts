@@ -1,0 +1,131 @@
+/**
+ * A session of one writer of the log. Records are created conditionally at the next free number, so of several sessions
+ * one goes on. A session that finds another's record where its own would go is fenced.
+ */
+
+import { hostname } from "node:os";
+import { StorageError } from "../error.ts";
+import type { History } from "./history.ts";
+import { logKey } from "./keys.ts";
+import type { Log } from "./log.ts";
+import { decodeLine } from "./object.ts";
+import type { FileIdentity, LogRecord, OpeningRecord, RecordHead } from "./record.ts";
+import { decodeRecordLine, encodeRecord } from "./record-codec.ts";
+
+/** The log is not as this session read it: read it again, compare the file again, open again. */
+export class Reopen extends Error {
+  override readonly name = "Reopen";
+}
+
+type OmitEach<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+/** What the caller says of a record; the rest of its head follows from the log. */
+export type RecordBody = OmitEach<
+  Exclude<LogRecord, OpeningRecord>,
+  "replica" | "session" | "host" | "pid" | "sequence" | "time" | "full" | "previous"
+>;
+
+const SESSION_BYTES = 16;
+const host: string = hostname().slice(0, 255);
+
+export class Session {
+  readonly #log: Log;
+  readonly history: History;
+  readonly #id: string = crypto.getRandomValues(new Uint8Array(SESSION_BYTES)).toHex();
+  #isOpen = false;
+
+  constructor(log: Log, history: History) {
+    this.#log = log;
+    this.history = history;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /**
+   * Opens the log, which fences every session before. Only after the file was compared with the replica, and only with
+   * something to add: a copy that is started elsewhere must not stop the healthy primary.
+   * @throws Reopen another record came between, or the log is longer than it was read
+   */
+  async open(file: FileIdentity, truncations: number): Promise<void> {
+    const { history } = this;
+    const record: OpeningRecord = {
+      ...this.#head("opening"),
+      kind: "opening",
+      epoch: history.epoch,
+      file,
+      truncations,
+    };
+    const object = await encodeRecord(record);
+    if ((await this.#put(record.sequence, object)) !== null) throw new Reopen();
+    // `prune` may have deleted the record that would have answered: then this opening is in a gap, and ignored.
+    if ((await this.#log.newest()) !== record.sequence) throw new Reopen();
+    await history.apply({ record, hash: decodeLine("opening", object).hash, sizeBytes: object.length });
+    this.#isOpen = true;
+  }
+
+  /**
+   * Adds a record, and returns when it is stored. Nothing else may be added meanwhile.
+   * @throws FENCED another session goes on; Reopen the other one was a process of this host that is gone
+   */
+  async append(body: RecordBody): Promise<LogRecord> {
+    const record = { ...this.#head(body.kind), ...body } as LogRecord;
+    const object = await encodeRecord(record);
+    const other = await this.#put(record.sequence, object);
+    if (other !== null) throw await this.#fencedBy(record.sequence, other);
+    await this.history.apply({ record, hash: decodeLine(body.kind, object).hash, sizeBytes: object.length });
+    return record;
+  }
+
+  #head(kind: RecordHead["kind"]): Omit<RecordHead, "kind" | "epoch" | "file" | "truncations"> {
+    const { sequence, time, full, hash } = this.history;
+    return {
+      replica: this.#log.replica.id,
+      session: this.#id,
+      host,
+      pid: process.pid,
+      sequence: sequence + 1,
+      time: Math.max(Date.now(), time),
+      full: kind === "full" ? sequence + 1 : full,
+      previous: hash,
+    };
+  }
+
+  /** Creates a record; null if it is stored, else the object that stands in its place. */
+  async #put(sequence: number, object: Uint8Array): Promise<Uint8Array | null> {
+    const key = logKey(sequence);
+    for (;;) {
+      if ((await this.#log.store.put(key, object, { ifAbsent: true })) === "created") return null;
+      const there = await this.#log.store.get(key);
+      // An answer that was lost, and the same bytes again.
+      if (there !== null && Buffer.compare(there, object) === 0) return null;
+      if (there !== null) return there;
+      // Another call for the same key was under way, and has failed. Or it was there and `prune` has deleted it.
+      if ((await this.#log.newest()) >= sequence) throw new Reopen();
+    }
+  }
+
+  async #fencedBy(sequence: number, object: Uint8Array): Promise<Error> {
+    const key = logKey(sequence);
+    const other = decodeRecordLine(key, sequence, object);
+    if (other.host === host && other.pid !== process.pid && !isAlive(other.pid)) return new Reopen();
+    const next = await this.#log.line(sequence + 1);
+    const since =
+      next !== null && next.kind !== "opening" ? "it has written to it since" : "it has written nothing yet";
+    const at = new Date(other.time).toISOString();
+    const message = `${this.#log.url}: process ${other.pid} on ${other.host} opened the replica at ${at}, ${since}: let only one machine replicate; start again to take it back`;
+    return new StorageError("FENCED", message, { path: this.#log.url });
+  }
+}
+
+/** Whether a process of this host lives. */
+function isAlive(pid: number): boolean {
+  if (pid < 1) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It lives, and is another user's.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

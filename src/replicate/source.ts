@@ -1,0 +1,215 @@
+/**
+ * The file that is replicated, read by `pread` alone: no cut and no full disk can end the process, and the reads are
+ * done by other threads. Takes no lock; read access is enough. The file's writer is never waited for, nor does it wait.
+ */
+
+import * as fs from "node:fs";
+import { hostname } from "node:os";
+import { StorageError } from "../error.ts";
+import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
+import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
+import { readArea } from "../offline/inspect.ts";
+import { fsError, withFsErrors } from "../os/errno.ts";
+import { fdatasyncLater } from "../os/event-loop.ts";
+import { checkFilesystem } from "../os/filesystem.ts";
+import { closeFile, identityOf, openFile, sizeOf } from "../os/file.ts";
+import { writerPresence } from "../os/lock.ts";
+import { releaseAfter } from "../os/release.ts";
+import { chooseState, decodeAt, firstBelievable } from "../state/choose-state.ts";
+import { haveMoved, type Mark, TruncationCount } from "../state/truncation-count.ts";
+import { checkedConfig } from "../store/files.ts";
+import { type Geometry, geometryOf } from "./geometry.ts";
+import { STEP_BYTES } from "./object.ts";
+import type { FileIdentity } from "./record.ts";
+
+const CONFIG_BYTES = FILE.config.sizeBytes;
+/** Characters of the config in hex without its version, which may change. */
+export const FIXED_CONFIG_CHARACTERS: number = 2 * 28;
+
+/** A state that the disk has. */
+export interface FlushedState extends Header {
+  /** The file's first 32 bytes, in hex. */
+  readonly config: string;
+  readonly truncations: number;
+  /** Words of the header area: one moves before a cell of this state is given out again. */
+  readonly marks: readonly Mark[];
+}
+
+export class Source {
+  readonly path: string;
+  readonly identity: FileIdentity;
+  readonly geometry: Geometry;
+  readonly #fd: number;
+  /** Device and inode. */
+  readonly #place: string;
+  readonly #config: string;
+  readonly #truncations = new TruncationCount();
+  /** Reads under way: the descriptor's number may be another file's once it is closed. */
+  #reads = 0;
+  #isClosing = false;
+
+  private constructor(path: string, fd: number, blockBytes: number) {
+    this.path = path;
+    this.#fd = fd;
+    this.#place = identityOf(fd);
+    const area = readArea(fd, path);
+    checkedConfig(area, path);
+    this.#config = area.subarray(0, CONFIG_BYTES).toHex();
+    this.geometry = geometryOf(area, blockBytes, path);
+    const { ino, birthtimeNs } = withFsErrors(path, () => fs.fstatSync(fd, { bigint: true }));
+    this.identity = { host: hostname().slice(0, 255), inode: String(ino), created: String(birthtimeNs) };
+  }
+
+  /** @throws NO_SUCH_FILE, NOT_A_STORAGE, INVALID_CONFIG, SYSTEM; UNSUPPORTED its file system */
+  static open(path: string, blockBytes: number, allowUnsafeFilesystem: boolean): Source {
+    if (!allowUnsafeFilesystem) checkFilesystem(path, path);
+    const fd = openFile(path, "read");
+    try {
+      return new Source(path, fd, blockBytes);
+    } catch (error) {
+      releaseAfter(error, () => closeFile(fd, path));
+    }
+  }
+
+  /** Whether the path still means this file. */
+  isAtPath(): "here" | "gone" | "replaced" {
+    try {
+      return identityOf(this.path) === this.#place ? "here" : "replaced";
+    } catch (error) {
+      if (error instanceof StorageError && error.code === "NO_SUCH_FILE") return "gone";
+      throw error;
+    }
+  }
+
+  /**
+   * The state that the last returned flush left. While a writer lives, disk-sync copy 2 tells it: copy 1 may be of a
+   * flush under way, or of one whose sync failed. Without a writer, the copies are synced if they differ: a kill may have
+   * left them so for good.
+   * @returns null if it cannot be told now: look again
+   * @throws UNSUPPORTED the original wrote the file last; HEADER_BROKEN, FILE_CUT, INVALID_CONFIG; SYSTEM
+   */
+  async look(): Promise<FlushedState | null> {
+    const presence = writerPresence(this.#fd, this.path);
+    // It recovers the file, and may store any header.
+    if (presence === "opening") return null;
+    const area = readArea(this.#fd, this.path);
+    if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
+    const config = area.subarray(0, CONFIG_BYTES).toHex();
+    if (config.slice(0, FIXED_CONFIG_CHARACTERS) !== this.#config.slice(0, FIXED_CONFIG_CHARACTERS)) {
+      const message = `${this.path}: the config has changed under the replicator: see what cellar check says of the file`;
+      throw new StorageError("INVALID_CONFIG", message, { path: this.path });
+    }
+    const bounds = this.#bounds();
+    const header = presence === "none" ? await this.#lastFlush(area, bounds) : this.#copy2(area, bounds);
+    if (header === null) return null;
+    this.#checkWriter(area, bounds);
+    const tells = (record: CommitRecord): boolean => record.base <= header.next && header.next <= record.next;
+    this.#truncations.take(area, tells, bounds.startIndex);
+    const { count: truncations, marks } = this.#truncations;
+    return { next: header.next, root: header.root, config, truncations, marks };
+  }
+
+  /** How often the storage was truncated by now, those that are under way included. @throws FILE_CUT */
+  countTruncations(): number {
+    const area = readArea(this.#fd, this.path);
+    if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
+    return decodeCommitRecords(area)[0]?.truncations ?? 0;
+  }
+
+  /**
+   * To be called after cells were copied, before the copy is used.
+   * @throws TRUNCATED they may have been given out again; FILE_CUT they are gone
+   */
+  check({ marks, next }: FlushedState): void {
+    const sizeBytes = sizeOf(this.#fd, this.path);
+    if (sizeBytes < next * this.geometry.bytesPerCell) throw this.#cut(sizeBytes);
+    const area = readArea(this.#fd, this.path);
+    if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
+    if (haveMoved(marks, new Int32Array(area.slice().buffer))) {
+      const message = `${this.path}: the storage was truncated: what was flushed before is not in the file any more`;
+      throw new StorageError("TRUNCATED", message, { path: this.path });
+    }
+  }
+
+  /** Copies the cells from index `first` on to `target`, all of it; calls back after every step. @throws FILE_CUT, SYSTEM */
+  async read(first: number, target: Uint8Array, onStep: (step: Uint8Array) => void = () => undefined): Promise<void> {
+    const start = first * this.geometry.bytesPerCell;
+    for (let offset = 0; offset < target.length; offset += STEP_BYTES) {
+      const step = target.subarray(offset, offset + STEP_BYTES);
+      await this.readBytes(start + offset, step);
+      onStep(step);
+    }
+  }
+
+  /** Copies bytes of the file, all that `target` takes. @throws FILE_CUT; SYSTEM */
+  async readBytes(position: number, target: Uint8Array): Promise<void> {
+    for (let done = 0; done < target.length;) {
+      const count = await this.#pending(() => readLater(this.#fd, target.subarray(done), position + done));
+      if (count === 0) throw this.#cut(position + done);
+      done += count;
+    }
+  }
+
+  /** Closes the file when the reads under way have ended. */
+  close(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    if (this.#reads === 0) closeFile(this.#fd, this.path);
+  }
+
+  #bounds(): Bounds {
+    const { bytesPerCell, config } = this.geometry;
+    const fileCells = Math.floor(sizeOf(this.#fd, this.path) / bytesPerCell);
+    return { startIndex: startIndexOf(bytesPerCell), maxIndex: config.maxIndex, fileCells };
+  }
+
+  #copy2(area: Uint8Array, bounds: Bounds): Header | null {
+    const header = decodeAt(area, FILE.disk2);
+    return header === null ? null : checkHeader(header, bounds);
+  }
+
+  async #lastFlush(area: Uint8Array, bounds: Bounds): Promise<Header | null> {
+    const { disk } = chooseState(area, bounds, () => false, this.path);
+    const copies = [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place));
+    if (copies.every((copy) => copy !== null && sameHeader(copy, disk))) return disk;
+    await this.#pending(() => fdatasyncLater(this.#fd));
+    // A writer may have come meanwhile.
+    const again = readArea(this.#fd, this.path);
+    const isSame = writerPresence(this.#fd, this.path) === "none" && Buffer.compare(area, again) === 0;
+    return isSame ? disk : null;
+  }
+
+  /** The original keeps no commit records: then its truncations are not counted, and cells may come back changed. */
+  #checkWriter(area: Uint8Array, bounds: Bounds): void {
+    const copies = [FILE.process1, FILE.process2].map((place) => decodeAt(area, place));
+    const process = firstBelievable(copies, bounds);
+    if (process !== null && decodeCommitRecords(area).some((record) => sameHeader(record, process))) return;
+    const message = `${this.path}: the file was not written by Cellar last: open and flush it with Cellar once`;
+    throw new StorageError("UNSUPPORTED", message, { path: this.path });
+  }
+
+  async #pending<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#isClosing)
+      throw new StorageError("CLOSED", `${this.path}: the replicator is closed`, { path: this.path });
+    this.#reads++;
+    try {
+      return await call();
+    } catch (thrown) {
+      throw fsError(thrown, this.path);
+    } finally {
+      if (--this.#reads === 0 && this.#isClosing) closeFile(this.#fd, this.path);
+    }
+  }
+
+  #cut(sizeBytes: number): StorageError {
+    const message = `${this.path}: the file was cut to ${sizeBytes} bytes by another program: restore it from the replica`;
+    return new StorageError("FILE_CUT", message, { path: this.path });
+  }
+}
+
+function readLater(fd: number, target: Uint8Array, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, target, 0, target.length, position, (error, count) => (error ? reject(error) : resolve(count)));
+  });
+}

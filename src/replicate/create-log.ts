@@ -2,16 +2,14 @@
 
 import { encodeReplica, Log, BLOCK_BYTES, openLog } from "./log.ts";
 import { REPLICA_KEY } from "./keys.ts";
+import { checkFencing } from "./store/fencing.ts";
 import type { ObjectStore } from "./store/store.ts";
 
 const ID_BYTES = 16;
 
 /** @throws FENCING_UNSUPPORTED; REPLICA_CORRUPT; as the store throws */
 export async function createLog(store: ObjectStore, blockBytes: number = BLOCK_BYTES): Promise<Log> {
-  const there = await store.get(REPLICA_KEY);
-  if (there === null) {
-    const id = crypto.getRandomValues(new Uint8Array(ID_BYTES)).toHex();
-    await store.put(REPLICA_KEY, encodeReplica({ id, blockBytes }), { ifAbsent: true });
-  }
+  const id = crypto.getRandomValues(new Uint8Array(ID_BYTES)).toHex();
+  await checkFencing(store, REPLICA_KEY, encodeReplica({ id, blockBytes }));
   return openLog(store);
 }

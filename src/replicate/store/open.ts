@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { StorageError, wrongType } from "../../error.ts";
 import { FolderStore } from "./folder.ts";
+import { S3Store } from "./s3.ts";
 import type { ObjectStore, StoreOptions } from "./store.ts";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -12,7 +13,8 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /**
  * The store of a target: `s3://bucket/prefix`, a `file:` URL, or a path of a folder.
- * @throws TypeError a target or an option that cannot be
+ * @throws TypeError a target or an option that cannot be; UNSUPPORTED another kind of URL
+ * @throws STORE_REFUSED no credentials, or a kind of bucket that cannot hold a replica
  */
 export function openStore(target: string | URL, options: StoreOptions = {}): ObjectStore {
   const text = target instanceof URL ? target.href : target;
@@ -20,6 +22,7 @@ export function openStore(target: string | URL, options: StoreOptions = {}): Obj
     throw wrongType("target", "a path or a URL", text);
   const timeoutMs = timeoutFrom(options.timeoutMs);
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
+  if (scheme === "s3") return new S3Store(target instanceof URL ? decodeURI(text) : text, options, timeoutMs);
   if (scheme === "file") return new FolderStore(fileURLToPath(text), timeoutMs);
   if (scheme !== undefined && /^[^:]*:\/\//.test(text)) {
     const message = `${scheme}: no such target: name s3://bucket/prefix, with the server as endpoint, a file: URL or a path`;

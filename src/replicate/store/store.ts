@@ -44,8 +44,9 @@ export interface ObjectStore {
    */
   get(key: string, options?: GetOptions): Promise<Uint8Array<ArrayBuffer> | null>;
   /**
-   * Stores an object, durable when it resolves. With `ifAbsent` exactly one of several calls at once, from whatever
-   * machines, is answered "created"; after a lost answer, calling again may answer "exists" for one's own bytes.
+   * Stores an object, durable when it resolves. With `ifAbsent` one of several calls at once, from whatever machines,
+   * creates it, and at most one is answered "created". "exists" may mean this call's own bytes, where an answer was lost
+   * and the request sent again on the way: read the object, and compare.
    * @throws FENCING_UNSUPPORTED the store cannot create an object only if it is absent
    */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<"created" | "exists">;
@@ -80,7 +81,7 @@ export interface StoreOptions {
 }
 
 /** The longest object of a replica: that of a full record of 20 TB, twice. Nothing longer is read or stored. */
-const MAX_OBJECT_BYTES = 160 * 1024 * 1024;
+export const MAX_OBJECT_BYTES: number = 160 * 1024 * 1024;
 
 /** @throws REPLICA_CORRUPT */
 export function checkObjectSize(sizeBytes: number, what: string): number {

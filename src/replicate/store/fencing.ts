@@ -1,0 +1,56 @@
+/**
+ * Does a store fence: is one of several writers that create the same object answered "created", and no other? Stores that
+ * ignore the condition answer all of them, so this is tried and not asked.
+ */
+
+import { StorageError } from "../../error.ts";
+import type { CallOptions, ObjectStore } from "./store.ts";
+
+const AT_ONCE = 8;
+
+/**
+ * Creates an object, if there is none, by eight writers at once, and tries to create it again.
+ * @returns the object's bytes: the given ones, or those that were there
+ * @throws FENCING_UNSUPPORTED (as rejections, as all); what the store throws: then nothing is proven, call again
+ */
+export async function checkFencing(
+  store: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+  options: CallOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  let existing = await store.get(key, options);
+  if (existing === null) {
+    const created = await createAtOnce(store, key, bytes, options);
+    existing = await store.get(key, options);
+    if (existing === null) throw unsupported(store, `${key} was created, and is not there`);
+    if (created && Buffer.compare(existing, bytes) !== 0) throw unsupported(store, `${key} was created by two writers`);
+  }
+  // The same bytes: if the store replaces the object all the same, nothing has changed.
+  const again = await store.put(key, existing, { ...options, ifAbsent: true });
+  if (again === "created") throw unsupported(store, `it created ${key} again although it was there`);
+  return existing;
+}
+
+/** Whether one of the writers has created it. */
+async function createAtOnce(
+  store: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+  options: CallOptions,
+): Promise<boolean> {
+  const puts = Array.from({ length: AT_ONCE }, () => store.put(key, bytes, { ...options, ifAbsent: true }));
+  const answers = await Promise.allSettled(puts);
+  const created = answers.filter((one) => one.status === "fulfilled" && one.value === "created").length;
+  if (created > 1)
+    throw unsupported(store, `${created} of ${AT_ONCE} writers at once were told that they created ${key}`);
+  const reasons = answers.filter((one) => one.status === "rejected").map(({ reason }) => reason as unknown);
+  const isVerdict = (reason: unknown): boolean => reason instanceof StorageError && reason.code !== "STORE_UNREACHABLE";
+  if (reasons.length > 0) throw reasons.find(isVerdict) ?? reasons[0];
+  return created === 1;
+}
+
+function unsupported(store: ObjectStore, what: string): StorageError {
+  const advice = "two replicators could both go on here: use a store that keeps If-None-Match on PUT";
+  return new StorageError("FENCING_UNSUPPORTED", `${store.url}: ${what}: ${advice}`);
+}

@@ -1,0 +1,127 @@
+/** What an answer of S3 means that is not the one hoped for: the error, and whether the same request may do better. */
+
+import { type ErrorCode, printable, StorageError } from "../../error.ts";
+import type { S3Fault } from "./s3-xml.ts";
+
+export type Operation = "get" | "put" | "create" | "list" | "delete";
+
+/** A request that got no answer, or none that helps. */
+export interface Failure {
+  readonly error: StorageError;
+  /** Whether the request may be sent again at once: never if it may have taken effect and that would matter. */
+  readonly mayRepeat: boolean;
+}
+
+/** The request had no effect, or damaged bytes were refused: it may do better by itself. Codes of S3, Ceph and MinIO. */
+const PASSING: ReadonlySet<string> = new Set([
+  "BadDigest",
+  "IncompleteBody",
+  "RequestTimeout",
+  "SlowDown",
+  "SlowDownRead",
+  "SlowDownWrite",
+  "ServiceUnavailable",
+  "TooManyRequests",
+  "XAmzContentSHA256Mismatch",
+]);
+const CONFLICTS: ReadonlySet<string> = new Set(["ConditionalRequestConflict", "OperationAborted"]);
+const EXPIRED: ReadonlySet<string> = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"]);
+const CERTIFICATE = /CERT|SELF_SIGNED|ALTNAME|ERR_TLS|SSL/;
+
+const advice: Readonly<Record<string, string>> = {
+  InvalidAccessKeyId: "check accessKeyId, and that it is of this server",
+  SignatureDoesNotMatch: "check secretAccessKey, and that no proxy changes requests",
+  NoSuchBucket: "create the bucket, or check its name, the endpoint and the region",
+  InvalidBucketName: "check the name of the bucket",
+  RequestTimeTooSkewed: "check the clock of this machine",
+  InvalidToken: "check sessionToken",
+  ExpiredToken: "the session token has expired: pass credentials(), which is asked again in time",
+  PermanentRedirect: "check endpoint and region",
+  TemporaryRedirect: "the bucket is being made: try again later, or check endpoint and region",
+  AuthorizationHeaderMalformed: "check the region",
+  AuthorizationQueryParametersError: "check the region",
+  NotImplemented: "use a store that has this call",
+};
+
+const rights: Readonly<Record<Operation, string>> = {
+  get: "allow s3:GetObject on the prefix, and s3:ListBucket on the bucket: without it a missing object is refused too",
+  put: "allow s3:PutObject on the prefix",
+  create: "allow s3:PutObject on the prefix",
+  list: "allow s3:ListBucket on the bucket",
+  delete: "allow s3:DeleteObject on the prefix (for prune only)",
+};
+
+/** Whether other credentials may be accepted. */
+export function isExpiry({ code }: S3Fault): boolean {
+  return code !== null && (EXPIRED.has(code) || code === "InvalidToken");
+}
+
+/**
+ * @param what the target and the call, for the message
+ * @param wasAccepted whether the store has accepted such a request before
+ */
+export function failureOf(
+  what: string,
+  operation: Operation,
+  status: number,
+  fault: S3Fault,
+  wasAccepted: boolean,
+): Failure {
+  const { code } = fault;
+  const said = sayFault(status, fault);
+  const fail = (errorCode: ErrorCode, text: string, mayRepeat = false): Failure => ({
+    error: new StorageError(errorCode, `${what}: ${text}`),
+    mayRepeat,
+  });
+  if (operation === "create") {
+    if (status === 501 || code === "NotImplemented") {
+      const text = "use a store that has them: without them two replicators could both go on";
+      return fail("FENCING_UNSUPPORTED", `the store has no conditional PUT, it answered ${said}: ${text}`);
+    }
+    // Another conditional PUT of the key is under way, and this one had no effect.
+    if (status === 409 && (code === null || CONFLICTS.has(code)))
+      return fail("STORE_UNREACHABLE", `another one is creating it, ${said}: try again`, true);
+  }
+  if (status === 408 || status === 429 || (code !== null && PASSING.has(code)))
+    return fail(
+      "STORE_UNREACHABLE",
+      `the store cannot now, ${said}: try again later`,
+      operation !== "create" || status === 429,
+    );
+  if (status >= 500 && status !== 501)
+    return fail("STORE_UNREACHABLE", `the store failed, ${said}: try again later`, operation !== "create");
+  if (status === 403 && wasAccepted && (operation === "create" || operation === "put"))
+    return fail(
+      "STORE_UNREACHABLE",
+      `refused with ${said}, although accepted before: ${adviceOn(operation, status, fault)}`,
+    );
+  return fail("STORE_REFUSED", `refused with ${said}: ${adviceOn(operation, status, fault)}`);
+}
+
+/** For what `fetch` threw, but for the signal's reason. */
+export function networkFailure(what: string, operation: Operation, thrown: unknown): Failure {
+  const { code, message } = thrown as { code?: unknown; message?: unknown };
+  // The rest is advice on fetch().
+  const text = printable(String(typeof message === "string" ? message : thrown).split(". ")[0] ?? "").slice(0, 200);
+  const isCertificate = typeof code === "string" && CERTIFICATE.test(code);
+  const error = isCertificate
+    ? new StorageError("STORE_REFUSED", `${what}: no trust in the server's certificate (${code}): check the endpoint`, {
+        cause: thrown,
+      })
+    : new StorageError("STORE_UNREACHABLE", `${what}: ${text}: check the network and the endpoint`, { cause: thrown });
+  return { error, mayRepeat: !isCertificate && operation !== "create" };
+}
+
+function adviceOn(operation: Operation, status: number, { code }: S3Fault): string {
+  const known = advice[EXPIRED.has(code ?? "") ? "ExpiredToken" : (code ?? "")];
+  if (known !== undefined) return known;
+  if (status === 403) return rights[operation];
+  if (code === null) return "check the endpoint: this may be no S3 server";
+  return "see what the store's manual says of this code";
+}
+
+/** Status, code and message, short and printable: they come from a server. */
+function sayFault(status: number, { code, message }: S3Fault): string {
+  const name = code === null ? `${status}` : `${status} ${printable(code.slice(0, 60))}`;
+  return message === null || message === "" ? name : `${name} (${printable(message.slice(0, 200))})`;
+}

@@ -1,0 +1,111 @@
+/** One request to S3: signed, sent once, its answer read whole. It judges nothing but its length and its time. */
+
+import { yieldToEventLoop } from "../../os/event-loop.ts";
+import { authorization, encodeQuery, sha256, timestamp } from "./sign.ts";
+import type { Credentials } from "./store.ts";
+
+export interface S3Request {
+  readonly method: "GET" | "PUT" | "DELETE";
+  /** Without its query. */
+  readonly url: string;
+  readonly query?: readonly (readonly [name: string, value: string])[];
+  /** Names in lower case. All are signed. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+  /** The SHA-256 of the body, in hex. */
+  readonly bodyHash: string;
+  /** How much of the body of a success is read: the rest is left, and `isCut` says so. */
+  readonly mostBytes: number;
+}
+
+export interface S3Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly isCut: boolean;
+  /** How far the clocks differ at least: negative if ours is behind. Null if the answer has no date. */
+  readonly clockAheadMs: number | null;
+}
+
+export const EMPTY_HASH: string = sha256("");
+/** What is read of an error. */
+const MAX_FAULT_BYTES = 64 * 1024;
+/** Hashing or copying it takes about a millisecond. */
+const PIECE_BYTES = 1024 * 1024;
+
+/** The SHA-256 of bytes, in hex, without holding the event loop for long. */
+export async function hashBody(bytes: Uint8Array): Promise<string> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
+    if (start > 0) await yieldToEventLoop();
+    hasher.update(bytes.subarray(start, start + PIECE_BYTES));
+  }
+  return hasher.digest("hex");
+}
+
+/** Throws what `fetch` throws: the signal's reason, or an error of the network. */
+export async function send(
+  request: S3Request,
+  credentials: Credentials,
+  region: string,
+  signal: AbortSignal,
+): Promise<S3Answer> {
+  const { method, bodyHash, query = [], body } = request;
+  const url = new URL(request.url);
+  const time = new Date();
+  const headers: Record<string, string> = {
+    ...request.headers,
+    host: url.host,
+    "x-amz-content-sha256": bodyHash,
+    "x-amz-date": timestamp(time),
+  };
+  if (credentials.sessionToken !== undefined) headers["x-amz-security-token"] = credentials.sessionToken;
+  const unsigned = { method, path: url.pathname, query, headers, bodyHash };
+  const signature = authorization(unsigned, credentials, { time, region, service: "s3" });
+  url.search = encodeQuery(query);
+  const response = await fetch(url, {
+    method,
+    // Bytes as they are stored: a proxy that packed them would hide their length, and change them.
+    headers: { ...headers, authorization: signature, "accept-encoding": "identity" },
+    decompress: false,
+    body: body ?? null,
+    redirect: "manual",
+    signal,
+  });
+  const clockAheadMs = clockAhead(response.headers.get("date"), time.getTime(), Date.now());
+  const { bytes, isCut } = await readBody(response, response.ok ? request.mostBytes : MAX_FAULT_BYTES);
+  return { status: response.status, headers: response.headers, bytes, isCut, clockAheadMs };
+}
+
+/** The store's date was taken at some time between sending and receiving. */
+function clockAhead(date: string | null, sentMs: number, receivedMs: number): number | null {
+  const storeMs = date === null ? NaN : Date.parse(date);
+  if (Number.isNaN(storeMs)) return null;
+  if (sentMs > storeMs) return sentMs - storeMs;
+  return receivedMs < storeMs ? receivedMs - storeMs : 0;
+}
+
+/** The body, in memory of its own, or its first `mostBytes`. */
+async function readBody(
+  response: Response,
+  mostBytes: number,
+): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly isCut: boolean }> {
+  const announced = response.headers.get("content-length");
+  const expectedBytes = announced === null ? null : Number(announced);
+  let buffer = new Uint8Array(Math.min(expectedBytes ?? PIECE_BYTES, mostBytes));
+  let length = 0;
+  for await (const piece of response.body ?? []) {
+    const fits = piece.subarray(0, mostBytes - length);
+    if (length + fits.length > buffer.length) {
+      const grown = new Uint8Array(Math.min(Math.max(2 * buffer.length, length + fits.length), mostBytes));
+      grown.set(buffer.subarray(0, length));
+      buffer = grown;
+    }
+    buffer.set(fits, length);
+    length += fits.length;
+    // Leaving the loop cancels the rest.
+    if (fits.length < piece.length) return { bytes: buffer, isCut: true };
+  }
+  // An answer that ends early has thrown: fetch counts.
+  return { bytes: length === buffer.length ? buffer : buffer.slice(0, length), isCut: false };
+}

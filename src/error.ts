@@ -19,6 +19,7 @@ export type ErrorCode =
   | "INVALID_WRITER_KEY"
   | "WRITER_LOCKED"
   | "DISK_FULL"
+  | "UNPROVEN"
   | "CLOSED"
   | "FAILED"
   | "SYSTEM"

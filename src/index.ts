@@ -4,6 +4,7 @@
  */
 
 export { check, type Finding } from "./offline/check.ts";
+export { recover, type RecoverOptions, type RecoveryReport } from "./offline/recover.ts";
 export type { CopyOptions, CopyProgress } from "./copy.ts";
 export { type ErrorCode, type ErrorDetails, StorageError } from "./error.ts";
 export type { StorageConfig } from "./format/config.ts";

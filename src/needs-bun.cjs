@@ -4,4 +4,4 @@
 const runtime = typeof Deno === "object" ? "Deno" : `Node.js ${process.version}`;
 throw new Error(`cellar needs Bun 1.4.0 or newer, got ${runtime}: it calls the C library through bun:ffi, see bun.com`);
 exports.Storage = exports.StorageError = exports.StorageReader = exports.StorageWriter = undefined;
-exports.check = exports.makeWriterKey = exports.nullStorage = undefined;
+exports.check = exports.recover = exports.makeWriterKey = exports.nullStorage = undefined;

@@ -61,6 +61,8 @@ export function asCommands(advice: string, path: string | undefined): string {
   return advice
     .replace("lockTimeoutMs", "--lock-timeout-ms")
     .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem")
+    .replace("by the option keep", "by --keep NAME")
+    .replace("without apply, then add unproven", "without --yes, then add --unproven")
     .replace(", and then the reader's refresh()", "")
     .replace("returned by write()", "returned by put or write()")
     .replace(RECOVER, () => (path === undefined ? RECOVER : `see what cellar recover ${shellWord(path)} can do`));

@@ -5,12 +5,13 @@
 
 import { printable, quoted, StorageError, withoutPath } from "../error.ts";
 import { sameHeader } from "../format/header.ts";
+import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { CopyState, Inspection } from "../offline/inspect.ts";
 import type { StateChoice } from "../state/choose-state.ts";
 import { asCommands } from "./failure.ts";
 import { bar, bytesText, countText, rootText, shareText } from "./figures.ts";
 import { columns, labelled, paint, type Style, widthOf } from "./output.ts";
-import { recoveryText } from "./recovery-text.ts";
+import { configDamageText, recoveryText } from "./recovery-text.ts";
 
 const BAR_WIDTH = 40;
 /** A shorter bar tells less than its figures. */
@@ -53,16 +54,17 @@ function rows(label: string, lines: readonly string[]): string[] {
   return lines.flatMap((line, i) => labelled(i === 0 ? `  ${paint("cyan", label)}` : "", line, INDENT));
 }
 
-function configLines({ config, bounds }: Inspection): string[] {
+function configLines({ config, damagedConfig, bounds }: Inspection): string[] {
   const name = config.headString === "" ? "no head string" : `head string ${quoted(config.headString)}`;
   return [
     `${name}, version ${config.version}`,
     `${config.bytesPerCell} bytes a cell, first index ${bounds.startIndex}, at most ${config.maxIndex} cells`,
+    ...(damagedConfig === null ? [] : [paint("red", `damaged: ${configDamageText(damagedConfig, config)}`)]),
   ];
 }
 
-function headerLines({ copies, opening }: Inspection): string[] {
-  const flushed = opening instanceof StorageError ? null : opening.disk;
+function headerLines({ copies, state: found }: Inspection): string[] {
+  const flushed = found instanceof StorageError ? null : found.disk;
   const lines = copies.map(({ sync, copy, state, header }) => [
     `${sync} sync`,
     String(copy),
@@ -75,20 +77,21 @@ function headerLines({ copies, opening }: Inspection): string[] {
 }
 
 /** The annex, as far as it says something of the state: commits that can prove themselves, and truncations. */
-function annexText({ annexHead, records }: Inspection): string {
-  if (annexHead === null && records.length === 0) return "none: as the original leaves files";
+function annexText({ area, records }: Inspection): string {
+  const isZero = area.subarray(FILE.annexHead.offset, HEADER_AREA_BYTES).every((byte) => byte === 0);
+  if (isZero) return "none: as Plebeia leaves files";
   const sequences = records.map(({ sequence }) => sequence).sort((a, b) => a - b);
-  if (sequences.length === 0) return "no commit record that is whole";
+  if (sequences.length === 0) return "damaged: no commit record is whole";
   const commits = `commit${sequences.length === 1 ? "" : "s"} ${sequences.join(" and ")} on record`;
   const truncations = records.reduce((most, record) => Math.max(most, record.truncations), 0);
   return truncations === 0 ? commits : `${commits}, ${countText(truncations, "truncation")}`;
 }
 
 /** The three marks of a storage: cells given out, the file, and what the disk has allocated for it. */
-function fillLines({ opening, config, bounds, sizeBytes, allocatedBytes }: Inspection): string[] {
+function fillLines({ state, config, bounds, sizeBytes, allocatedBytes }: Inspection): string[] {
   const size = `file ${bytesText(sizeBytes)}, on the disk ${bytesText(allocatedBytes)}`;
-  if (opening instanceof StorageError) return rows("growth", [size]);
-  const { next } = opening.header;
+  if (state instanceof StorageError) return rows("growth", [size]);
+  const { next } = state.header;
   const usedBytes = next * config.bytesPerCell;
   const [ofFile, ofIndices] = [`of ${bytesText(sizeBytes)}`, `of ${config.maxIndex}`];
   const figures = 1 + SHARE_WIDTH + 1 + Math.max(ofFile.length, ofIndices.length);

@@ -27,10 +27,11 @@ export const info: Command = command({
 
 /** The fields that `docs/cli.md` names. */
 function jsonOf(inspection: Inspection): unknown {
-  const { path, config, sizeBytes, allocatedBytes, bounds, annexHead } = inspection;
+  const { path, config, damagedConfig, sizeBytes, allocatedBytes, bounds, annexHead } = inspection;
   return {
     path,
     config: { ...config },
+    damagedConfig,
     startIndex: bounds.startIndex,
     fileCells: bounds.fileCells,
     sizeBytes,

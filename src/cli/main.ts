@@ -11,10 +11,10 @@ import { MISUSED, OK, told, UsageError } from "./failure.ts";
 import { info } from "./info.ts";
 import { complain, jsonText, labelled, listenForErrors, print, printJson, remark, widthOf, wrap } from "./output.ts";
 import { put } from "./put.ts";
-import { recover } from "./recover.ts";
+import { recoverCommand } from "./recover.ts";
 import { tail } from "./tail.ts";
 
-const commands: readonly Command[] = [info, checkCommand, cat, put, cells, chain, tail, copy, recover, create];
+const commands: readonly Command[] = [info, checkCommand, cat, put, cells, chain, tail, copy, recoverCommand, create];
 
 /** Two columns before the longest name, and two after. */
 const NAME_INDENT: number = Math.max(...commands.map(({ name }) => name.length)) + 4;

@@ -1,5 +1,7 @@
-/** Recovery in a sentence. */
+/** Recovery in sentences. */
 
+import { quoted } from "../error.ts";
+import type { StorageConfig } from "../format/config.ts";
 import type { Recovery } from "../state/choose-state.ts";
 import { countText } from "./figures.ts";
 
@@ -15,4 +17,14 @@ export function recoveryText({
   if (state === "resumedAtCommit") return "at the last commit, proven whole: nothing committed is lost";
   if (ignored !== undefined) return `at the last flush: the process-sync header is ${ignoredText[ignored]}`;
   return `at the last flush: ${countText(skippedCells, "unproven cell")} skipped`;
+}
+
+const configNames: readonly (keyof StorageConfig)[] = ["headString", "bytesPerCell", "maxIndex", "version"];
+
+/** What is wrong with a damaged config. */
+export function configDamageText(damaged: StorageConfig, config: StorageConfig): string {
+  const shown = (value: string | number): string => (typeof value === "string" ? quoted(value) : String(value));
+  const fields = configNames.filter((name) => damaged[name] !== config[name]);
+  const what = fields.map((name) => `${name} is ${shown(damaged[name])}, and was ${shown(config[name])}`);
+  return `${what.join("; ")}, as its hash confirms`;
 }

@@ -7,13 +7,14 @@ import { readSync } from "node:fs";
 import { crc32 } from "../format/hash.ts";
 import { RESTORE, StorageError } from "../error.ts";
 import { type AnnexHead, type CommitRecord, decodeAnnexHead, decodeCommitRecord } from "../format/annex.ts";
-import type { CheckedConfig } from "../format/config.ts";
+import { type CheckedConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
 import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES, type Place, startIndexOf } from "../format/layout.ts";
 import { withFsErrors } from "../os/errno.ts";
 import { statOf, readStart } from "../os/file.ts";
 import { type WriterPresence, writerPresence } from "../os/lock.ts";
 import { checkedConfig } from "../store/files.ts";
+import { findConfig } from "./find-config.ts";
 import { type StateChoice, chooseState, decodeAt } from "../state/choose-state.ts";
 
 const PIECE_BYTES = 1024 * 1024;
@@ -41,31 +42,36 @@ export interface Inspection {
   /** What the file takes on the disk: more than its size where space is reserved behind its end, less where it has holes. */
   readonly allocatedBytes: number;
   readonly area: Uint8Array;
+  /** As the file has it; if that is damaged, as the annex confirms it. */
   readonly config: CheckedConfig;
+  /** What the file has instead of the config that the annex confirms; null if it has just that, or there is no annex. */
+  readonly damagedConfig: StorageConfig | null;
   readonly bounds: Bounds;
   readonly copies: readonly HeaderCopy[];
   readonly annexHead: AnnexHead | null;
   /** Those whose own CRC holds, in the order of the file. */
   readonly records: readonly CommitRecord[];
   readonly writer: WriterPresence;
+  /** The state that the headers tell of, or why they tell of none. */
+  readonly state: StateChoice | StorageError;
   /** The state that opening for writing would go on from, or why it would not open. */
   readonly opening: StateChoice | StorageError;
 }
 
 /**
  * Looks at an open file.
- * @throws NOT_A_STORAGE, INVALID_CONFIG its config cannot be believed; SYSTEM
+ * @throws NOT_A_STORAGE; INVALID_CONFIG its config is damaged, and nothing tells what it was; SYSTEM
  */
 export function inspect(fd: number, path: string): Inspection {
   const area = readArea(fd, path);
-  const config = checkedConfig(area, path);
+  const { config, damage } = configIn(area, path);
   const writer = writerPresence(fd, path);
   // After the headers: a file that has grown for them has done so before.
   const { sizeBytes, allocatedBytes } = statOf(fd, path);
   const { bytesPerCell, maxIndex } = config;
   const fileCells = Math.floor(sizeBytes / bytesPerCell);
   const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
-  const opening = openingOf(fd, path, area, bounds, bytesPerCell);
+  const state = stateIn(fd, path, area, bounds, bytesPerCell);
   const records = [FILE.commitRecord1, FILE.commitRecord2].map((place) => decodeCommitRecord(slice(area, place)));
   return {
     path,
@@ -73,12 +79,14 @@ export function inspect(fd: number, path: string): Inspection {
     allocatedBytes,
     area,
     config,
+    damagedConfig: damage === null ? null : decodeConfig(area),
     bounds,
-    copies: copiesIn(area, bounds, opening),
+    copies: copiesIn(area, bounds, state),
     annexHead: decodeAnnexHead(area),
     records: records.filter((record) => record !== null),
     writer,
-    opening,
+    state,
+    opening: damage ?? state,
   };
 }
 
@@ -107,7 +115,22 @@ export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next,
   return crc === cellsCrc;
 }
 
-function openingOf(
+/** The config of a file, and the error that opening it would throw because of its config. */
+function configIn(
+  area: Uint8Array,
+  path: string,
+): { readonly config: CheckedConfig; readonly damage: StorageError | null } {
+  try {
+    return { config: checkedConfig(area, path), damage: null };
+  } catch (error) {
+    const isDamage = error instanceof StorageError && error.code === "INVALID_CONFIG";
+    const config = isDamage ? findConfig(area) : null;
+    if (config === null || !isDamage) throw error;
+    return { config, damage: error };
+  }
+}
+
+function stateIn(
   fd: number,
   path: string,
   area: Uint8Array,
@@ -128,8 +151,8 @@ function openingOf(
   }
 }
 
-function copiesIn(area: Uint8Array, bounds: Bounds, opening: StateChoice | StorageError): HeaderCopy[] {
-  const behind = !(opening instanceof StorageError) && opening.recovery.ignored === "older";
+function copiesIn(area: Uint8Array, bounds: Bounds, state: StateChoice | StorageError): HeaderCopy[] {
+  const behind = !(state instanceof StorageError) && state.recovery.ignored === "older";
   return [
     ...pairOf("disk", [FILE.disk1, FILE.disk2], area, bounds, false),
     ...pairOf("process", [FILE.process1, FILE.process2], area, bounds, behind),

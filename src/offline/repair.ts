@@ -23,7 +23,7 @@ import { makeWhole } from "../cells/space.ts";
  * `proof`: the process-sync header, and a commit record whose CRC holds over the cells since the flush before it.
  * `commit`: the process-sync header alone; whether its cells reached the disk is not known.
  * `record`: a commit record whose CRC holds, alone; the original leaves old ones standing.
- * `cut`: the disk-sync header of a file that was cut short behind its root.
+ * `cut`: the disk-sync header of a file that was cut short: its root is kept if it is in the cells that are left.
  */
 export type Evidence = "proof" | "commit" | "record" | "cut";
 
@@ -33,12 +33,15 @@ export interface Restorable {
   readonly header: CheckedHeader;
   /** Cells of the last flush that the file has lost. */
   readonly lostCells: number;
+  /** The root of the last flush, if the file has lost it. */
+  readonly lostRoot: number | null;
   /** From here on no flush is known to have covered the cells. */
   readonly unflushedFrom: number;
   /** Process-sync copies that opening must not go by once there is a disk-sync header again. */
   readonly misleading: readonly Place[];
 }
 
+const whole = { lostCells: 0, lostRoot: null } as const;
 const processCopies: readonly Place[] = [FILE.process1, FILE.process2];
 
 /** The best state that the area of a file which does not open tells of, or null. */
@@ -58,14 +61,14 @@ export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMa
   if (process !== null) {
     const proof = records.find((record) => sameHeader(record, process) && counts(record));
     if (proof !== undefined) {
-      return { evidence: "proof", header: process, lostCells: 0, unflushedFrom: proof.base, misleading };
+      return { ...whole, evidence: "proof", header: process, unflushedFrom: proof.base, misleading };
     }
-    return { evidence: "commit", header: process, lostCells: 0, unflushedFrom: bounds.startIndex, misleading };
+    return { ...whole, evidence: "commit", header: process, unflushedFrom: bounds.startIndex, misleading };
   }
   const record = records.find(counts);
   const header = record === undefined ? null : checkHeader({ next: record.next, root: record.root }, bounds);
   if (record === undefined || header === null) return null;
-  return { evidence: "record", header, lostCells: 0, unflushedFrom: record.base, misleading };
+  return { ...whole, evidence: "record", header, unflushedFrom: record.base, misleading };
 }
 
 /**
@@ -75,7 +78,7 @@ export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMa
 export function restore(
   region: Pick<WritableRegion, "sizeBytes" | "store" | "grow" | "rewriteUncached" | "sync">,
   config: CheckedConfig,
-  { header, unflushedFrom, misleading }: Omit<Restorable, "evidence" | "lostCells">,
+  { header, unflushedFrom, misleading }: Pick<Restorable, "header" | "unflushedFrom" | "misleading">,
 ): void {
   const toBytes = header.next * config.bytesPerCell;
   if (misleading.length > 0) {
@@ -95,7 +98,7 @@ export function restore(
   }
 }
 
-/** What is left of a file that was cut short: null if its root is not, `whole` if it was not cut. */
+/** What is left of a file that was cut short: null if no cell is, `whole` if it was not cut. */
 function cutState(area: Uint8Array, bounds: Bounds): Restorable | null | "whole" {
   const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
   const disk = firstBelievable(
@@ -103,12 +106,15 @@ function cutState(area: Uint8Array, bounds: Bounds): Restorable | null | "whole"
     inLongerFile,
   );
   if (disk === null) return "whole";
-  const header = checkHeader({ next: bounds.fileCells, root: disk.root }, bounds);
-  if (header === null) return null;
+  const next = bounds.fileCells;
+  const withRoot = checkHeader({ next, root: disk.root }, bounds);
+  const header = withRoot ?? checkHeader({ next, root: 0 }, bounds);
+  if (header === null || next === bounds.startIndex) return null;
   // An older commit may end where the file does, and prove itself. With none left, opening counts a truncation: the
   // cells behind the cut are given out again.
   const misleading = copiesWith(area, () => true);
-  return { evidence: "cut", header, lostCells: disk.next - header.next, unflushedFrom: header.next, misleading };
+  const lost = { lostCells: disk.next - next, lostRoot: withRoot === null ? disk.root : null };
+  return { ...lost, evidence: "cut", header, unflushedFrom: next, misleading };
 }
 
 /** The process-sync copies that are not torn, and say such a thing. */

@@ -25,6 +25,10 @@ export const F_OFD_SETLK = 37;
 export const F_WRLCK = 1;
 export const F_UNLCK = 2;
 
+/** unistd.h: lseek */
+export const SEEK_DATA: number = linux ? 3 : 4;
+export const SEEK_HOLE: number = linux ? 4 : 3;
+
 /** sys/file.h: flock */
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;

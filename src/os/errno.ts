@@ -12,12 +12,14 @@ export const EOPNOTSUPP: number = constants.errno.EOPNOTSUPP;
 export const EFBIG: number = constants.errno.EFBIG;
 export const EINVAL: number = constants.errno.EINVAL;
 export const EIO: number = constants.errno.EIO;
+export const ENAMETOOLONG: number = constants.errno.ENAMETOOLONG;
+export const ENXIO: number = constants.errno.ENXIO;
 export const EEXIST: number = constants.errno.EEXIST;
 export const EISDIR: number = constants.errno.EISDIR;
 export const ENOSYS: number = constants.errno.ENOSYS;
 export const EPERM: number = constants.errno.EPERM;
 
-const { ENOENT, ENOSPC, EDQUOT, EROFS, EMFILE, ENFILE, ENOTDIR, ENODEV, ENAMETOOLONG } = constants.errno;
+const { ENOENT, ENOSPC, EDQUOT, EROFS, EMFILE, ENFILE, ENOTDIR, ENODEV } = constants.errno;
 
 /** Codes of the numbers that mean the same wherever they come from. All others are SYSTEM. */
 const codes: Readonly<Record<number, ErrorCode>> = {

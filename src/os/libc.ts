@@ -29,6 +29,8 @@ export interface Libc {
   flock(fd: number, operation: number): number;
   /** `int ftruncate(int fd, off_t length)` */
   ftruncate(fd: number, lengthBytes: number): number;
+  /** `off_t lseek(int fd, off_t offset, int whence)` */
+  lseek(fd: number, offset: number, whence: number): number;
   /** `long sysconf(int name)` */
   sysconf(name: number): number;
   /** `int getrlimit(int resource, struct rlimit *rlim)` */
@@ -76,6 +78,7 @@ const everywhere = {
   lockf: { args: [i32, i32, i64], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   ftruncate: { args: [i32, i64], returns: i32 },
+  lseek: { args: [i32, i64, i32], returns: i64 },
   sysconf: { args: [i32], returns: i64 },
   getrlimit: { args: [i32, ptr], returns: i32 },
   linkat: { args: [i32, ptr, i32, ptr, i32], returns: i32 },

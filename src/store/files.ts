@@ -23,9 +23,15 @@ export interface WriterFile {
 
 /**
  * Opens an existing file for its one writer: locked before anything of it is believed.
+ * @param config the file's config, where its own is damaged
  * @throws NO_SUCH_FILE, WRITER_LOCKED, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, FILE_CUT, SYSTEM
  */
-export function openWriterFile(path: string, expect: Partial<StorageConfig>, lockTimeoutMs: number): WriterFile {
+export function openWriterFile(
+  path: string,
+  expect: Partial<StorageConfig>,
+  lockTimeoutMs: number,
+  config?: CheckedConfig,
+): WriterFile {
   const deadline = performance.now() + lockTimeoutMs;
   for (let opening = 0; opening < MAX_REOPENINGS; opening++) {
     const fd = openFile(path, "write");
@@ -33,7 +39,7 @@ export function openWriterFile(path: string, expect: Partial<StorageConfig>, loc
       const timeoutMs = Math.max(0, deadline - performance.now());
       const lock = WriterLock.acquire({ fd, path, timeoutMs, holderProcessId: () => writerProcessId(fd, path) });
       if (lock !== null) {
-        const opened = releasing(lock, () => openLocked(fd, path, expect, lock));
+        const opened = releasing(lock, () => openLocked(fd, path, lock, () => config ?? configOf(fd, path, expect)));
         if (opened !== null) return opened;
         lock.release();
       }
@@ -46,9 +52,9 @@ export function openWriterFile(path: string, expect: Partial<StorageConfig>, loc
 }
 
 /** Null if the file was replaced before it was locked. */
-function openLocked(fd: number, path: string, expect: Partial<StorageConfig>, lock: WriterLock): WriterFile | null {
+function openLocked(fd: number, path: string, lock: WriterLock, configOfFile: () => CheckedConfig): WriterFile | null {
   if (identityOf(path) !== identityOf(fd)) return null;
-  const config = configOf(fd, path, expect);
+  const config = configOfFile();
   return { config, region: new FileRegion(openFileOf(fd, path, sizeOf(fd, path), config), lock) };
 }
 

@@ -174,9 +174,23 @@ describe("a file that was cut short", () => {
     expect(codeOf(() => reader.cell(first + 10))).toBe("INDEX_OUT_OF_RANGE");
   });
 
-  test("through its root: nothing to go to", async () => {
-    const { path, committed } = closed();
+  test("through its root: the cells that are left, without a root", async () => {
+    const { path, flushed, committed } = closed();
     truncateSync(path, committed * 32);
+    const lost = { lostCells: 1, lostRoot: committed };
+    const state = { evidence: "cut", proven: false, root: null, length: committed, ...lost };
+    expect(await cellarJson("recover", path)).toMatchObject({ ...state, done: false });
+    expect((await cellar(["recover", path])).stdout).toContain(`the root ${committed} among them`);
+    await expectRefusal(path, "UNPROVEN", "--yes");
+    expect(await cellarJson("recover", path, "--yes", "--unproven")).toMatchObject({ ...state, done: true });
+    expect(read(path)).toMatchObject({ root: null, length: committed });
+    using reader = StorageReader.open(path);
+    expect(new TextDecoder().decode(reader.read(flushed))).toBe(flushedText);
+  });
+
+  test("before its first cell: nothing is left", async () => {
+    const { path } = closed();
+    truncateSync(path, 8 * 32);
     await expectRefusal(path, "FILE_CUT", "--yes", "--unproven");
   });
 
@@ -187,12 +201,66 @@ describe("a file that was cut short", () => {
   });
 });
 
-test("a broken config cannot be recovered", async () => {
-  const { path } = closed();
-  const bytes = readFileSync(path);
-  bytes[20] = 64;
-  writeFileSync(path, bytes);
-  await expectRefusal(path, "INVALID_CONFIG", "--yes", "--unproven");
+describe("a damaged config", () => {
+  const config = { headString: "app", bytesPerCell: 32, maxIndex: 100_000, version: 1 };
+
+  function damagedFrom(offset: number, ...values: readonly number[]): { path: string; root: number; whole: Buffer } {
+    const path = file();
+    const writer = StorageWriter.create(path, config);
+    const root = (writer.root = writer.write(encode(committedText)));
+    writer.close();
+    const whole = readFileSync(path);
+    const bytes = Buffer.from(whole);
+    bytes.set(values, offset);
+    writeFileSync(path, bytes);
+    return { path, root, whole };
+  }
+
+  test.each([
+    ["cell size", 20, [64], { bytesPerCell: 64 }],
+    ["cell size, all of it", 20, [1, 2, 3, 4], { bytesPerCell: 0x04030201 }],
+    ["max index", 24, [0, 0], { maxIndex: 0x00010000 }],
+    ["max index, its first byte", 27, [7], { maxIndex: 100_000 + 7 * 2 ** 24 }],
+    ["head string", 1, [0xff], { headString: "a\xffp" }],
+  ] as const)("in its %s: found by trying what its hash confirms", async (_what, offset, values, wrong) => {
+    const { path, root, whole } = damagedFrom(offset, ...values);
+    const found = {
+      needed: true,
+      evidence: "flush",
+      proven: true,
+      root,
+      config,
+      damagedConfig: { ...config, ...wrong },
+    };
+    expect(codeOf(() => StorageReader.open(path))).toBe("INVALID_CONFIG");
+    expect(await cellarJson("recover", path)).toMatchObject({ ...found, done: false });
+    expect(await cellarJson("recover", path, "--yes")).toMatchObject({ ...found, done: true });
+    expect(read(path)).toMatchObject({ root, text: committedText });
+    expect(readFileSync(path).subarray(0, 32).equals(whole.subarray(0, 32))).toBe(true);
+    expect(await cellarJson("recover", path)).toMatchObject({ needed: false, damagedConfig: null });
+  });
+
+  test("and both disk-sync copies: both are recovered", async () => {
+    const { path, root } = damagedFrom(20, 64);
+    spoil(path, "disk1", "disk2");
+    expect((await cellar(["recover", path])).stdout).toContain("bytesPerCell is 64, and was 32");
+    expect(await cellarJson("recover", path, "--yes")).toMatchObject({ done: true, evidence: "proof", root });
+    expect(read(path)).toMatchObject({ root, text: committedText });
+  });
+
+  test("info shows the file as the confirmed config has it", async () => {
+    const { path, root } = damagedFrom(20, 64);
+    const { opening, headers } = await cellarJson("info", path);
+    expect(opening).toMatchObject({ error: { code: "INVALID_CONFIG" } });
+    expect(headers).toEqual(expect.arrayContaining([expect.objectContaining({ state: "good", root })]));
+    expect((await cellar(["info", path])).stdout).toMatch(/damaged: .*bytesPerCell is 64, and was 32/);
+  });
+
+  test("of which nothing is confirmed: refused", async () => {
+    const { path } = damagedFrom(0, ...new Array<number>(24).fill(0x41));
+    await expectRefusal(path, "INVALID_CONFIG", "--yes", "--unproven");
+    expect((await cellar(["recover", path])).stderr).toMatch(/nothing in the file confirms.*restore a backup/);
+  });
 });
 
 test("a file that is being written is refused", async () => {

@@ -56,7 +56,14 @@ describe("without a disk-sync header", () => {
     ["records whose cells differ", [torn, torn], [torn, torn], [proofOf(mid, 3), proofOf(old, 2)], false, null],
     ["nothing", [torn, torn], [torn, torn], [null, null], true, null],
     ["the file was cut behind the root", [far, far], [mid, mid], [null, proofOf(mid, 2)], true, ["cut", 9, 100, 100]],
-    ["the file was cut through the root", [{ next: 200, root: 150 }, torn], [mid, mid], [null, null], true, null],
+    [
+      "the file was cut through the root",
+      [{ next: 200, root: 150 }, torn],
+      [mid, mid],
+      [null, null],
+      true,
+      ["cut", 0, 100, 100],
+    ],
     [
       "a cut storage had no root",
       [{ next: 200, root: 0 }, torn],

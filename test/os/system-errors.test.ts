@@ -2,9 +2,9 @@
 
 import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { StorageReader, type StorageState, StorageWriter } from "../../src/index.ts";
-import { keep } from "../../src/offline/backup.ts";
+import { keep, keptName } from "../../src/offline/backup.ts";
 import { F_TLOCK, FALLOC_FL_PUNCH_HOLE, MAP_PRIVATE } from "../../src/os/constants.ts";
 import { libc } from "../../src/os/libc.ts";
 import { codeOf, errorOf } from "../support/errors.ts";
@@ -205,16 +205,18 @@ describe("what was given out behind the last flush, after a kill", () => {
 test("a copy that is kept before recovery has its name only when it is whole", () => {
   const path = flushed().path;
   const names = (): string[] => fs.readdirSync(dirname(path)).filter((name) => name.includes("before-recovery"));
-  const { copyFileSync } = fs;
-  let during: readonly string[] | undefined;
-  spyOn(fs, "copyFileSync").mockImplementation((...call) => {
-    copyFileSync(...call);
-    during = names();
+  const { fsyncSync } = fs;
+  const during: string[][] = [];
+  spyOn(fs, "fsyncSync").mockImplementation((fd) => {
+    during.push(names());
+    fsyncSync(fd);
   });
-  const name = keep(path, undefined);
-  expect(during).toEqual([]);
+  const name = keptName(path);
+  keep(path, name);
+  // The syncs of the copy, and of the directory that has its name.
+  expect(during).toEqual([[], [basename(name)]]);
   expect(fs.readFileSync(name).equals(fs.readFileSync(path))).toBe(true);
-  spyOn(fs, "copyFileSync").mockImplementation(() => thrown(deviceError("copyfile")));
-  expect(codeOf(() => keep(path, undefined))).toBe("SYSTEM");
+  spyOn(fs, "fsyncSync").mockImplementation(() => thrown(deviceError("fsync")));
+  expect(codeOf(() => keep(path, keptName(path)))).toBe("SYSTEM");
   expect(names()).toHaveLength(1);
 });

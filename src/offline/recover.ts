@@ -1,0 +1,241 @@
+/**
+ * Recovery by hand: says what could be made of a file, and does it when told to. Where opening for writing would recover
+ * by itself it does the same; where no disk-sync header is left, it goes by what else tells of the last state. It never
+ * makes up a cell, a root or a config.
+ */
+
+import { dirname } from "node:path";
+import { RESTORE, StorageError, wrongType } from "../error.ts";
+import type { CommitRecord } from "../format/annex.ts";
+import { type CheckedConfig, encodeConfig, type StorageConfig } from "../format/config.ts";
+import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
+import { closeFile, openFile, pathFrom } from "../os/file.ts";
+import { checkFilesystem } from "../os/filesystem.ts";
+import type { WritableRegion } from "../region/region.ts";
+import type { Recovery } from "../state/choose-state.ts";
+import { storeProcessId } from "../state/in-place.ts";
+import { openWriterFile } from "../store/files.ts";
+import { openStore } from "../store/open.ts";
+import { keep, keptName } from "./backup.ts";
+import { cellsOnFileMatch, inspect, type Inspection } from "./inspect.ts";
+import { restorable, type Restorable, restore } from "./repair.ts";
+
+/** How to recover. */
+export interface RecoverOptions {
+  /** Change the file, after it was kept under another name. Default false: say what would be done. */
+  readonly apply?: boolean | undefined;
+  /** With `apply`: also go to a state that nothing proves complete. Default false. */
+  readonly unproven?: boolean | undefined;
+  /** The new file in which the file is kept as it was. Default: the path with `.before-recovery` after it. */
+  readonly keep?: string | undefined;
+  /** Go on although the file is on NFS, SMB, 9p or FUSE. Default false. */
+  readonly allowUnsafeFilesystem?: boolean | undefined;
+}
+
+/** What recovery would make, or has made, of a file. */
+export interface RecoveryReport {
+  readonly path: string;
+  /** False: the file is well, and nothing was done. */
+  readonly needed: boolean;
+  /** Whether the file was changed. */
+  readonly done: boolean;
+  /** Where the file is kept as it was; before it is done, where it would be. */
+  readonly kept: string;
+  /**
+   * What tells of the state. `flush`: a whole disk-sync header. `proof`: the process-sync header and a commit record
+   * whose checksum holds over the cells. `commit`: the process-sync header alone. `record`: a commit record alone.
+   * `cut`: the disk-sync header of a file that was cut short.
+   */
+  readonly evidence: "flush" | "proof" | "commit" | "record" | "cut";
+  /** Whether every flushed cell of the state is known to be there: not so of `commit`, `record` and `cut`. */
+  readonly proven: boolean;
+  /** The state: its length in cells, and its root. */
+  readonly length: number;
+  readonly root: number | null;
+  /** Cells of unproven commits, which are not used again. */
+  readonly skippedCells: number;
+  /** Cells of the last flush that the file has lost, and its root if that is among them. */
+  readonly lostCells: number;
+  readonly lostRoot: number | null;
+  /** The config that the file has, or gets back. */
+  readonly config: StorageConfig;
+  /** What the file has instead, where the annex confirms another config; else null. */
+  readonly damagedConfig: StorageConfig | null;
+  /** Header copies that are torn or point outside the file, of four. */
+  readonly brokenCopies: number;
+  /** What opening for writing finds, or would find with this config; null if it would not open. */
+  readonly opening: Recovery | null;
+  /** How the last writer ended; `unknown`: there is no annex, so the original may be writing the file. */
+  readonly lastWriter: "closed" | "killed" | "unknown";
+}
+
+/** A report, and what is needed to do it. */
+interface Plan {
+  readonly report: RecoveryReport;
+  readonly config: CheckedConfig;
+  readonly restore: Restorable | null;
+}
+
+/**
+ * Says what recovery would make of a file; with `apply` does it. A storage whose writer was killed needs no such call:
+ * opening it for writing recovers it. This one is for files that do not open, and for looking first. Blocks until it is
+ * done: it reads the cells since the last flush, and with `apply` copies the file before it changes anything.
+ * @throws NO_SUCH_FILE, NOT_A_STORAGE; WRITER_LOCKED a process writes the file; INVALID_CONFIG, HEADER_BROKEN, FILE_CUT
+ * nothing tells of a state to go to; UNPROVEN with `apply`, nothing proves the state complete; ALREADY_EXISTS, DISK_FULL
+ * the file could not be kept; FAILED, SYSTEM, UNSUPPORTED; TypeError. Once the file is kept, every error names the copy
+ *
+ * @example
+ * const { proven, length, root } = recover("data.cellar");
+ * if (proven) recover("data.cellar", { apply: true });
+ */
+export function recover(path: string, options: RecoverOptions = {}): RecoveryReport {
+  if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
+  const { apply = false, unproven = false, allowUnsafeFilesystem = false } = options;
+  for (const [name, value] of Object.entries({ apply, unproven, allowUnsafeFilesystem })) {
+    if (typeof value !== "boolean") throw wrongType(name, "true or false", value);
+  }
+  const name = pathFrom(path);
+  const kept = options.keep === undefined ? null : pathFrom(options.keep);
+  if (!allowUnsafeFilesystem) checkFilesystem(name, name);
+  if (!allowUnsafeFilesystem && kept !== null) checkFilesystem(dirname(kept), kept);
+  const plan = planFor(name, kept ?? keptName(name), false);
+  return apply && plan.report.needed ? carryOut(plan, unproven) : plan.report;
+}
+
+/**
+ * What there is to do, by `pread` alone.
+ * @param locked this process is the writer that has the file
+ */
+function planFor(path: string, kept: string, locked: boolean): Plan {
+  const fd = openFile(path, "read");
+  try {
+    const inspection = inspectDamaged(fd, path);
+    const { state, writer, annexHead, copies, config, damagedConfig } = inspection;
+    if (!locked && (writer === "live" || writer === "opening")) throw beingWritten(inspection);
+    const brokenCopies = copies.filter((copy) => copy.state === "torn" || copy.state === "outside").length;
+    const lastWriter = annexHead === null ? "unknown" : annexHead.processId === 0 ? "closed" : "killed";
+    const about = { path, done: false, kept, config, damagedConfig, brokenCopies, lastWriter } as const;
+    if (!(state instanceof StorageError)) {
+      const { header, recovery } = state;
+      const needed = recovery.state !== "clean" || brokenCopies > 0 || damagedConfig !== null;
+      const evidence = recovery.state === "resumedAtCommit" ? "proof" : "flush";
+      const found = { header, evidence, lostCells: 0, lostRoot: null } as const;
+      return { report: reportOf({ ...about, needed, opening: recovery }, found), config, restore: null };
+    }
+    const { area, bounds } = inspection;
+    const matches = (record: CommitRecord): boolean => cellsOnFileMatch(fd, config.bytesPerCell, record);
+    const found = restorable(area, bounds, matches);
+    if (found === null) throw beyondRecovery(state, inspection);
+    return { report: reportOf({ ...about, needed: true, opening: null }, found), config, restore: found };
+  } finally {
+    closeFile(fd, path);
+  }
+}
+
+type FoundState = Pick<Restorable, "header" | "lostCells" | "lostRoot"> & Pick<RecoveryReport, "evidence">;
+type Found = Omit<RecoveryReport, keyof FoundState | "proven" | "length" | "root" | "skippedCells">;
+
+function reportOf(about: Found, { header, evidence, lostCells, lostRoot }: FoundState): RecoveryReport {
+  return {
+    ...about,
+    evidence,
+    proven: evidence === "flush" || evidence === "proof",
+    length: header.next,
+    root: header.root === 0 ? null : header.root,
+    skippedCells: about.opening?.skippedCells ?? 0,
+    lostCells,
+    lostRoot,
+  };
+}
+
+/** Does it, under the writer's lock from the second look on: what was said before may have changed. */
+function carryOut({ report: { path, kept, damagedConfig: damaged }, config }: Plan, unproven: boolean): RecoveryReport {
+  const { region } = openWriterFile(path, {}, 0, damaged === null ? undefined : config);
+  let isKept = false;
+  let report: RecoveryReport;
+  try {
+    try {
+      const plan = planFor(path, kept, true);
+      report = plan.report;
+      if (!isSameConfig(plan.config, config)) throw changedMeanwhile(path);
+      if (!report.needed) return report;
+      if (!report.proven && !unproven) throw notProven(path);
+      keep(path, kept);
+      // From here on, whatever goes wrong, the file is there as it was.
+      isKept = true;
+      change(region, plan);
+    } finally {
+      region.close();
+    }
+  } catch (error) {
+    throw isKept ? namingCopy(error, path, kept) : error;
+  }
+  return { ...report, done: true };
+}
+
+/** Changes the file. A crash at any step leaves one of which the same is told again, or that opens at this state. */
+function change(region: WritableRegion, { config, report: { damagedConfig }, restore: found }: Plan): void {
+  if (damagedConfig !== null) {
+    region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
+    region.sync(HEADER_AREA_BYTES);
+  }
+  if (found !== null) restore(region, config, found);
+  // Not the options of a writer: nothing grows here, and nothing is followed by its key.
+  const writerKey = crypto.getRandomValues(new Uint8Array(32));
+  const { publisher, space, root } = openStore(region, config, { writerKey, stepBytes: null });
+  // A clean close, as a writer does it.
+  publisher.flushSync({ next: space.length, root });
+  storeProcessId(region, 0);
+}
+
+/** Looks at a file that may be damaged. */
+function inspectDamaged(fd: number, path: string): Inspection {
+  try {
+    return inspect(fd, path);
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== "INVALID_CONFIG") throw error;
+    const message = `${path}: the config is damaged, and nothing in the file confirms what it was: ${RESTORE}`;
+    throw new StorageError(error.code, message, { path, cause: error });
+  }
+}
+
+function isSameConfig(a: StorageConfig, b: StorageConfig): boolean {
+  return a.headString === b.headString && a.bytesPerCell === b.bytesPerCell && a.maxIndex === b.maxIndex;
+}
+
+/** What opening says of a file that does not open, without its advice to recover it. */
+function beyondRecovery(cause: StorageError, { path }: Inspection): StorageError {
+  const what =
+    cause.code === "FILE_CUT"
+      ? "the file was cut, and no cell of data is left"
+      : "no header copy and no commit record is whole, so nothing tells of a state to go to";
+  return new StorageError(cause.code, `${path}: ${what}: ${RESTORE}`, { path, cause });
+}
+
+function beingWritten({ path, writer, annexHead }: Inspection): StorageError {
+  const processId = writer === "live" ? (annexHead?.processId ?? 0) : 0;
+  const who = processId === 0 ? "a process (fuser names it)" : `process ${processId}`;
+  const message = `${path}: ${who} is writing this file: a file in use needs no recovery; end that process first if it does not answer (kill -9 loses nothing that was committed)`;
+  return new StorageError("WRITER_LOCKED", message, { path });
+}
+
+function changedMeanwhile(path: string): StorageError {
+  return new StorageError("SYSTEM", `${path}: another program changed the file while it was looked at: try again`, {
+    path,
+  });
+}
+
+function notProven(path: string): StorageError {
+  const message = `${path}: nothing proves that state complete: look at what recover says without apply, then add unproven to go there all the same`;
+  return new StorageError("UNPROVEN", message, { path });
+}
+
+function namingCopy(error: unknown, path: string, kept: string): StorageError {
+  const { code, message } = error instanceof StorageError ? error : { code: "SYSTEM" as const, message: String(error) };
+  const details = error instanceof StorageError ? error : {};
+  return new StorageError(code, `${message}; the file as it was is kept as ${kept}`, {
+    ...details,
+    path,
+    cause: error,
+  });
+}

@@ -96,6 +96,7 @@ async function* copyCells(
     cells.checkOpen();
     // Before the cells are touched: a file that was cut has no page there.
     snapshot.check();
+    snapshot.checkTrust();
     const piece = buffer.subarray(0, Math.min(PIECE_BYTES, endBytes - offset));
     // The storage may have been mapped anew since the last piece.
     libc().memcpy(piece, region.address + offset, piece.length);

@@ -12,6 +12,8 @@ export type ErrorCode =
   | "CONFIG_MISMATCH"
   | "HEADER_BROKEN"
   | "FILE_CUT"
+  | "FILE_GONE"
+  | "FILE_CHANGED"
   | "TRUNCATED"
   | "INDEX_OVERFLOW"
   | "INDEX_OUT_OF_RANGE"

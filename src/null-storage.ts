@@ -9,7 +9,7 @@ import type { Snapshot } from "./state/snapshot.ts";
 import { Storage } from "./storage.ts";
 
 const config = checkConfig({ headString: "", version: 0, bytesPerCell: 32, maxIndex: MAX_U32 });
-const nothing: RegionStat = { sizeBytes: 0, allocatedBytes: 0, permissions: 0, windows: 0 };
+const nothing: RegionStat = { sizeBytes: 0, allocatedBytes: 0, permissions: 0, links: 0, windows: 0 };
 const region = {
   path: "(null)",
   address: 0,

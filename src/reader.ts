@@ -14,6 +14,7 @@ import { Follower, type Follows } from "./state/follower.ts";
 import type { StorageState } from "./state.ts";
 import { type ReaderStats, storageStats } from "./stats.ts";
 import { readerSnapshot, type Snapshot } from "./state/snapshot.ts";
+import { fileGone } from "./state/failure.ts";
 import { Storage } from "./storage.ts";
 import { Changes, Watch, type WatchOptions } from "./watch.ts";
 
@@ -102,7 +103,8 @@ export class StorageReader extends Storage {
   /**
    * Looks for a newer state. Indices stay good but after a truncation, which `truncations` tells.
    * @returns true if something new is visible
-   * @throws FILE_CUT the file has become shorter than what this reader shows; CLOSED
+   * @throws FILE_CUT the file has become shorter than what this reader shows; FILE_CHANGED another storage was written
+   * over it; CLOSED
    */
   refresh(): boolean {
     this.#cells.checkOpen();
@@ -118,7 +120,8 @@ export class StorageReader extends Storage {
    * unless it is told to, as a program should that does nothing else.
    * A change is seen within 5 ms while the last one is no longer ago than some seconds, within 60 ms after a long
    * silence, which costs less than 0.5 % of a processor.
-   * @throws CLOSED; TypeError. The iterator rejects as `refresh` throws
+   * @throws CLOSED; TypeError. The iterator rejects as `refresh` throws, and with FILE_GONE within a look or two after the
+   * file was deleted or replaced
    *
    * @example
    * for await (const { root } of reader.watch({ keepAlive: true })) if (root !== null) console.log(reader.read(root));
@@ -128,7 +131,9 @@ export class StorageReader extends Storage {
     const look = (): void => {
       this.#cells.checkOpen();
       // A file that another program has cut is an error here, where a look at its header could end the process.
-      if (this.#follower.wasCut() || this.#follower.hasMoved()) this.#take();
+      const isNew = (this.#follower.wasCut() || this.#follower.hasMoved()) && this.#take();
+      // What it showed last comes first. `refresh` does not look: it would cost ten times as much.
+      if (!isNew && this.#region.fileFault() === "gone") throw fileGone(this.path, "reader");
     };
     return new Watch(this, look, this.#changes, options);
   }

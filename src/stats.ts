@@ -22,6 +22,8 @@ export interface StorageStats {
   readonly windows: number;
   /** How often the storage was truncated, as far as its writers counted. */
   readonly truncations: number;
+  /** Whether the file has no name any more: it was deleted, or another file was moved to its path. */
+  readonly fileGone: boolean;
 }
 
 /** What a reader has besides. */
@@ -46,9 +48,10 @@ export interface WriterStats extends StorageStats {
 }
 
 export function storageStats(region: Measured, cells: Cells, truncations: number): StorageStats {
-  const { sizeBytes, allocatedBytes, windows } = region.stat();
+  const { sizeBytes, allocatedBytes, links, windows } = region.stat();
   const usedBytes = cells.length * cells.bytesPerCell;
-  return { cells: cells.length, usedBytes, fileBytes: sizeBytes, allocatedBytes, windows, truncations };
+  const fileGone = links === 0;
+  return { cells: cells.length, usedBytes, fileBytes: sizeBytes, allocatedBytes, windows, truncations, fileGone };
 }
 
 /** What of a writer its numbers are taken from. */

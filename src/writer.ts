@@ -46,6 +46,7 @@ export class StorageWriter extends Storage {
     this.#publisher = store.publisher;
     this.#writable = new WritableCells(region, cells, store.space, store.publisher);
     this.#writerKey = writerKey;
+    store.publisher.onFileChanged = (error) => cells.refuse(error);
   }
 
   /**
@@ -89,7 +90,8 @@ export class StorageWriter extends Storage {
 
   /** @throws INDEX_OUT_OF_RANGE neither null nor an index of data; FAILED, CLOSED; TypeError */
   set root(index: number | null) {
-    this.#writable.check();
+    // The write whose growth found the file changed returns its index: setting it does not throw, what comes after does.
+    if (this.#cells.closed || this.#publisher.failed) this.#writable.check();
     if (index !== null && typeof index !== "number") throw wrongType("root", "an index or null", index);
     if (index !== null) this.#cells.checkIndex(index);
     this.#cells.root = index ?? 0;
@@ -134,7 +136,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Stores bytes as a blob of 0 to 2^31 bytes.
+   * Stores bytes as a blob of 0 to 2^31 bytes. If the file grows for it and turns out to be changed by another program,
+   * nothing is stored in it, and the next call throws FILE_CHANGED.
    * @returns the LAST index, as `read` takes it
    * @throws INDEX_OVERFLOW, DISK_FULL, both leave the storage as it was; UNSUPPORTED more than 2^31 bytes;
    * FAILED, CLOSED; TypeError
@@ -160,7 +163,7 @@ export class StorageWriter extends Storage {
 
   /**
    * Shows root and length to other processes, in microseconds. Survives a kill of this process, not a power cut.
-   * @throws FAILED an earlier sync has failed; CLOSED
+   * @throws FAILED an earlier sync has failed; FILE_CHANGED; CLOSED
    */
   commit(): void {
     this.#publisher.commit(this.#header());
@@ -169,7 +172,9 @@ export class StorageWriter extends Storage {
   /**
    * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile.
    * @returns what was made durable: the state at the call, or a later one
-   * @throws FAILED the disk reported an error, before or by the time it is done; CLOSED (both as rejections)
+   * @throws FAILED the disk reported an error, before or by the time it is done; FILE_GONE the file was deleted or replaced:
+   * `copyTo` saves the last commit; FILE_CHANGED another program cut or overwrote the file: everything is refused from
+   * then on; CLOSED (all as rejections)
    */
   async flush(): Promise<StorageState> {
     return stateOf(await this.#publisher.flush(this.#header()));
@@ -177,7 +182,7 @@ export class StorageWriter extends Storage {
 
   /**
    * Commits, and returns when the state is durable.
-   * @throws FAILED the disk reported an error, now or before; CLOSED
+   * @throws FAILED the disk reported an error, now or before; FILE_GONE, FILE_CHANGED as `flush`; CLOSED
    */
   flushSync(): StorageState {
     return stateOf(this.#publisher.flushSync(this.#header()));
@@ -185,13 +190,15 @@ export class StorageWriter extends Storage {
 
   /**
    * Empties the storage, durably. The file keeps its size, for readers may have it mapped.
-   * @throws DISK_FULL no room for `capacityCells`, and nothing has changed; FAILED, SYSTEM, CLOSED; TypeError
+   * @throws DISK_FULL no room for `capacityCells`, and nothing has changed; FAILED, FILE_GONE, FILE_CHANGED, SYSTEM,
+   * CLOSED; TypeError
    */
   truncate(options: Pick<CreateOptions, "capacityCells"> = {}): void {
     this.#writable.check();
     const { startIndex } = this.#cells;
     const capacity = capacityFrom(options, startIndex, this.config.maxIndex);
     this.#writable.check();
+    this.#publisher.checkFile();
     if (capacity !== null) this.#writable.reserve(capacity);
     this.#publisher.truncate({ next: startIndex, root: 0 });
     this.#writable.empty();
@@ -205,6 +212,7 @@ export class StorageWriter extends Storage {
     this.#writable.check();
     if (typeof version !== "number") throw wrongType("version", "a number", version);
     const config = checkConfig({ ...this.config, version }, this.path);
+    this.#publisher.checkFile();
     storeVersion(this.#region, version);
     this.setConfig(config);
   }
@@ -217,7 +225,7 @@ export class StorageWriter extends Storage {
 
   /**
    * Flushes, then releases everything, which it does even if the flush fails. Closing again does nothing.
-   * @throws FAILED, DISK_FULL, SYSTEM the flush failed; after an earlier failed sync it does not flush, and does not throw
+   * @throws FAILED, FILE_GONE, FILE_CHANGED, DISK_FULL, SYSTEM the flush failed; after an earlier failed sync it does not flush, and does not throw
    */
   close(): void {
     if (this.#cells.closed) return;
@@ -245,6 +253,7 @@ export class StorageWriter extends Storage {
   /** The state as it is, with every cell of it in memory. @throws FAILED its file takes nothing more; CLOSED */
   #header(): Header {
     this.#writable.check();
+    this.#publisher.checkFile();
     this.#writable.drain();
     return { next: this.#cells.length, root: this.#cells.root };
   }

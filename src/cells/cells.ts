@@ -29,6 +29,8 @@ export class Cells {
   /** 0 for none. Set by the owner of the storage. */
   root: number;
   closed = false;
+  /** Thrown by every access: FILE_CHANGED, when nothing in the file may be read. */
+  #refusal: StorageError | null = null;
   /** Set by a writer. */
   owner: CellOwner | null = null;
   #length: number;
@@ -77,9 +79,15 @@ export class Cells {
     this.#closeController?.abort(closedError(this.path));
   }
 
-  /** @throws CLOSED */
+  /** Every access throws `error` from now on, until the storage is closed. */
+  refuse(error: StorageError): void {
+    this.#refusal = error;
+  }
+
+  /** @throws CLOSED, FILE_CHANGED */
   checkOpen(): void {
     if (this.closed) throw closedError(this.path);
+    if (this.#refusal !== null) throw this.#refusal;
   }
 
   /**

@@ -26,17 +26,28 @@ export class Space {
   readonly #bytesPerCell: number;
   readonly #maxIndex: number;
   readonly #stepBytes: number | null;
+  readonly #beforeGrowth: () => void;
   #length: number;
   #reserved: number;
   /** From `length` up to here bytes are known to be zero. */
   #zeroedBytes = 0;
 
-  /** Marks of a region that is open: `length` from its header. */
-  constructor(region: WritableRegion, config: CheckedConfig, stepBytes: number | null, length: number) {
+  /**
+   * Marks of a region that is open: `length` from its header.
+   * @param beforeGrowth looks at the file: one that was cut would seem whole when it has grown
+   */
+  constructor(
+    region: WritableRegion,
+    config: CheckedConfig,
+    stepBytes: number | null,
+    length: number,
+    beforeGrowth: () => void,
+  ) {
     this.#region = region;
     this.#bytesPerCell = config.bytesPerCell;
     this.#maxIndex = config.maxIndex;
     this.#stepBytes = stepBytes;
+    this.#beforeGrowth = beforeGrowth;
     this.#length = length;
     this.#reserved = length;
   }
@@ -106,6 +117,7 @@ export class Space {
       const message = `${path}: ${required} cells are needed, and maxIndex is ${this.#maxIndex}: write to a new storage with ${more}`;
       throw new StorageError("INDEX_OVERFLOW", message, { path });
     }
+    this.#beforeGrowth();
     for (let target = this.#target(required); ; target = required + Math.floor((target - required) / 2)) {
       try {
         this.#region.grow(this.#reserved * this.#bytesPerCell, target * this.#bytesPerCell);

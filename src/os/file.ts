@@ -70,22 +70,30 @@ export function sizeOf(fd: number, path: string): number {
   return withFsErrors(path, () => fs.fstatSync(fd).size);
 }
 
-/** A file's size, the bytes of its blocks on the disk, and who may read and write it. */
-export function statOf(
-  fd: number,
-  path: string,
-): { readonly sizeBytes: number; readonly allocatedBytes: number; readonly permissions: number } {
-  const { size, blocks, mode } = withFsErrors(path, () => fs.fstatSync(fd));
-  return { sizeBytes: size, allocatedBytes: blocks * STAT_BLOCK_BYTES, permissions: mode & 0o777 };
+/** A file as `fstat` shows it. */
+export interface FileStat {
+  readonly sizeBytes: number;
+  /** Bytes of its blocks on the disk. */
+  readonly allocatedBytes: number;
+  readonly permissions: number;
+  /** Its names. */
+  readonly links: number;
+}
+
+export function statOf(fd: number, path: string): FileStat {
+  const { size, blocks, mode, nlink } = withFsErrors(path, () => fs.fstatSync(fd));
+  return { sizeBytes: size, allocatedBytes: blocks * STAT_BLOCK_BYTES, permissions: mode & 0o777, links: nlink };
 }
 
 /** The first bytes of a file, fewer than asked for if it is shorter. By `pread`, which no content can turn into a signal. */
 export function readStart(fd: number, lengthBytes: number, path: string): Uint8Array {
   const bytes = new Uint8Array(lengthBytes);
-  return bytes.subarray(
-    0,
-    withFsErrors(path, () => fs.readSync(fd, bytes, 0, lengthBytes, 0)),
-  );
+  return bytes.subarray(0, readStartInto(fd, bytes, path));
+}
+
+/** The same into `target`. @returns how many bytes the file had for it */
+export function readStartInto(fd: number, target: Uint8Array, path: string): number {
+  return withFsErrors(path, () => fs.readSync(fd, target, 0, target.length, 0));
 }
 
 export function closeFile(fd: number, path: string): void {

@@ -2,17 +2,27 @@
 
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
-import { closeFile, statOf, growFile, punchHole, reopenFile, syncFile } from "../os/file.ts";
+import {
+  closeFile,
+  growFile,
+  punchHole,
+  readStart,
+  readStartInto,
+  reopenFile,
+  sizeOf,
+  statOf,
+  syncFile,
+  writeFile,
+} from "../os/file.ts";
 import { fdatasyncLater, fsyncLater } from "../os/event-loop.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import { releaseAll } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
-import { writeFile } from "../os/file.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
-import type { RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
+import type { FileFault, RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
 const SMALL_WRITE_BYTES = 8 * 1024;
 
@@ -24,6 +34,13 @@ export class FileRegion implements WritableRegion, Measured {
   readonly #lock: WriterLock;
   readonly #memory: FileMemory;
   #sizeBytes: number;
+  /** The header area as this writer stored it last, and a buffer for what the file has. */
+  readonly #storedArea: Uint8Array;
+  readonly #fileArea: Uint8Array;
+  /** How another program has changed the file: nothing more is stored in it then. */
+  #change: FileFault | null = null;
+  /** A new file has no name before its writer announces itself. */
+  #isAnnounced = false;
   /** Growths so far, and those of them whose size is known to be on the disk: a writer before may have been killed. */
   #growths = 1;
   #durableGrowths = 0;
@@ -39,6 +56,8 @@ export class FileRegion implements WritableRegion, Measured {
     this.#memory = new FileMemory(file, "shared");
     this.#sizeBytes = file.sizeBytes;
     this.#header = new Int32Array(this.#memory.ownBuffer(0, file.headerBytes));
+    this.#storedArea = readStart(file.fd, file.headerBytes, file.path);
+    this.#fileArea = new Uint8Array(file.headerBytes);
   }
 
   get address(): number {
@@ -55,6 +74,9 @@ export class FileRegion implements WritableRegion, Measured {
   }
 
   write(offset: number, bytes: Uint8Array): void {
+    // A write up to the end would make a file that was cut as long again as it was.
+    if (offset + bytes.length >= this.#sizeBytes) this.#findCut();
+    if (this.#change !== null) return;
     // A page fault costs more than a call of the kernel that fills many pages, and less than one that fills a part.
     if (bytes.length >= SMALL_WRITE_BYTES && writeFile(this.#fd, offset, bytes, this.path)) return;
     libc().memcpy(this.address + offset, bytes, bytes.length);
@@ -67,11 +89,32 @@ export class FileRegion implements WritableRegion, Measured {
 
   store(...stores: HeaderStore[]): void {
     withHeaderLock(this.#fd, this.path, () => {
-      for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
+      for (const { offset, bytes } of stores) {
+        storeHeader(this.#header, offset, bytes);
+        this.#storedArea.set(bytes, offset);
+      }
     });
   }
 
+  fileFault(): FileFault | null {
+    const { sizeBytes, links } = statOf(this.#fd, this.path);
+    this.#change ??= this.#changeOf(sizeBytes);
+    return this.#change ?? (links === 0 && this.#isAnnounced ? "gone" : null);
+  }
+
+  #findCut(): void {
+    if (sizeOf(this.#fd, this.path) < this.#sizeBytes) this.#change ??= "cut";
+  }
+
+  #changeOf(sizeBytes: number): FileFault | null {
+    if (sizeBytes < this.#sizeBytes) return "cut";
+    // By `read`: the file may be cut by now, and its mapping must not be touched then.
+    if (readStartInto(this.#fd, this.#fileArea, this.path) < this.#fileArea.length) return "cut";
+    return Buffer.compare(this.#fileArea, this.#storedArea) === 0 ? null : "overwritten";
+  }
+
   grow(fromBytes: number, toBytes: number): void {
+    if (this.#change !== null) return;
     growFile(this.#fd, fromBytes, toBytes, this.path);
     this.#growths++;
     this.#memory.cover(toBytes);
@@ -130,6 +173,7 @@ export class FileRegion implements WritableRegion, Measured {
   /** Tells readers that the header in memory is current. */
   announce(): void {
     this.#lock.announce();
+    this.#isAnnounced = true;
   }
 
   close(): void {

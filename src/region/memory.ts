@@ -42,7 +42,11 @@ export class MemoryRegion implements WritableRegion, Measured {
   stat(): RegionStat {
     // The header's buffer is the region's own.
     const windows = this.#mapping.windows - 1;
-    return { sizeBytes: this.sizeBytes, allocatedBytes: 0, permissions: PERMISSIONS, windows };
+    return { sizeBytes: this.sizeBytes, allocatedBytes: 0, permissions: PERMISSIONS, links: 1, windows };
+  }
+
+  fileFault(): null {
+    return null;
   }
 
   grow(_fromBytes: number, toBytes: number): void {

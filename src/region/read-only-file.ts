@@ -4,7 +4,7 @@ import { closeFile, statOf, sizeOf } from "../os/file.ts";
 import { isWriterLive } from "../os/lock.ts";
 import { releaseAfter, releaseAll } from "../os/release.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
-import type { RegionStat, Measured, ReadableRegion } from "./region.ts";
+import type { FileFault, RegionStat, Measured, ReadableRegion } from "./region.ts";
 
 /**
  * The reader's region, over a descriptor that may be read only. Two mappings: one for headers, footers and copies,
@@ -44,6 +44,10 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
 
   stat(): RegionStat {
     return { ...statOf(this.#fd, this.path), windows: this.#views.windows };
+  }
+
+  fileFault(): FileFault | null {
+    return statOf(this.#fd, this.path).links === 0 ? "gone" : null;
   }
 
   measure(): void {

@@ -5,6 +5,13 @@
  * Bounds are the caller's: nothing here checks an offset against the storage's length.
  */
 
+/**
+ * What another program did to the file. `gone`: it has no name any more, so it was deleted, or another file was moved to
+ * its path. `cut`: it is shorter than its writer made it. `overwritten`: its first 256 bytes are not those that its
+ * writer stored last, as after `cp backup live`.
+ */
+export type FileFault = "gone" | "cut" | "overwritten";
+
 /** What a reader needs. */
 export interface ReadableRegion {
   /** For messages. */
@@ -18,6 +25,12 @@ export interface ReadableRegion {
    * `address`, for the library's own loads and a writer's stores.
    */
   view(offset: number, lengthBytes: number, own?: boolean): Uint8Array<ArrayBuffer>;
+  /**
+   * Looks whether another program has interfered with the file. A reader's can tell only that it is gone. A writer's whose
+   * file was cut or overwritten stores nothing in it any more: `write` and `grow` do nothing.
+   * @throws SYSTEM
+   */
+  fileFault(): FileFault | null;
   /** Looks at the file's size again. */
   measure(): void;
   /** Whether a writer holds the header in memory current, so that it may be believed. */
@@ -32,6 +45,8 @@ export interface RegionStat {
   readonly sizeBytes: number;
   /** Bytes of its blocks on the disk; 0 in memory. */
   readonly allocatedBytes: number;
+  /** The names that the file has in its file system; 0 after it was deleted or replaced. */
+  readonly links: number;
   /** The file's permission bits. */
   readonly permissions: number;
   /** Buffers over the mapping that are alive: views are cut from them. */

@@ -1,6 +1,7 @@
-/** Why a writer can promise nothing any more. */
+/** Why a writer or a reader cannot go on as before. */
 
 import { StorageError } from "../error.ts";
+import type { FileFault } from "../region/region.ts";
 
 /** `cause` is what the sync threw. */
 export function syncFailed(path: string, cause: unknown): StorageError {
@@ -13,4 +14,27 @@ export function syncFailed(path: string, cause: unknown): StorageError {
 export function closedBefore(path: string): StorageError {
   const message = `${path}: the storage was closed before this flush was done: open it again, and see what it has`;
   return new StorageError("CLOSED", message, { path });
+}
+
+/** The file was deleted, or replaced by another: what is written to it cannot be found again. */
+export function fileGone(path: string, who: "writer" | "reader"): StorageError {
+  const what = `${path}: the file was deleted, or another file was moved to its path`;
+  const advice = {
+    writer: "nothing written by this writer can be found again: save its last commit with copyTo, then close it",
+    reader: "this reader sees no new states: save what it shows with copyTo if you need it, then open the path again",
+  };
+  return new StorageError("FILE_GONE", `${what}: ${advice[who]}`, { path });
+}
+
+/** Another program made the file shorter or wrote over it while a writer had it open. */
+export function fileChanged(path: string, fault: Exclude<FileFault, "gone">): StorageError {
+  const what = fault === "cut" ? "made the file shorter" : "wrote over the header of the file";
+  const message = `${path}: another program ${what} while this writer had it open, so nothing in it can be trusted: close this writer, copy the backup again or restore one, and open the file again`;
+  return new StorageError("FILE_CHANGED", message, { path });
+}
+
+/** Another program wrote another storage over the file while a reader had it open. */
+export function otherStorage(path: string): StorageError {
+  const message = `${path}: another program wrote another storage over the file while this reader had it open: close this reader and open the file again`;
+  return new StorageError("FILE_CHANGED", message, { path });
 }

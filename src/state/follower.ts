@@ -7,11 +7,13 @@ import { RESTORE, StorageError } from "../error.ts";
 import { type CommitRecord, decodeAnnexHead } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
-import { FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { sameBytes } from "../format/hash.ts";
+import { CONFIG, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { loadHeader } from "../region/header.ts";
 import { cellsMatch } from "./commit-checksum.ts";
 import { chooseState, decodeAt, firstBelievable, loadArea, proofOf } from "./choose-state.ts";
+import { otherStorage } from "./failure.ts";
 import { type Mark, TruncationCount } from "./truncation-count.ts";
 
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
@@ -37,6 +39,8 @@ export class Follower {
   /** The header area as it is now, and as bytes. */
   readonly #now = new Int32Array(AREA_WORDS);
   readonly #nowBytes = new Uint8Array(this.#now.buffer);
+  /** The config without its version, as the file had it at opening. */
+  readonly #fixedConfig: Uint8Array;
   #follows: Follows = "flushes";
   #header: CheckedHeader;
 
@@ -51,6 +55,7 @@ export class Follower {
     // Asked before the header is loaded, which is current then; asked after, it may be what the writer recovered from.
     const live = wanted === "commits" && region.isWriterLive();
     const area = this.#firstLook();
+    this.#fixedConfig = area.slice(0, CONFIG.version.offset);
     this.#header = chooseState(area, this.#bounds(), () => false, region.path).disk;
     const process = wanted === "commits" ? this.#believable(area, processCopies) : null;
     if (process !== null && this.#isCurrent(area, process, this.#header, trusted, live)) {
@@ -119,7 +124,7 @@ export class Follower {
 
   /**
    * After `hasMoved` or `wasCut`: true if another state is visible than before.
-   * @throws FILE_CUT the file has become shorter than the state that was visible
+   * @throws FILE_CUT the file has become shorter than the state that was visible; FILE_CHANGED it is another storage
    */
   refresh(): boolean {
     if (this.wasCut()) {
@@ -131,6 +136,9 @@ export class Follower {
       const area = loadArea(this.#region);
       // After the header: a file that has grown for it has done so before.
       this.#region.measure();
+      if (!sameBytes(area.subarray(0, this.#fixedConfig.length), this.#fixedConfig)) {
+        throw otherStorage(this.#region.path);
+      }
       const current = this.#current(area, look === MAX_LOOKS - 1);
       if (current === "torn") continue;
       if (current === null) return false;

@@ -9,12 +9,12 @@
  * its own opening of the file, and the kernel tells every opening of a failed write-back once.
  */
 
-import type { StorageError } from "../error.ts";
+import { StorageError } from "../error.ts";
 import { encodeCommitRecord, placeOfRecord } from "../format/annex.ts";
 import { encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
-import { closedBefore, syncFailed } from "./failure.ts";
+import { closedBefore, fileChanged, fileGone, syncFailed } from "./failure.ts";
 import { Metrics } from "./metrics.ts";
 import type { CommitChecksum } from "./commit-checksum.ts";
 import { Truncations } from "./truncations.ts";
@@ -42,7 +42,10 @@ export class Publisher {
   #sequence: number;
   #generation = 0;
   #failure: StorageError | null = null;
+  #isGone = false;
   #isEnded = false;
+  /** Called once, when the file turns out to be changed: nothing of it may be read any more. */
+  onFileChanged: (error: StorageError) => void = () => undefined;
   /** The latest flush that was asked for, the one that runs, and the one that waits for it. */
   #request: Request;
   #inFlight: Promise<Header> | null = null;
@@ -70,16 +73,42 @@ export class Publisher {
     return this.#committed;
   }
 
+  /** Whether a sync has failed. */
   get failed(): boolean {
-    return this.#failure !== null;
+    return this.#failure?.code === "FAILED";
   }
 
-  /** @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk */
+  /**
+   * @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk; FILE_CHANGED
+   */
   checkFailure(): void {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  /** Makes the state visible to other processes: the record that proves it, then the process-sync copies. */
+  /** Looks at the file. What it finds, the next `checkFailure` or flush throws. @throws SYSTEM */
+  inspectFile(): void {
+    if (this.#failure !== null) return;
+    const fault = this.#region.fileFault();
+    this.#isGone = fault === "gone";
+    if (fault === null || fault === "gone") return;
+    this.#failure = fileChanged(this.#region.path, fault);
+    this.onFileChanged(this.#failure);
+  }
+
+  /**
+   * Looks at the file. Call it before a store into the file, so that a backup that was copied over it stays as it is.
+   * A file that is gone is no error here: its data can still be copied.
+   * @throws FAILED; FILE_CHANGED, as everything from then on; SYSTEM
+   */
+  checkFile(): void {
+    this.inspectFile();
+    this.checkFailure();
+  }
+
+  /**
+   * Makes the state visible to other processes: the record that proves it, then the process-sync copies. The caller has
+   * called `checkFile`.
+   */
   commit(header: Header): void {
     this.checkFailure();
     this.#sequence = (this.#sequence + 1) % (MAX_U32 + 1);
@@ -112,6 +141,7 @@ export class Publisher {
   /** Makes the state durable, and returns when it is. */
   flushSync(header: Header): Header {
     this.commit(header);
+    this.#checkNotGone();
     const begunAt = performance.now();
     const copy = encodeHeader(header, null);
     // A power cut up to here: the disk-sync header is the last flush's, and the cells that it refers to are there.
@@ -119,6 +149,7 @@ export class Publisher {
     this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
     // Up to here: copy 1 is old, new or torn; copy 2 is the last flush's. If new, its cells are there.
     this.#sync(HEADER_AREA_BYTES);
+    this.#checkAcknowledgement();
     // Not before: a flush under way goes on if this one was refused.
     this.#generation++;
     this.#acknowledge(header, copy, begunAt);
@@ -133,6 +164,7 @@ export class Publisher {
     // Many may ask at once; a commit of the same says nothing new.
     if (!sameHeader(header, this.#committed) || this.running.hasChanges) this.commit(header);
     else this.checkFailure();
+    this.#checkNotGone();
     this.running.prepare(header.next);
     this.#request = { header, generation: this.#generation };
     // Asked first: it begins some microtasks after the one before has ended, and none may begin in between.
@@ -145,6 +177,7 @@ export class Publisher {
   /** Empties the storage on the disk, by the order of a flush: until copy 1 is durable, nothing has happened. */
   truncate(header: Header): void {
     this.checkFailure();
+    this.#checkNotGone();
     // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
     if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);
     const before = this.#committed;
@@ -202,6 +235,7 @@ export class Publisher {
     this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
     await this.#syncLater();
     if (this.#overtaken(generation)) return this.#durable;
+    this.#checkAcknowledgement();
     this.#acknowledge(header, copy, begunAt);
     return header;
   }
@@ -215,6 +249,17 @@ export class Publisher {
     if (generation !== this.#generation) return true;
     if (this.#isEnded) throw closedBefore(this.#region.path);
     return false;
+  }
+
+  /** After the last sync: what changed during the syncs is not acknowledged. @throws FILE_CHANGED, FILE_GONE */
+  #checkAcknowledgement(): void {
+    this.checkFile();
+    this.#checkNotGone();
+  }
+
+  /** As of the last `checkFile`. @throws FILE_GONE */
+  #checkNotGone(): void {
+    if (this.#isGone) throw fileGone(this.#region.path, "writer");
   }
 
   #acknowledge(header: Header, copy: Uint8Array, begunAt: number): void {

@@ -17,7 +17,10 @@ export interface Snapshot {
    * @throws TRUNCATED they may have been given out again; FILE_CUT the file no longer has them
    */
   check(): void;
-  /** @throws FAILED a sync has failed: the kernel may show what the disk has instead of what was stored */
+  /**
+   * To be called before cells are copied, and before the copy is used.
+   * @throws FAILED a sync has failed: the kernel may show what the disk has instead of what was stored; FILE_CHANGED
+   */
   checkTrust(): void;
 }
 
@@ -28,7 +31,7 @@ export function writerSnapshot(publisher: Publisher, path: string): Snapshot {
   const check = (): void => {
     if (truncations.done !== done) throw truncated(path);
   };
-  return { header: committed, check, checkTrust: () => publisher.checkFailure() };
+  return { header: committed, check, checkTrust: () => publisher.checkFile() };
 }
 
 /**

@@ -36,7 +36,7 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
   const running = new CommitChecksum(region, config.bytesPerCell, startIndex);
   const from = { durable: header, sequence: 0, truncations: 0, running };
   const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
-  const space = new Space(region, config, choices.stepBytes, startIndex);
+  const space = new Space(region, config, choices.stepBytes, startIndex, () => publisher.inspectFile());
   region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
   storeProcessId(region, process.pid);
   publisher.flushSync(header);
@@ -74,7 +74,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
   if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
-  const space = new Space(region, config, choices.stepBytes, header.next);
+  const space = new Space(region, config, choices.stepBytes, header.next, () => publisher.inspectFile());
   return { publisher, space, root: header.root, recovery };
 }
 

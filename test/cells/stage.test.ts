@@ -36,7 +36,7 @@ function open(): { region: FailingRegion; cells: Cells; writable: WritableCells;
   const region = new FailingRegion();
   const cells = new Cells(region, config, START, 0);
   const running = new CommitChecksum(region, config.bytesPerCell, START);
-  const space = new Space(region, config, null, START);
+  const space = new Space(region, config, null, START, () => undefined);
   return {
     region,
     cells,

@@ -103,7 +103,7 @@ describe("stream", () => {
   test("errors when its cells are given out again while a chunk is copied", async () => {
     const { region, publisher } = stubbed();
     const cells = new Cells(region, { bytesPerCell: 32 }, 208, 0);
-    const space = new Space(region, stubConfig, null, 208);
+    const space = new Space(region, stubConfig, null, 208, () => undefined);
     const blob = new BlobWriter(cells, new WritableCells(region, cells, space, publisher), publisher);
     blob.append(pattern(100, 1));
     const index = blob.end();

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import type { Agent } from "../support/process-agent.ts";
 import { useAgents } from "../support/process-agents.ts";
 import { CLI, cellar, cellarJson, errorCodeOf, plainEnvironment } from "../support/cli.ts";
@@ -130,6 +130,18 @@ test("what only looks changes nothing in the file, and what writes is refused", 
 });
 
 describe("tail", () => {
+  test.each(["deleted", "replaced"])("ends with an error when the file is %s", async (how) => {
+    const { path, committed } = await live();
+    await using tail = new Tail(path);
+    await tail.until(committed);
+    const other = file();
+    expect((await cellar(["copy", path, other])).status).toBe(0);
+    if (how === "deleted") rmSync(path);
+    else renameSync(other, path);
+    const { status, rest, stderr } = await tail.end();
+    expect([status, rest, stderr.includes("FILE_GONE")]).toEqual([1, undefined, true]);
+  });
+
   test("shows the state now, then those that come, until Ctrl-C", async () => {
     const { path, writer, committed } = await live();
     await using tail = new Tail(path);

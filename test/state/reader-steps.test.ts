@@ -232,6 +232,7 @@ describe("a reader of commits that has none to believe", () => {
       sizeBytes: region.sizeBytes,
       view: (...place) => region.view(...place),
       measure: () => region.measure(),
+      fileFault: () => region.fileFault(),
       close: () => region.close(),
       // A writer recovers while the reader waits for the answer.
       isWriterLive: () => {

@@ -148,6 +148,7 @@ test("of a reader they are those of what it shows, and of the file as it is now"
     follows: "flushes",
     windows: 0,
     truncations: 0,
+    fileGone: false,
   };
   expect(reader.stats()).toEqual({ ...shown, fileBytes: size, allocatedBytes: blocks * 512 } as never);
   reader.refresh();

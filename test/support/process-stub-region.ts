@@ -3,7 +3,7 @@
 import { StorageError } from "../../src/error.ts";
 import { FILE, HEADER_AREA_BYTES } from "../../src/format/layout.ts";
 import { MemoryRegion } from "../../src/region/memory.ts";
-import type { HeaderStore, WritableRegion } from "../../src/region/region.ts";
+import type { FileFault, HeaderStore, WritableRegion } from "../../src/region/region.ts";
 
 const SIZE_BYTES = 2 ** 20;
 const nameOf = new Map(Object.entries(FILE).map(([name, { offset }]) => [offset, name]));
@@ -22,6 +22,8 @@ export class StubRegion implements WritableRegion {
   failAt = 0;
   /** Asynchronous syncs return at `release` only. */
   gated = false;
+  /** What `fileFault` answers. */
+  fault: FileFault | null = null;
   /** The header area as it was when the first sync failed. */
   headersAtFailure: Uint8Array = new Uint8Array(0);
   readonly #memory: MemoryRegion = new MemoryRegion(SIZE_BYTES, SIZE_BYTES, HEADER_AREA_BYTES);
@@ -64,6 +66,10 @@ export class StubRegion implements WritableRegion {
 
   view(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
     return this.#memory.view(offset, lengthBytes);
+  }
+
+  fileFault(): FileFault | null {
+    return this.fault;
   }
 
   grow(fromBytes: number, toBytes: number): void {

@@ -46,6 +46,10 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
     for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
   }
 
+  fileFault(): null {
+    return null;
+  }
+
   grow(_fromBytes: number, toBytes: number): void {
     if (toBytes > this.memory.length) throw new StorageError("DISK_FULL", "the array is full", { path: this.path });
     this.sizeBytes = Math.max(this.sizeBytes, toBytes);

@@ -75,7 +75,7 @@ export function growthTests(fresh: () => string): void {
   test("without a step the file doubles, by 64 KiB at least and 64 MiB at most", () => {
     const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 0xffffffff });
     const grown: number[] = [];
-    const space = new Space(regionOf(64 * KIB, grown, Infinity), config, null, 8);
+    const space = new Space(regionOf(64 * KIB, grown, Infinity), config, null, 8, () => undefined);
     // One window of 4 KiB after the other, to 1 GiB.
     while (space.length * 32 < 1024 * MIB) space.take(128);
     expect(Math.min(...grown)).toBe(0);
@@ -93,14 +93,14 @@ export function growthTests(fresh: () => string): void {
 
   test("one call may take more than a step", () => {
     const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 0xffffffff });
-    const space = new Space(regionOf(64 * KIB, [], Infinity), config, null, 8);
+    const space = new Space(regionOf(64 * KIB, [], Infinity), config, null, 8, () => undefined);
     expect(space.take(2 ** 30)).toBe(8);
     expect(space.fileCells).toBe(2 ** 30 + 8);
   });
 
   test("with less room than a step, takes what there is", () => {
     const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 0xffffffff });
-    const space = new Space(regionOf(320, [], 3200), config, 64 * KIB, 10);
+    const space = new Space(regionOf(320, [], 3200), config, 64 * KIB, 10, () => undefined);
     for (let index = 10; index < 100; index++) expect(space.take(1)).toBe(index);
     expect(() => space.take(1)).toThrow(StorageError);
     expect([space.length, space.fileCells]).toEqual([100, 100]);

@@ -1,0 +1,52 @@
+/** Every row, in the order of the table. */
+
+import type { Row } from "../lib/row.ts";
+import { cold100k, cold1m, cold4k, coldSmall } from "./cold.ts";
+import { commit, refresh } from "./commit.ts";
+import { durable, durable64, flush, restored } from "./durable.ts";
+import { http, http8 } from "./http.ts";
+import { lag, readers } from "./lag.ts";
+import { farOut, opening } from "./large-files.ts";
+import { diskSize, memory, startUp } from "./process.ts";
+import { readLarge, sumLarge } from "./read-large.ts";
+import { readCopies, readViews } from "./read.ts";
+import { eventLoop, longestWrite } from "./smooth.ts";
+import { treeWalk } from "./tree-walk.ts";
+import { watch, watchCost } from "./watch.ts";
+import { copyCold, openKilled } from "./whole-files.ts";
+import { writeLarge, writeSmall } from "./write.ts";
+
+export const rows: readonly Row[] = [
+  writeSmall,
+  readViews,
+  readCopies,
+  treeWalk,
+  writeLarge,
+  readLarge,
+  sumLarge,
+  commit,
+  refresh,
+  durable,
+  durable64,
+  flush,
+  restored,
+  coldSmall,
+  cold4k,
+  cold100k,
+  cold1m,
+  openKilled,
+  copyCold,
+  http,
+  http8,
+  lag,
+  readers,
+  watch,
+  watchCost,
+  eventLoop,
+  longestWrite,
+  opening,
+  farOut,
+  memory,
+  diskSize,
+  startUp,
+];

@@ -1,0 +1,144 @@
+/** Blobs of 1 MiB that are in memory: copied, and summed in place. */
+
+import { StorageReader } from "../../src/index.ts";
+import { cellarStore, readIntoStore } from "../compare/cellar.ts";
+import { appendStore, mmapStore, reusedBufferStore } from "../compare/files.ts";
+import { heapStore } from "../compare/heap.ts";
+import { lmdbStore } from "../compare/lmdb.ts";
+import { sqliteStore } from "../compare/sqlite.ts";
+import type { Purpose, Store } from "../compare/store.ts";
+import { blobs } from "../lib/data.ts";
+import { atMostTimes, cellar, grouped, limit, peer, type Row, row, type Start } from "../lib/row.ts";
+import { timeMs } from "../lib/time.ts";
+import { type BlobSizes, MIB, type ReadSizes, reading } from "./blobs.ts";
+
+const copied = { unit: "µs", read: (store: Store, i: number) => store.read(i) } as const;
+const READ_CALL = "it is one system call for each blob, and Cellar one memcpy for each chunk of 65535 bytes.";
+
+export const readLarge: Row = row<ReadSizes>({
+  name: "read-large",
+  unit: "µs",
+  rounds: 12,
+  full: { count: 128, sizeBytes: MIB, reads: 128 },
+  quick: { count: 8, sizeBytes: MIB, reads: 8 },
+  title: ({ count, sizeBytes }) => `read a blob of ${sizeBytes / MIB} MiB of ${grouped(count)}, copied`,
+  contestants: {
+    "cellar read": cellar(reading(cellarStore, copied)),
+    "cellar readInto": cellar(reading(readIntoStore, copied)),
+    "heap slice": limit(reading(heapStore, copied)),
+    "fs.readSync, new array": peer(READ_CALL, reading(appendStore, copied)),
+    "fs.readSync, used buffer": peer(
+      "it makes no new array; readInto of Cellar does the same.",
+      reading(reusedBufferStore, copied),
+    ),
+    "Bun.mmap, offset table": peer("it copies each blob in one piece.", reading(mmapStore, copied)),
+    "bun:sqlite": peer("its pages are in its cache.", reading(sqliteStore, copied)),
+    "lmdb getBinary": peer(
+      "its values are consecutive in the file, and copied in one piece.",
+      reading((purpose) => lmdbStore(purpose), copied),
+      "lmdb",
+    ),
+  },
+  targets: [
+    atMostTimes("cellar read", "heap slice", 1.3, "The blob is copied in pieces of 65535 bytes, from mapped memory."),
+    atMostTimes(
+      "cellar readInto",
+      "fs.readSync, used buffer",
+      1.2,
+      "readInto copies in pieces of 65535 bytes, at addresses that are no multiples of a page.",
+    ),
+  ],
+});
+
+export const sumLarge: Row = row<BlobSizes>({
+  name: "sum-large",
+  unit: "ms",
+  rounds: 12,
+  full: { count: 128, sizeBytes: MIB },
+  quick: { count: 8, sizeBytes: MIB },
+  title: ({ count, sizeBytes }) =>
+    `sum ${grouped(count)} blobs of ${sizeBytes / MIB} MiB in place, by a process that has not touched them yet`,
+  contestants: {
+    "cellar chunks": cellar(summing(cellarPieces)),
+    "a bare mapping": limit(summing(mappedPieces)),
+    "fs.readSync, used buffer": peer("it takes no page faults, but copies.", summing(copiedPieces)),
+  },
+  targets: [
+    atMostTimes("cellar chunks", "a bare mapping", 1.2, "Each chunk is a view and an entry of an array of its own."),
+  ],
+});
+
+/** The bytes of a blob in pieces. */
+type Pieces = (i: number) => readonly Uint8Array[];
+
+interface Summed {
+  /** Maps the file anew, so that every page is touched for the first time. */
+  fresh(): { readonly pieces: Pieces; close(): void };
+  close(): void | Promise<void>;
+}
+
+function summing(open: (purpose: Purpose) => Promise<Summed>): Start<BlobSizes> {
+  return async ({ count, sizeBytes }, folder) => {
+    const store = await open({ folder, count, sizeBytes });
+    let crc = 0;
+    return {
+      async slice() {
+        const { pieces, close } = store.fresh();
+        crc = 0;
+        const tookMs = await timeMs(() => {
+          for (let i = 0; i < count; i++) for (const piece of pieces(i)) crc = Bun.hash.crc32(piece, crc);
+        });
+        close();
+        return tookMs;
+      },
+      finish: () => ({ digest: `CRC-32 ${crc.toString(16)}` }),
+      close: () => store.close(),
+    };
+  };
+}
+
+async function cellarPieces(purpose: Purpose): Promise<Summed> {
+  const store = cellarStore(purpose);
+  await store.writeAll(purpose.count, blobs(purpose.sizeBytes));
+  return {
+    fresh() {
+      const reader = StorageReader.open(store.path, { follow: "commits" });
+      return { pieces: (i) => reader.chunks(store.indices[i] ?? 0), close: () => reader.close() };
+    },
+    close: () => store.close(),
+  };
+}
+
+/** As long as a chunk of Cellar. */
+const PIECE_BYTES = 65535;
+
+function inPieces(bytes: Uint8Array): Uint8Array[] {
+  return Array.from({ length: Math.ceil(bytes.length / PIECE_BYTES) }, (_, i) => {
+    return bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES);
+  });
+}
+
+async function mappedPieces(purpose: Purpose): Promise<Summed> {
+  const { sizeBytes } = purpose;
+  const store = appendStore(purpose);
+  await store.writeAll(purpose.count, blobs(sizeBytes));
+  return {
+    fresh() {
+      let mapped: Uint8Array | null = Bun.mmap(store.path, { shared: true });
+      return {
+        pieces: (i) => inPieces(mapped?.subarray(i * sizeBytes, (i + 1) * sizeBytes) ?? new Uint8Array()),
+        close() {
+          mapped = null;
+          Bun.gc(true);
+        },
+      };
+    },
+    close: () => store.close(),
+  };
+}
+
+async function copiedPieces(purpose: Purpose): Promise<Summed> {
+  const store = reusedBufferStore(purpose);
+  await store.writeAll(purpose.count, blobs(purpose.sizeBytes));
+  return { fresh: () => ({ pieces: (i) => [store.read(i)], close: () => undefined }), close: () => store.close() };
+}

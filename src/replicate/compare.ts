@@ -63,10 +63,16 @@ export async function isBlockSame(
   block: number,
 ): Promise<boolean> {
   if (geometry === null || block >= completeBlocks(geometry, state.next)) return false;
+  const hash = await hashOfBlock(source, block);
+  source.check(state);
+  return hash === blocks.at(block);
+}
+
+/** The SHA-256 of a block's cells in the file. */
+export async function hashOfBlock(source: Source, block: number): Promise<string> {
   const hasher = new Bun.CryptoHasher("sha256");
   await readBlockInto(source, block, (step) => hasher.update(step));
-  source.check(state);
-  return hasher.digest("hex") === blocks.at(block);
+  return hasher.digest("hex");
 }
 
 /** The first cell of the newest state's tail that the file has otherwise, or null. Check the state afterwards. */

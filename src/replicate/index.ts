@@ -1,6 +1,8 @@
 /** Replication: to object storage and back. Nothing of it is loaded by `cellar` itself. */
 
+export { follow, type FollowOptions } from "./follow.ts";
 export type { ReplicaState } from "./history.ts";
+export { prune, type PruneOptions, type PruneResult } from "./prune.ts";
 export { replicate, type ReplicateOptions, type Replicator, type ReplicatorStats } from "./replicator.ts";
 export { restore, type RestoreOptions, type RestoreProgress } from "./restore.ts";
 export { states, type StatesOptions } from "./states.ts";
@@ -15,3 +17,4 @@ export type {
   StoreOptions,
 } from "./store/store.ts";
 export type { Target } from "./target.ts";
+export { verify, type VerifyOptions } from "./verify.ts";

@@ -148,6 +148,7 @@ export class Replication {
         if (this.#source.isAtPath() === "here") return this.#source;
         this.#source.close();
         this.#source = null;
+        this.#requests.source = null;
         this.isFileMissing = true;
       }
       try {

@@ -24,7 +24,8 @@ export class Requests {
 
   async add(needsComparison: boolean): Promise<ReplicaState> {
     const { promise, resolve, reject } = Promise.withResolvers<ReplicaState>();
-    const { source } = this;
+    // Another file at the path is about to be opened.
+    const source = this.source?.isAtPath() === "here" ? this.source : null;
     const after = this.#looks;
     const truncations = source === null ? null : source.countTruncations();
     this.#waiting.add({ after, needsComparison, source, truncations, resolve, reject });

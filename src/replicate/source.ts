@@ -8,7 +8,7 @@ import { hostname } from "node:os";
 import { StorageError } from "../error.ts";
 import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
 import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
-import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
+import { CONFIG, FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
 import { readArea } from "../offline/inspect.ts";
 import { fsError, withFsErrors } from "../os/errno.ts";
 import { fdatasyncLater } from "../os/event-loop.ts";
@@ -25,7 +25,7 @@ import type { FileIdentity } from "./record.ts";
 
 const CONFIG_BYTES = FILE.config.sizeBytes;
 /** Characters of the config in hex without its version, which may change. */
-export const FIXED_CONFIG_CHARACTERS: number = 2 * 28;
+export const FIXED_CONFIG_CHARACTERS: number = 2 * CONFIG.version.offset;
 
 /** A state that the disk has. */
 export interface FlushedState extends Header {
@@ -72,6 +72,11 @@ export class Source {
     }
   }
 
+  /** The config without the version, in hex: it never changes. */
+  get fixedConfig(): string {
+    return this.#config.slice(0, FIXED_CONFIG_CHARACTERS);
+  }
+
   /** Whether the path still means this file. */
   isAtPath(): "here" | "gone" | "replaced" {
     try {
@@ -90,13 +95,13 @@ export class Source {
    * @throws UNSUPPORTED the original wrote the file last; HEADER_BROKEN, FILE_CUT, INVALID_CONFIG; SYSTEM
    */
   async look(): Promise<FlushedState | null> {
+    this.#checkOpen();
     const presence = writerPresence(this.#fd, this.path);
     // It recovers the file, and may store any header.
     if (presence === "opening") return null;
-    const area = readArea(this.#fd, this.path);
-    if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
+    const area = this.#area();
     const config = area.subarray(0, CONFIG_BYTES).toHex();
-    if (config.slice(0, FIXED_CONFIG_CHARACTERS) !== this.#config.slice(0, FIXED_CONFIG_CHARACTERS)) {
+    if (config.slice(0, FIXED_CONFIG_CHARACTERS) !== this.fixedConfig) {
       const message = `${this.path}: the config has changed under the replicator: see what cellar check says of the file`;
       throw new StorageError("INVALID_CONFIG", message, { path: this.path });
     }
@@ -112,9 +117,7 @@ export class Source {
 
   /** How often the storage was truncated by now, those that are under way included. @throws FILE_CUT */
   countTruncations(): number {
-    const area = readArea(this.#fd, this.path);
-    if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
-    return decodeCommitRecords(area)[0]?.truncations ?? 0;
+    return decodeCommitRecords(this.#area())[0]?.truncations ?? 0;
   }
 
   /**
@@ -122,11 +125,10 @@ export class Source {
    * @throws TRUNCATED they may have been given out again; FILE_CUT they are gone
    */
   check({ marks, next }: FlushedState): void {
+    this.#checkOpen();
     const sizeBytes = sizeOf(this.#fd, this.path);
     if (sizeBytes < next * this.geometry.bytesPerCell) throw this.#cut(sizeBytes);
-    const area = readArea(this.#fd, this.path);
-    if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
-    if (haveMoved(marks, new Int32Array(area.slice().buffer))) {
+    if (haveMoved(marks, new Int32Array(this.#area().slice().buffer))) {
       const message = `${this.path}: the storage was truncated: what was flushed before is not in the file any more`;
       throw new StorageError("TRUNCATED", message, { path: this.path });
     }
@@ -158,6 +160,19 @@ export class Source {
     if (this.#reads === 0) closeFile(this.#fd, this.path);
   }
 
+  #area(): Uint8Array {
+    this.#checkOpen();
+    const area = readArea(this.#fd, this.path);
+    if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
+    return area;
+  }
+
+  /** The number of a descriptor that is closed may be another file's by now. */
+  #checkOpen(): void {
+    if (this.#isClosing)
+      throw new StorageError("CLOSED", `${this.path}: the replicator is closed`, { path: this.path });
+  }
+
   #bounds(): Bounds {
     const { bytesPerCell, config } = this.geometry;
     const fileCells = Math.floor(sizeOf(this.#fd, this.path) / bytesPerCell);
@@ -175,7 +190,7 @@ export class Source {
     if (copies.every((copy) => copy !== null && sameHeader(copy, disk))) return disk;
     await this.#pending(() => fdatasyncLater(this.#fd));
     // A writer may have come meanwhile.
-    const again = readArea(this.#fd, this.path);
+    const again = this.#area();
     const isSame = writerPresence(this.#fd, this.path) === "none" && Buffer.compare(area, again) === 0;
     return isSame ? disk : null;
   }

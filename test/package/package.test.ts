@@ -95,7 +95,7 @@ describe("the tarball", () => {
 const CONSUMER = `
 import { check, type Finding, makeWriterKey, type Recovery, Storage, StorageError } from "cellar";
 import { StorageReader, type StorageState, StorageWriter } from "cellar";
-import { openStore, type ReplicaState, replicate, restore, states } from "cellar/replicate";
+import { follow, openStore, prune, type ReplicaState, replicate, restore, states, verify } from "cellar/replicate";
 const writer: StorageWriter = StorageWriter.openOrCreate("typed.cellar", { writerKey: makeWriterKey() });
 const index: number = writer.write(Uint8Array.of(1));
 const state: StorageState = writer.flushSync();
@@ -115,6 +115,9 @@ export async function beyond(path: string, target: string): Promise<void> {
   for await (const { sequence, root } of replicator) console.log(sequence, root);
   const state: ReplicaState = await restore(target, path, { at: new Date() });
   for await (const { time } of states(target, { from: state.sequence })) console.log(time.getTime());
+  for await (const { length } of follow(target, path, { once: true })) console.log(length);
+  for await (const { level, message } of verify(target, { against: path })) console.log(level, message);
+  console.log((await prune(target, { before: new Date() })).blocks);
 }
 export const codeOf = (error: unknown): string => (error instanceof StorageError ? error.code : "none");
 // @ts-expect-error a path is no number

@@ -38,8 +38,13 @@ export class Flushed {
   }
 
   flush(writer: StorageWriter): string {
+    return this.flushFrom(this.#path, writer);
+  }
+
+  /** The same for another file that is replicated there. */
+  flushFrom(path: string, writer: StorageWriter): string {
     writer.flushSync();
-    const print = fingerprint(this.#path);
+    const print = fingerprint(path);
     this.all.add(print);
     return print;
   }

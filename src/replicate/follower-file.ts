@@ -1,0 +1,194 @@
+/**
+ * The file of a follower: an ordinary storage, which is written as a writer does, but from the cells of the replica. It
+ * shows whole states of the replica only, whatever fails: cells that were written for a state count when it is flushed.
+ */
+
+import { renameSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { StorageError } from "../error.ts";
+import { decodeConfig } from "../format/config.ts";
+import { carriesKey, sameHeader } from "../format/header.ts";
+import { FILE, type Place } from "../format/layout.ts";
+import { inspect, type Inspection } from "../offline/inspect.ts";
+import { openExisting, type OpenedWriter } from "../open-writer.ts";
+import { withFsErrors } from "../os/errno.ts";
+import { yieldToEventLoop } from "../os/event-loop.ts";
+import { closeFile, openFile } from "../os/file.ts";
+import { removeFile, syncDirectory } from "../os/new-file.ts";
+import { releaseAfter, releaseAll } from "../os/release.ts";
+import { decodeAt } from "../state/choose-state.ts";
+import { storeProcessId, storeVersion } from "../state/in-place.ts";
+import { blockCells } from "./content.ts";
+import { firstOfBlock, tailStart } from "./geometry.ts";
+import type { History } from "./history.ts";
+import type { Log } from "./log.ts";
+import { sha256, STEP_BYTES } from "./object.ts";
+import { newestContent, placeContent } from "./restore.ts";
+
+const encoder = new TextEncoder();
+
+/** The writer key of a replica's followers: a file with another one has writes of its own. */
+export function followerKey(replica: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.fromHex(sha256(encoder.encode(`cellar follower of ${replica}`)));
+}
+
+/** A follower's file as it is found. */
+export interface FoundFile {
+  readonly inspection: Inspection;
+  /** Whether opening it for writing would go on from a state of the replica: its last flush, or a proven commit. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * Looks at a file that may be a follower's; null if there is none.
+ * @throws DIVERGED another writer's; NOT_A_STORAGE and what else keeps it from being opened
+ */
+export function findFile(path: string, writerKey: Uint8Array): FoundFile | null {
+  let fd: number;
+  try {
+    fd = openFile(path, "read");
+  } catch (error) {
+    if (error instanceof StorageError && error.code === "NO_SUCH_FILE") return null;
+    throw error;
+  }
+  try {
+    const inspection = inspect(fd, path);
+    const { area, opening } = inspection;
+    if (opening instanceof StorageError) throw opening;
+    const isOurs = [FILE.process1, FILE.process2].some((place) => {
+      return decodeAt(area, place) !== null && carriesKey(bytesAt(area, place), writerKey);
+    });
+    if (!isOurs) throw ownWrites(path);
+    const isProven = opening.recovery.state === "resumedAtCommit";
+    return { inspection, isWhole: isProven || sameHeader(opening.header, opening.disk) };
+  } finally {
+    closeFile(fd, path);
+  }
+}
+
+export function ownWrites(path: string): StorageError {
+  const message = `${path}: the file has writes of its own, or is of another replica: it is left as it is; follow to another file, or move this one away`;
+  return new StorageError("DIVERGED", message, { path });
+}
+
+export class FollowerFile {
+  readonly path: string;
+  /** The epoch of the replica that its cells are of. */
+  readonly epoch: number;
+  readonly #opened: OpenedWriter;
+  /** The application's version that the file has now. */
+  #version: number;
+
+  private constructor(path: string, epoch: number, opened: OpenedWriter) {
+    this.path = path;
+    this.epoch = epoch;
+    this.#opened = opened;
+    this.#version = opened.config.version;
+  }
+
+  /** Opens a file that was found, and whose cells are those of the epoch. */
+  static open(path: string, epoch: number, writerKey: Uint8Array, allowUnsafeFilesystem: boolean): FollowerFile {
+    return new FollowerFile(path, epoch, openExisting(path, { writerKey, allowUnsafeFilesystem }));
+  }
+
+  /** The length in cells of the state that the file shows. */
+  get length(): number {
+    return this.#opened.store.space.length;
+  }
+
+  /** Whether the file shows the newest state of the history already. */
+  shows({ next, root, config }: History): boolean {
+    const { durable } = this.#opened.store.publisher;
+    return durable.next === next && durable.root === root && this.#version === versionIn(config);
+  }
+
+  /**
+   * Brings the file to the newest state of the history, which must be one of its epoch.
+   * @throws Misfit a block is missing or damaged; DISK_FULL, FAILED and what else a writer throws: the file shows the
+   * state before
+   */
+  async advance(log: Log, history: History, signal?: AbortSignal): Promise<void> {
+    const { store, region } = this.#opened;
+    const { next, root, geometry, config } = history;
+    const { space, publisher } = store;
+    const before = space.length;
+    if (geometry === null || next < before) throw new Error("a follower's file is ahead of its replica");
+    try {
+      const first = tailStart(geometry, next);
+      for (let block = 0; block < history.stateBlocks; block++) {
+        const end = firstOfBlock(geometry, block + 1);
+        if (end > space.length)
+          await this.#write(firstOfBlock(geometry, block), await blockCells(log, history, block, signal));
+      }
+      if (next > space.length) await this.#write(first, history.tail.bytes);
+      signal?.throwIfAborted();
+      const version = versionIn(config);
+      if (version !== this.#version) storeVersion(region, version);
+      this.#version = version;
+      await publisher.flush({ next, root });
+    } catch (error) {
+      space.giveBack(before);
+      publisher.running.exposed(next);
+      throw error;
+    }
+  }
+
+  /** The file stays at the state that was flushed last. */
+  close(): void {
+    const { store, region } = this.#opened;
+    store.publisher.end();
+    releaseAll(
+      () => storeProcessId(region, 0),
+      () => region.close(),
+    );
+  }
+
+  /** Writes cells from `first` on, of which the file may have a part. */
+  async #write(first: number, cells: Uint8Array): Promise<void> {
+    const { store, region, config } = this.#opened;
+    const { bytesPerCell } = config;
+    const { space, publisher } = store;
+    const stepBytes = Math.max(1, Math.floor(STEP_BYTES / bytesPerCell)) * bytesPerCell;
+    let offset = (space.length - first) * bytesPerCell;
+    while (offset < cells.length) {
+      const step = cells.subarray(offset, offset + stepBytes);
+      const index = space.take(step.length / bytesPerCell);
+      region.write(index * bytesPerCell, step);
+      publisher.running.feed(index, step);
+      offset += step.length;
+      await yieldToEventLoop();
+    }
+  }
+}
+
+/** Restores the newest state to the path: a new file, or in the place of one that is there. */
+export async function restoreAnew(
+  log: Log,
+  history: History,
+  path: string,
+  { writerKey, signal, replaces }: { writerKey: Uint8Array; signal: AbortSignal; replaces: boolean },
+): Promise<number> {
+  const content = await newestContent(log, history, signal);
+  if (!replaces) {
+    await placeContent(log, content, path, { writerKey, signal, onProgress: undefined });
+    return content.state.epoch;
+  }
+  const random = crypto.getRandomValues(new Uint8Array(8)).toHex();
+  const beside = join(dirname(path), `.${basename(path)}-${process.pid}-${random}.new`);
+  await placeContent(log, content, beside, { writerKey, signal, onProgress: undefined });
+  try {
+    withFsErrors(path, () => renameSync(beside, path));
+    syncDirectory(dirname(path));
+  } catch (error) {
+    releaseAfter(error, () => removeFile(beside));
+  }
+  return content.state.epoch;
+}
+
+function versionIn(config: string): number {
+  return decodeConfig(Uint8Array.fromHex(config)).version;
+}
+
+function bytesAt(area: Uint8Array, { offset, sizeBytes }: Place): Uint8Array {
+  return area.subarray(offset, offset + sizeBytes);
+}

@@ -1,0 +1,178 @@
+/**
+ * Pruning: deletes what no remaining state needs, and forgets states when it is asked to. Nothing else ever deletes. It
+ * writes nothing, so a kill at any moment leaves every remaining state whole, and the same prune again goes on.
+ */
+
+import { wrongType } from "../error.ts";
+import { checkOptions, signalFrom } from "../options.ts";
+import type { History } from "./history.ts";
+import { BLOCK_PREFIX, blockKey, blockNameOf, logKey } from "./keys.ts";
+import { type Log, openLog, rereading } from "./log.ts";
+import { SHA_BYTES } from "./object.ts";
+import { openTarget, type Target } from "./target.ts";
+
+/** What to delete. */
+export interface PruneOptions {
+  /**
+   * Forget states: whole full records, with the states that they name, which were made before this time; never the last
+   * one of an epoch. Default: no state is forgotten.
+   */
+  readonly before?: Date | undefined;
+  /** Delete all epochs but the newest that has a state. Default false. */
+  readonly epochs?: boolean | undefined;
+  /** Only say what would be deleted. Default false. */
+  readonly dryRun?: boolean | undefined;
+  /** Cancels it; rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What was deleted, or would be. */
+export interface PruneResult {
+  /** Records whose states a full record names. */
+  readonly records: number;
+  /** Full records, with the states that they name. */
+  readonly fullRecords: number;
+  readonly states: number;
+  readonly blocks: number;
+}
+
+/** A full record that is there. */
+interface Full {
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly time: number;
+}
+
+/** Keys of a listing. */
+const PAGE = 1000;
+/** Requests at once. */
+const REQUESTS = 8;
+
+/**
+ * Deletes the records before the newest full one that are not full, and the blocks that no remaining record names; and
+ * with `before` or `epochs` states.
+ * @throws NOT_A_REPLICA; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason; TypeError
+ *
+ * @example
+ * await prune("s3://bucket/data", { before: new Date(Date.now() - 30 * 24 * 3600 * 1000) });
+ */
+export async function prune(target: Target, options: PruneOptions = {}): Promise<PruneResult> {
+  checkOptions(options);
+  const { before, epochs = false, dryRun = false } = options;
+  if (before !== undefined && !(before instanceof Date && !Number.isNaN(before.getTime()))) {
+    throw wrongType("before", "a valid Date", before);
+  }
+  const signal = signalFrom(options.signal);
+  const log = await openLog(openTarget(target), signal);
+  // The frontier as it is before anything is listed: blocks past it may belong to a record that is just being made.
+  const history = await log.readToEnd(signal);
+  const remove = async (key: string): Promise<void> => {
+    if (!dryRun) await log.store.delete(key, signal === undefined ? {} : { signal });
+  };
+  const { fulls, records } = await removeRecords(log, history, remove, signal);
+  const forgotten = forgettable(fulls, history, before, epochs);
+  let states = 0;
+  // Oldest first: what a kill leaves is still found from the newest on.
+  for (const { sequence } of forgotten) {
+    signal?.throwIfAborted();
+    const named = await rereading(log.url, () => log.fullStates(sequence, signal));
+    if (named?.line.kind === "full") states += named.states.length + (named.line.repeats === 0 ? 1 : 0);
+    await remove(logKey(sequence));
+  }
+  const remaining = fulls.filter((full) => !forgotten.includes(full));
+  const blocks = await removeBlocks(log, history, remaining, remove, signal);
+  return { records, fullRecords: forgotten.length, states, blocks };
+}
+
+type Remove = (key: string) => Promise<void>;
+
+/** Removes the records before the newest full one that are not full. Openings stay: they fence sessions that slept. */
+async function removeRecords(
+  log: Log,
+  { full: newestFull }: History,
+  remove: Remove,
+  signal?: AbortSignal,
+): Promise<{ readonly fulls: Full[]; readonly records: number }> {
+  const fulls: Full[] = [];
+  let records = 0;
+  for (let upTo = newestFull; upTo > 0;) {
+    const page = await log.upTo(upTo, PAGE, signal);
+    await eachOf(page, async (sequence) => {
+      signal?.throwIfAborted();
+      // What a damaged record names is not known, so nothing may be deleted then.
+      const line = await rereading(log.url, () => log.line(sequence, signal));
+      if (line === null || line.kind === "opening") return;
+      if (line.kind === "full") fulls.push({ sequence, epoch: line.epoch, time: line.time });
+      else {
+        await remove(logKey(sequence));
+        records++;
+      }
+    });
+    upTo = page.length < PAGE ? 0 : (page.at(-1) ?? 1) - 1;
+  }
+  return { fulls: fulls.sort((a, b) => a.sequence - b.sequence), records };
+}
+
+/** The full records to forget, oldest first: never the last of an epoch that stays, nor the newest epoch with a state. */
+function forgettable(
+  fulls: readonly Full[],
+  { state, full }: History,
+  before: Date | undefined,
+  epochs: boolean,
+): Full[] {
+  const newestEpoch = state?.epoch ?? 0;
+  const isLast = (one: Full): boolean =>
+    !fulls.some(({ epoch, sequence }) => epoch === one.epoch && sequence > one.sequence);
+  return fulls.filter((one) => {
+    if (one.sequence === full) return false;
+    const isOldEpoch = epochs && one.epoch < newestEpoch;
+    return isOldEpoch || (before !== undefined && one.time < before.getTime() && !isLast(one));
+  });
+}
+
+/** Removes the blocks below the frontier that no remaining record names. */
+async function removeBlocks(
+  log: Log,
+  history: History,
+  remaining: readonly Full[],
+  remove: Remove,
+  signal?: AbortSignal,
+): Promise<number> {
+  const named = new Set<string>();
+  const name = (epoch: number, hashes: Uint8Array): void => {
+    for (let block = 0; block * SHA_BYTES < hashes.length; block++) {
+      const hash = hashes.subarray(block * SHA_BYTES, (block + 1) * SHA_BYTES).toHex();
+      named.add(blockKey(epoch, block, hash));
+    }
+  };
+  name(history.epoch, history.blocks.bytes);
+  // The last full record of an epoch names all blocks of those before it.
+  const lasts = new Map(remaining.map(({ epoch, sequence }) => [epoch, sequence]));
+  for (const [epoch, sequence] of lasts) {
+    const stored = await rereading(log.url, () => log.get(sequence, signal));
+    // Another prune was asked to delete it.
+    if (stored?.record.kind === "full") name(epoch, stored.record.blocks);
+  }
+  // Blocks past the newest state may be named anew, and those are uploaded before their record.
+  const frontier = history.stateBlocks;
+  let blocks = 0;
+  for (let after = ""; ;) {
+    const page = await log.store.list(BLOCK_PREFIX, { after, most: PAGE, ...(signal === undefined ? {} : { signal }) });
+    await eachOf(page, async (key) => {
+      signal?.throwIfAborted();
+      const block = blockNameOf(key);
+      const isBelow =
+        block !== null && (block.epoch < history.epoch || (block.epoch === history.epoch && block.number < frontier));
+      if (!isBelow || named.has(key)) return;
+      await remove(key);
+      blocks++;
+    });
+    if (page.length < PAGE) return blocks;
+    after = page.at(-1) ?? "";
+  }
+}
+
+/** Calls for each item, some at a time. */
+async function eachOf<T>(items: readonly T[], call: (item: T) => Promise<void>): Promise<void> {
+  for (let i = 0; i < items.length; i += REQUESTS) await Promise.all(items.slice(i, i + REQUESTS).map(call));
+}

@@ -4,7 +4,7 @@ import { check, type Finding } from "../offline/check.ts";
 import { printable } from "../error.ts";
 import { closeFile, openFile } from "../os/file.ts";
 import { command, type Command } from "./command.ts";
-import { FAILED, OK } from "./failure.ts";
+import { asCommands, FAILED, OK } from "./failure.ts";
 import { wholeNumber } from "./opening.ts";
 import { labelled, paint, print, printJson, type Style } from "./output.ts";
 
@@ -21,7 +21,7 @@ export const checkCommand: Command = command({
   ],
   options: {},
   notes:
-    "Each finding is ok, a note (not as a clean close leaves it; nothing flushed is lost) or damage. Exit status 1 if there is any damage. Takes no lock, and works beside a writer.",
+    "Each finding is ok, a note (after a crash, or changed in place since the last commit, or damage that cannot be told from these) or damage. Only the blobs that are named are checked. Only cells under the checksum of a commit record are compared with it. Exit status 1 if there is any damage. Takes no lock, and works beside a writer.",
   examples: ["cellar check data.cellar root"],
   run: async ({ positionals: [path = "", ...words], json }) => {
     // A file that cannot be opened is an error, not a finding.
@@ -30,16 +30,21 @@ export const checkCommand: Command = command({
     const findings = check(path, indices);
     const damaged = findings.some(({ level }) => level === "damage");
     if (json) await printJson({ path, damaged, findings });
-    else await print(lines(findings));
+    else await print(lines(findings, path));
     return damaged ? FAILED : OK;
   },
 });
 
 /** Level, part, message; a long message goes on below itself where a terminal is too narrow for it. */
-function lines(findings: readonly Finding[]): string[] {
+function lines(findings: readonly Finding[], path: string): string[] {
   const parts = findings.map(({ part, index }) => (index === undefined ? part : `${part} ${index}`));
   const indent = LEVEL_WIDTH + parts.reduce((longest, part) => Math.max(longest, part.length), 0) + 4;
-  return findings.flatMap(({ level, message }, i) =>
-    labelled(`${paint(styles[level], level.padEnd(LEVEL_WIDTH))}  ${parts[i]}`, printable(message), indent),
-  );
+  const lines = findings.flatMap(({ level, message }, i) => {
+    const label = `${paint(styles[level], level.padEnd(LEVEL_WIDTH))}  ${parts[i]}`;
+    return labelled(label, printable(asCommands(message, path)), indent);
+  });
+  // All may be "ok" although no content was read.
+  return findings.some(({ part }) => part === "blob")
+    ? lines
+    : [...lines, "No blob was checked: give their indices, or root."];
 }

@@ -4,12 +4,14 @@
  */
 
 import { closeSync, readSync } from "node:fs";
-import { quoted, StorageError, wrongType } from "../error.ts";
-import { decodeAnnexHead, decodeCommitRecord } from "../format/annex.ts";
-import { checkConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
-import { firstIndexOf } from "../format/chunk.ts";
+import { quoted, RESTORE, StorageError, withoutPath, wrongType } from "../error.ts";
+import { decodeAnnexHead } from "../format/annex.ts";
+import type { StorageConfig } from "../format/config.ts";
+import { chunkCells, firstIndexOf } from "../format/chunk.ts";
 import { type Bounds, checkHeader } from "../format/header.ts";
-import { FILE, FOOTER, FOOTER_BYTES, HEADER_AREA_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { FILE, FOOTER, FOOTER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { checkedConfig } from "../store/files.ts";
+import { checkRecords } from "./check-records.ts";
 import { cellsOnFileMatch, readArea } from "./inspect.ts";
 import { openFile, pathFrom, sizeOf } from "../os/file.ts";
 import { type StateChoice, chooseState, decodeAt } from "../state/choose-state.ts";
@@ -19,8 +21,8 @@ export interface Finding {
   /** What was looked at. */
   readonly part: string;
   /**
-   * `ok`; `note`: not as a clean close leaves it: nothing that was flushed is lost, but commits may be, as `state` says;
-   * `damage`: something cannot be read.
+   * `ok`; `note`: not as a clean close leaves it: a crash (`state` says whether commits are lost), cells that were changed
+   * in place, or damage that cannot be told from these; `damage`: something cannot be read.
    */
   readonly level: "ok" | "note" | "damage";
   /** In a sentence. */
@@ -47,8 +49,9 @@ const copies: readonly (readonly [name: string, place: Place])[] = [
 ];
 
 /**
- * Checks a file: config, size, the four header copies, the annex, the state that opening it for writing would
- * choose, and the blobs with the given indices, or at that state's "root".
+ * Checks a file: config, size, the four header copies, the annex, the cells that commit records have a checksum of, the
+ * state that opening it for writing would choose, and the blobs with the given indices, or at that state's "root".
+ * Other cells have no checksum: nothing tells whether they are as they were written.
  * @throws TypeError the path is no path, or an index neither a number nor "root"
  *
  * @example
@@ -70,7 +73,7 @@ export function check(path: string, indices: Iterable<number | "root"> = []): Fi
     }
   } catch (error) {
     // Whatever keeps the file from being read is a finding too.
-    report("file", "damage", error instanceof Error ? error.message : String(error));
+    report("file", "damage", error instanceof StorageError ? withoutPath(error) : String(error));
   }
   const looked = findings.filter(({ part }) => part === "blob").length;
   for (const index of blobs.slice(looked)) report("blob", "note", `${index}: not looked at`);
@@ -90,11 +93,7 @@ function blobsFrom(indices: Iterable<number | "root">): readonly (number | "root
 function checkFile(fd: number, path: string, blobs: readonly (number | "root")[], report: Report): void {
   const area = readArea(fd, path);
   const sizeBytes = sizeOf(fd, path);
-  if (area.length < HEADER_AREA_BYTES) {
-    report("size", "damage", `the file has ${sizeBytes} bytes, less than the ${HEADER_AREA_BYTES} of its headers`);
-    return;
-  }
-  const config = configIn(area, report);
+  const config = configIn(area, path, report);
   if (config === null) return;
   const { bytesPerCell, maxIndex } = config;
   const fileCells = Math.floor(sizeBytes / bytesPerCell);
@@ -103,6 +102,8 @@ function checkFile(fd: number, path: string, blobs: readonly (number | "root")[]
   checkSize(subject, report);
   checkCopies(subject, report);
   checkAnnex(subject, report);
+  const file = { fd, path, area, bytesPerCell, bounds };
+  for (const { part, level, message } of checkRecords(file)) report(part, level, message);
   const decision = checkState(subject, path, report);
   if (decision === null) return;
   const { next, root } = decision.header;
@@ -113,16 +114,18 @@ function checkFile(fd: number, path: string, blobs: readonly (number | "root")[]
   }
 }
 
-function configIn(area: Uint8Array, report: Report): StorageConfig | null {
+/** Null if nothing in the file can be judged without its config. */
+function configIn(area: Uint8Array, path: string, report: Report): StorageConfig | null {
   try {
-    const config = checkConfig(decodeConfig(area));
-    const damaged = decodeAnnexHead(area)?.configHolds === false;
-    const said = `head string ${quoted(config.headString)}, version ${config.version}, ${config.bytesPerCell} bytes per cell, max index ${config.maxIndex}`;
-    report("config", damaged ? "damage" : "ok", damaged ? `${said}: not what the annex has a hash of` : said);
+    const config = checkedConfig(area, path);
+    const { headString, version, bytesPerCell, maxIndex } = config;
+    const said = `head string ${quoted(headString)}, version ${version} (under no checksum)`;
+    report("config", "ok", `${said}, ${bytesPerCell} bytes per cell, max index ${maxIndex}`);
     return config;
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
-    report("config", "damage", error.message);
+    report(error.code === "NOT_A_STORAGE" ? "file" : "config", "damage", withoutPath(error));
+    if (error.code !== "NOT_A_STORAGE") report("state", "note", "not looked at, because the config is damaged");
     return null;
   }
 }
@@ -130,7 +133,12 @@ function configIn(area: Uint8Array, report: Report): StorageConfig | null {
 function checkSize({ sizeBytes, config, bounds }: Subject, report: Report): void {
   const rest = sizeBytes % config.bytesPerCell;
   if (rest === 0) report("size", "ok", `${sizeBytes} bytes, ${bounds.fileCells} cells`);
-  else report("size", "note", `${sizeBytes} bytes: ${bounds.fileCells} cells and ${rest} bytes of another`);
+  else
+    report(
+      "size",
+      "note",
+      `${sizeBytes} bytes: ${bounds.fileCells} cells and ${rest} bytes of another, which are not used`,
+    );
 }
 
 function checkCopies({ area, bounds }: Subject, report: Report): void {
@@ -151,14 +159,6 @@ function checkAnnex({ area }: Subject, report: Report): void {
     report("annex head", "note", "absent or torn: the config has no guard, and the writer's process is not known");
   else if (head.processId === 0) report("annex head", "ok", "the last writer closed the file");
   else report("annex head", "ok", `process ${head.processId} writes the file, or was killed`);
-  for (const [name, place] of [
-    ["commit record 1", FILE.commitRecord1],
-    ["commit record 2", FILE.commitRecord2],
-  ] as const) {
-    const record = decodeCommitRecord(area.subarray(place.offset, place.offset + place.sizeBytes));
-    if (record === null) report(name, "note", "its CRC is wrong: torn, or never written: it proves no commit");
-    else report(name, "ok", `commit ${record.sequence}: cells ${record.base} to ${record.next}, root ${record.root}`);
-  }
 }
 
 /** What opening the file for writing would go on from. */
@@ -178,7 +178,7 @@ function checkState(subject: Subject, path: string, report: Report): StateChoice
     return decision;
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
-    report("state", "damage", error.message);
+    report("state", "damage", withoutPath(error));
     return null;
   }
 }
@@ -204,11 +204,24 @@ function checkBlob({ fd, config, bounds }: Subject, length: number, index: numbe
     const sizeBytes = view.getUint16(FOOTER.size.offset, true);
     const previous = view.getUint32(FOOTER.previous.offset, true);
     if (firstIndexOf(last, sizeBytes, previous, bounds.startIndex, bytesPerCell) === 0) {
-      report("blob", "damage", `chunk at ${last}: impossible footer: ${sizeBytes} bytes, after ${previous}`, index);
+      const footer = `its footer says ${sizeBytes} bytes after index ${previous}`;
+      const advice = `if write() returned this index, the blob is damaged: ${RESTORE}`;
+      report("blob", "damage", `no chunk ends at ${last}: ${footer}: ${advice}`, index);
       return;
     }
     blobBytes += sizeBytes;
     last = previous;
   }
-  report("blob", "ok", `${blobBytes} bytes in ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`, index);
+  const said = `${blobBytes} bytes in ${chunks} ${chunks === 1 ? "chunk" : "chunks"}`;
+  const isCell = blobBytes === 0 && !isZero(fd, index + 1 - chunkCells(0, bytesPerCell), index + 1, bytesPerCell);
+  if (isCell)
+    report("blob", "note", `${said}, but its cell is not all zero: an allocated cell reads as an empty blob`, index);
+  else report("blob", "ok", said, index);
+}
+
+/** Whether the cells `[from, to)` hold nothing but zeros. */
+function isZero(fd: number, from: number, to: number, bytesPerCell: number): boolean {
+  const bytes = new Uint8Array((to - from) * bytesPerCell);
+  readSync(fd, bytes, 0, bytes.length, from * bytesPerCell);
+  return bytes.every((byte) => byte === 0);
 }

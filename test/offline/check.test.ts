@@ -55,6 +55,128 @@ describe("blobs", () => {
   });
 });
 
+describe("cells under the checksum of a commit record", () => {
+  const notOk = (path: string): string[] =>
+    check(path, ["root"]).flatMap(({ part, level, message }) => (level === "ok" ? [] : [`${part}: ${message}`]));
+  const saidOfCells = (path: string): string => check(path).find(({ part }) => part === "cells")?.message ?? "";
+
+  function flip(path: string, offset: number): void {
+    const bytes = readFileSync(path);
+    bytes[offset] = (bytes[offset] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+  }
+
+  test("are compared: a changed one is a note, wherever it is", () => {
+    const { path, first, root } = made();
+    expect(notOk(path)).toEqual([]);
+    expect(saidOfCells(path)).toStartWith(`${(root + 1 - 8) * 32} bytes are as they were written`);
+    for (const index of [first, root - 100]) {
+      flip(path, index * 32);
+      expect(notOk(path)).toEqual([
+        expect.stringMatching(/^commit record \d: .*does not hold: changed in place since, or damaged$/),
+      ]);
+      expect(saidOfCells(path)).toStartWith("no byte was compared");
+      flip(path, index * 32);
+    }
+    expect(notOk(path)).toEqual([]);
+  });
+
+  test("behind the last one are not", () => {
+    const { path, root } = made();
+    StorageWriter.open(path).close();
+    // Opening and closing left the records with nothing under their checksum.
+    flip(path, (root - 100) * 32);
+    expect(notOk(path)).toEqual([]);
+    expect(saidOfCells(path)).toStartWith("no byte was compared");
+  });
+
+  test("that were changed in place between two commits count as the newer one has them", () => {
+    const path = fresh();
+    using writer = StorageWriter.create(path);
+    const cell = writer.allocate(10);
+    writer.commit();
+    writer.setU32(cell, 0, 5);
+    writer.commit();
+    expect(check(path).map(({ level, message }) => [level, message])).toContainEqual([
+      "ok",
+      expect.stringMatching(/replaced by the other commit$/),
+    ]);
+    expect(check(path).filter(({ part, level }) => part.startsWith("commit record") && level !== "ok")).toEqual([]);
+    writer.setU32(cell, 0, 6);
+    expect(check(path)).toContainEqual(
+      expect.objectContaining({ level: "note", message: expect.stringContaining("changed in place") }),
+    );
+  });
+
+  test("of a record that points outside the file are not read", () => {
+    const path = fresh();
+    const record = { base: 8, next: 2 ** 32 - 1, root: 0, cellsCrc: 0, sequence: 1, truncations: 0 };
+    const state = { next: 20, root: 0 };
+    const records = [record, { ...record, base: 7, next: 20, sequence: 2 }] as const;
+    writeFileSync(path, image.fileOf({ disk: [state, state], process: [state, state], records }, 100));
+    const said = check(path).filter(({ part }) => part.startsWith("commit record"));
+    expect(said.map(({ level, message }) => [level, message.endsWith("points outside the file")])).toEqual([
+      ["note", true],
+      ["note", true],
+    ]);
+  });
+});
+
+describe("what cannot be judged", () => {
+  test("with a damaged config is not looked at", () => {
+    const { path, root } = made();
+    const bytes = readFileSync(path);
+    bytes[20] = 33;
+    writeFileSync(path, bytes);
+    const findings = check(path, [root]);
+    expect(findings.map(({ part, level }) => [part, level])).toEqual([
+      ["config", "damage"],
+      ["state", "note"],
+      ["blob", "note"],
+    ]);
+    expect(findings.map(({ message }) => message).join()).toMatch(/cellar recover.*not looked at.*not looked at$/);
+  });
+
+  test.each([
+    ["text", new TextEncoder().encode("{".repeat(1000))],
+    ["zeros", new Uint8Array(4096)],
+    ["too few bytes", new Uint8Array(100)],
+    ["nothing", new Uint8Array(0)],
+  ])("because it is %s: it is said to be no storage", (_what, bytes) => {
+    const path = fresh();
+    writeFileSync(path, bytes);
+    const [finding, ...others] = check(path);
+    expect(others).toEqual([]);
+    expect(finding).toMatchObject({ part: "file", level: "damage" });
+    expect(finding?.message).toContain("if this was one");
+    expect(finding?.message).not.toContain(path);
+  });
+
+  test("of the version: it says that no checksum covers it", () => {
+    expect(check(made().path)[0]).toMatchObject({
+      part: "config",
+      message: expect.stringContaining("version 1 (under no checksum)"),
+    });
+  });
+});
+
+test("a blob of no bytes whose cell is not all zero is a note: it may be an allocated cell", () => {
+  for (const bytesPerCell of [4, 7, 32]) {
+    const path = fresh();
+    using writer = StorageWriter.create(path, { bytesPerCell });
+    const empty = writer.write(new Uint8Array(0));
+    // As many cells as an empty chunk takes; its footer has 6 bytes.
+    const cells = Math.ceil(6 / bytesPerCell);
+    const zeros = writer.allocate(cells) + cells - 1;
+    const used = writer.allocate(cells);
+    writer.setU8(used, 0, 1);
+    writer.flushSync();
+    const found = blobs(check(path, [empty, zeros, used + cells - 1]));
+    expect(found.map(({ level }) => level)).toEqual(["ok", "ok", "note"]);
+    expect(found[2]?.message).toContain("an allocated cell reads as an empty blob");
+  }
+});
+
 describe("a killed writer's file", () => {
   /** What is said of its annex and its state, after the places were spoilt. */
   function saidOf(...places: readonly { readonly offset: number }[]): Record<string, string> {

@@ -1,0 +1,87 @@
+/**
+ * The only checksums over cells that a file has: those of its commit records, over what was written since the flush before.
+ * Cells may be changed in place after a commit, so a difference is a note and not damage.
+ */
+
+import { type CommitRecord, decodeCommitRecord, isLater } from "../format/annex.ts";
+import type { Bounds } from "../format/header.ts";
+import { FILE } from "../format/layout.ts";
+import { cellsOnFileMatch, readArea } from "./inspect.ts";
+
+/** A file that is looked at. */
+export interface CheckedFile {
+  readonly fd: number;
+  readonly path: string;
+  readonly area: Uint8Array;
+  readonly bytesPerCell: number;
+  readonly bounds: Bounds;
+}
+
+interface RecordFinding {
+  readonly part: string;
+  readonly level: "ok" | "note";
+  readonly message: string;
+}
+
+/** A commit record, and what became of comparing its cells with its checksum. */
+type Compared =
+  | { readonly result: "torn"; readonly record: null }
+  | { readonly result: "outside" | "empty" | "holds" | "differs"; readonly record: CommitRecord };
+
+const texts: Readonly<Record<Compared["result"] | "replaced" | "written", readonly [RecordFinding["level"], string]>> =
+  {
+    torn: ["note", "its CRC is wrong: torn, or never written: it proves no commit"],
+    outside: ["note", "points outside the file"],
+    empty: ["ok", "no cell under its checksum"],
+    holds: ["ok", "their checksum holds"],
+    differs: ["note", "their checksum does not hold: changed in place since, or damaged"],
+    replaced: ["ok", "replaced by the other commit"],
+    written: ["ok", "not compared, because a writer has changed the file meanwhile"],
+  };
+
+/** Compares the cells that the commit records cover with their checksums. */
+export function checkRecords(file: CheckedFile): RecordFinding[] {
+  const compared = [FILE.commitRecord1, FILE.commitRecord2].map(({ offset, sizeBytes }) =>
+    compare(file, decodeCommitRecord(file.area.subarray(offset, offset + sizeBytes))),
+  );
+  const differs = compared.some(({ result }) => result === "differs");
+  // A writer beside it may have replaced the cells and the records since.
+  const isWritten = differs && Buffer.compare(file.area, readArea(file.fd, file.path)) !== 0;
+  const findings = compared.map((one, i) => {
+    const [level, what] = texts[isWritten && one.result === "differs" ? "written" : resultBeside(one, compared[1 - i])];
+    const message = one.record === null ? what : `${recordText(one.record)}: ${what}`;
+    return { part: `commit record ${i + 1}`, level, message };
+  });
+  const sizeBytes = unionCells(compared.filter(({ result }) => result === "holds")) * file.bytesPerCell;
+  const message = sizeBytes === 0 ? "no byte was compared" : `${sizeBytes} bytes are as they were written`;
+  return [...findings, { part: "cells", level: "ok", message: `${message}: no checksum covers other cells` }];
+}
+
+function compare({ fd, bytesPerCell, bounds }: CheckedFile, record: CommitRecord | null): Compared {
+  if (record === null) return { result: "torn", record };
+  const { base, next } = record;
+  const isInside = base >= bounds.startIndex && base <= next && next <= Math.min(bounds.maxIndex, bounds.fileCells);
+  if (!isInside) return { result: "outside", record };
+  if (base === next) return { result: "empty", record };
+  return { result: cellsOnFileMatch(fd, bytesPerCell, record) ? "holds" : "differs", record };
+}
+
+/** A commit whose cells a newer one covers, which holds, says nothing: they were changed in place between the two. */
+function resultBeside({ result, record }: Compared, other: Compared | undefined): keyof typeof texts {
+  if (result !== "differs" || other?.result !== "holds") return result;
+  const newer = other.record;
+  const isCovered = newer.base <= record.base && record.next <= newer.next;
+  return isLater(newer.sequence, record.sequence) && isCovered ? "replaced" : result;
+}
+
+function recordText({ sequence, base, next, root }: CommitRecord): string {
+  return `commit ${sequence}: cells ${base} to ${next}, root ${root === 0 ? "none" : root}`;
+}
+
+/** The cells that at least one of at most two records covers. */
+function unionCells([a, b]: readonly Compared[]): number {
+  const sizeOf = (one: Compared | undefined): number => (one?.record ? one.record.next - one.record.base : 0);
+  if (!a?.record || !b?.record) return sizeOf(a) + sizeOf(b);
+  const shared = Math.min(a.record.next, b.record.next) - Math.max(a.record.base, b.record.base);
+  return sizeOf(a) + sizeOf(b) - Math.max(0, shared);
+}

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import type { Purpose, TransactionStore, ViewStore } from "./store.ts";
 
 /**
- * When a transaction returns: `none` without a sync; `overlapping`, the default of lmdb-js, before its sync, which
- * follows in the background; `each` after its sync.
+ * When a transaction returns: `none` without a sync; `each` after its sync; `overlapping`, the default of lmdb-js, before
+ * its sync, which follows in the background: only `transactLater` does that, `transact` waits for the sync all the same.
  */
 export type LmdbSync = "none" | "overlapping" | "each";
 
 export interface LmdbStore extends ViewStore, TransactionStore {
   transact(i: number, blob: Uint8Array): void;
-  /** Many may be under way, and share a sync. Resolves when the blob is durable (`each`). */
+  /** Many may be under way, and share a transaction. Resolves when it is visible, with `each` when it is durable. */
   transactLater(i: number, blob: Uint8Array): Promise<unknown>;
   /** The little-endian u32 at `offset` in blob `i`. */
   u32(i: number, offset: number): number;

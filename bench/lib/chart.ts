@@ -7,9 +7,9 @@ const ROWS: readonly string[] = ["write-small", "read-copies", "commit", "durabl
 
 const WIDTH = 760;
 const MARGIN = 24;
-const BARS_LEFT = 208;
+const BARS_LEFT = 252;
 /** Leaves room for the label behind the longest bar. */
-const BARS_WIDTH = 380;
+const BARS_WIDTH = 340;
 const BAR_HEIGHT = 14;
 const LINE_HEIGHT = 22;
 const GROUP_GAP = 18;

@@ -153,14 +153,14 @@ function measuresOf(entries: readonly Entry[], run?: number): Measures {
 }
 
 function targetReport(target: Target, all: Measures, byRun: readonly Measures[]): TargetReport {
-  const { says, unit, missed } = target;
+  const { says, unit, missed, isTail = false } = target;
   const value = target.of(all);
   const [bound, limit] =
     "atLeast" in target ? (["atLeast", target.atLeast] as const) : (["atMost", target.atMost] as const);
   const met = Number.isNaN(value) ? null : bound === "atLeast" ? value >= limit : value <= limit;
   const runs = byRun.map((measures) => target.of(measures)).filter((value) => !Number.isNaN(value));
   // Only ratios are expected to agree: a time depends on the hour.
-  const comparable = unit === "×" && runs.length > 1;
+  const comparable = unit === "×" && !isTail && runs.length > 1;
   const agree = comparable ? Math.max(...runs) <= (1 + AGREEMENT) * Math.min(...runs) : null;
   return { says, unit, bound, limit, value: Number.isNaN(value) ? null : value, met, runs, agree, missed };
 }

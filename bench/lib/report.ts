@@ -63,6 +63,7 @@ const NAME_WIDTH = 34;
 const VALUE_WIDTH = 10;
 const RATIO_WIDTH = 8;
 const INDENT = "  ";
+const LINE_WIDTH = 110;
 
 /** Whether every contestant ran, and all contestants of a row saw the same bytes. */
 export function isSound({ rows }: Report): boolean {
@@ -91,7 +92,8 @@ export function rowText({ name, title, unit, refused, contestants, digests, targ
   if (digests.length > 1) lines.push(`${INDENT}DIFFERENT BYTES: ${digests.join("; ")}`);
   if (digests.length === 1) lines.push(...checkedLines(contestants));
   for (const { name, kind, ratio, why } of contestants) {
-    if (kind === "peer" && ratio !== null && ratio < FASTER) lines.push(`${INDENT}${name} is faster: ${why}`);
+    if (kind === "peer" && ratio !== null && ratio < FASTER)
+      lines.push(...wrapped(`${name} is faster: ${why}`, INDENT));
   }
   for (const target of targets) lines.push(...targetLines(target));
   return [...lines, ""].join("\n");
@@ -139,8 +141,22 @@ function targetLines({ says, unit, bound, limit, value, met, runs, agree, missed
   const differ = agree === false ? `; the runs differ: ${runs.map(figure).join(", ")}` : "";
   return [
     `${INDENT}→ ${says.padEnd(NAME_WIDTH - 2)}${result.padStart(VALUE_WIDTH)} ${unit}  ${goal}: ${verdict}${differ}`,
-    ...(met === false ? [`${INDENT}${INDENT}${missed}`] : []),
+    ...(met === false ? wrapped(missed, INDENT + INDENT) : []),
   ];
+}
+
+/** A sentence in lines; those after the first are indented once more. */
+function wrapped(sentence: string, indent: string): string[] {
+  const lines: string[] = [];
+  let line = indent;
+  for (const word of sentence.split(" ")) {
+    if (line.trim() !== "" && line.length + 1 + word.length > LINE_WIDTH) {
+      lines.push(line);
+      line = indent + INDENT;
+    }
+    line += line.trim() === "" ? word : ` ${word}`;
+  }
+  return [...lines, line];
 }
 
 /** A count as it is; of other numbers three digits that matter, and all whole ones. */

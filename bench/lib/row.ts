@@ -82,6 +82,8 @@ interface TargetBase {
   readonly unit: Unit | "×" | "kB" | "pages" | "a second";
   /** A sentence that is printed with a miss: what may keep the target from being met. */
   readonly missed: string;
+  /** Of a tail, such as a p99: two runs are not expected to agree. */
+  readonly isTail?: boolean;
 }
 export type Target = TargetBase & ({ readonly atLeast: number } | { readonly atMost: number });
 

@@ -62,6 +62,7 @@ export const coldSmall: Row = row<ReadSizes>({
       says: "p99 ÷ that of fs.readSync",
       of: ({ median }) => median("cellar read", "p99 µs") / median("fs.readSync, new array", "p99 µs"),
       unit: "×",
+      isTail: true,
       atMost: 1.5,
       missed: "A blob that lies on two pages takes two reads, one after the other.",
     },

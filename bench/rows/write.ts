@@ -18,8 +18,8 @@ const NO_PROMISES =
 export const writeSmall: Row = row<BlobSizes>({
   name: "write-small",
   unit: "ms",
-  rounds: 12,
-  full: { count: 200_000, sizeBytes: 100 },
+  rounds: 6,
+  full: { count: 1_000_000, sizeBytes: 100 },
   quick: { count: 5_000, sizeBytes: 100 },
   title: ({ count, sizeBytes }) => `write ${grouped(count)} blobs of ${sizeBytes} bytes, one commit at the end`,
   contestants: {

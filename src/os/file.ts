@@ -23,31 +23,6 @@ export function identityOf(target: number | string): string {
   return `${stat.dev}:${stat.ino}`;
 }
 
-/** Whether this process has the file open under another descriptor too. False where it cannot be told. */
-export function isOpenTwice(fd: number): boolean {
-  if (!linux) return false;
-  const identity = identityOf(fd);
-  return openDescriptors().some((name) => name !== String(fd) && isFile(`/proc/self/fd/${name}`, identity));
-}
-
-/** None where they cannot be told: without /proc, or where no descriptor is left to list them by. */
-function openDescriptors(): string[] {
-  try {
-    return fs.readdirSync("/proc/self/fd");
-  } catch {
-    return [];
-  }
-}
-
-function isFile(path: string, identity: string): boolean {
-  try {
-    return identityOf(path) === identity;
-  } catch {
-    // Closed by now, or on a mount that is dead: another file.
-    return false;
-  }
-}
-
 /**
  * Opens an existing regular file.
  * @throws NO_SUCH_FILE, NOT_A_STORAGE (a directory, a device), SYSTEM

@@ -7,17 +7,24 @@
 import { StorageError } from "../error.ts";
 import * as c from "./constants.ts";
 import { EACCES, EAGAIN, libcError } from "./errno.ts";
-import { identityOf, isOpenTwice } from "./file.ts";
+import { identityOf } from "./file.ts";
 import { libc } from "./libc.ts";
+import { hasThreadEnded, lockHolderHere, threadId } from "./process.ts";
 
 const linux: boolean = process.platform === "linux";
 const HEADER_LOCK_BYTES = 256;
 const HEADER_LOCK_WAIT_MS = 50;
 const POLL_MS = 2;
+/** How long a thread of this process may still run after `Worker.terminate()`: 2 to 8 ms when measured. */
+const THREAD_END_MS = 100;
 
 /** Lock bytes far past any data: "there is a writer", and "the headers in memory are current". */
 const WRITER_BYTE: bigint = 1n << 62n;
 const LIVE_BYTE: bigint = WRITER_BYTE + 1n;
+/** The byte at this one plus the id of a thread: "this thread is the writer". For openers in the same process. */
+const FIRST_THREAD_BYTE: bigint = WRITER_BYTE + (1n << 32n);
+/** `l_len` of a range without end. */
+const TO_THE_END = 0n;
 
 /** Files that this thread writes. */
 const writtenHere = new Set<string>();
@@ -49,24 +56,20 @@ export class WriterLock {
    */
   static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock | null {
     const identity = identityOf(fd);
-    const deadline = performance.now() + timeoutMs;
+    const begin = performance.now();
     while (writtenHere.has(identity) || !tryWriterLock(fd, path)) {
+      if (writtenHere.has(identity)) throw lockedHere(path);
       const holder = holderProcessId();
-      // Here or in a Worker: the wait would hold up whoever could end it. A process id alone may be another
-      // container's.
-      if (writtenHere.has(identity) || (holder === process.pid && isOpenTwice(fd))) {
-        const message = `${path}: this process (${process.pid}) is writing this file already: use that writer, or close it`;
-        throw new StorageError("WRITER_LOCKED", message, { path });
-      }
-      if (performance.now() >= deadline) {
-        const who = holder === 0 ? "another process (fuser names it)" : `process ${holder}`;
-        const wait = timeoutMs > 0 ? "wait longer" : "wait with lockTimeoutMs";
-        const message = `${path}: ${who} is writing this file: close it there, or ${wait}; if it hangs, end it by kill -9, which loses nothing that was committed`;
-        throw new StorageError("WRITER_LOCKED", message, { path });
-      }
+      const waited = performance.now() - begin;
+      const here = holder === process.pid || holder === 0 ? holderHere(identity, path) : "none";
+      if (here === "released") continue;
+      // A Worker's writer: a longer wait would hold up the code that could end it.
+      if (here === "held" && waited >= Math.min(timeoutMs, THREAD_END_MS)) throw lockedHere(path);
+      if (waited >= timeoutMs) throw lockedElsewhere(path, holder, timeoutMs);
       Bun.sleepSync(POLL_MS);
       if (identityOf(path) !== identity) return null;
     }
+    if (linux) tellThread(fd, path);
     const lock = new WriterLock(fd, path, identity);
     writtenHere.add(identity);
     return lock;
@@ -82,8 +85,43 @@ export class WriterLock {
     writtenHere.delete(this.#identity);
     if (!linux) {
       if (libc().flock(this.#fd, c.LOCK_UN) !== 0) throw libcError("flock", this.#path);
-    } else if (!setLock(this.#fd, c.F_UNLCK, WRITER_BYTE, 2n, this.#path)) throw libcError("fcntl", this.#path);
+    } else if (!setLock(this.#fd, c.F_UNLCK, WRITER_BYTE, TO_THE_END, this.#path)) throw libcError("fcntl", this.#path);
   }
+}
+
+function tellThread(fd: number, path: string): void {
+  const thread = threadId();
+  if (thread !== null) setLock(fd, c.F_WRLCK, FIRST_THREAD_BYTE + BigInt(thread), 1n, path);
+}
+
+/**
+ * Whether a descriptor of this process holds the writer's lock. Process ids do not tell: another container's process may
+ * have the same. If the thread that took the lock has ended, as Workers do by `terminate()`, no code is left that could
+ * use the writer: its lock is released. Its descriptor stays open, because other threads may look at it at the same time.
+ */
+function holderHere(identity: string, path: string): "none" | "held" | "released" {
+  const holder = linux ? lockHolderHere(identity, WRITER_BYTE) : null;
+  if (holder === null) return "none";
+  const threadByte = holder.lockedFrom.find((byte) => byte >= FIRST_THREAD_BYTE);
+  if (threadByte === undefined || !hasThreadEnded(Number(threadByte - FIRST_THREAD_BYTE))) return "held";
+  if (!setLock(holder.fd, c.F_UNLCK, WRITER_BYTE, TO_THE_END, path)) throw libcError("fcntl", path);
+  return "released";
+}
+
+function lockedHere(path: string): StorageError {
+  const message =
+    `${path}: this process (${process.pid}) is writing this file already: use that writer, or close it. ` +
+    `It may be in a Worker, or in a module from before a reload (bun --hot, bun test --isolate): ` +
+    `the guide has patterns under "One writer in a process"`;
+  return new StorageError("WRITER_LOCKED", message, { path });
+}
+
+function lockedElsewhere(path: string, holder: number, timeoutMs: number): StorageError {
+  let who = holder === 0 ? "another process (fuser names it)" : `process ${holder}`;
+  if (holder === process.pid) who = `another process (in its container its id is ${holder}, as this one's here)`;
+  const wait = timeoutMs > 0 ? "wait longer" : "wait with lockTimeoutMs";
+  const message = `${path}: ${who} is writing this file: close it there, or ${wait}; if it hangs, end it by kill -9, which loses nothing that was committed`;
+  return new StorageError("WRITER_LOCKED", message, { path });
 }
 
 /** Whether a writer has announced itself: then the headers in memory are current. Takes no lock; false where unknown. */

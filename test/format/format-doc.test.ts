@@ -128,8 +128,13 @@ test.skipIf(process.platform !== "linux")("the writer's locks are on the bytes t
     .filter((fd) => linkOf(fd) === realpathSync(writer.path))
     .flatMap((fd) => readFileSync(`/proc/self/fdinfo/${fd}`, "utf8").split("\n"))
     .filter((line) => line.startsWith("lock:"));
+  expect(JSON.stringify(rows)).toContain("byte 2^62 + 2^32 + T, where T is the system's id of the writer's thread");
+  const thread = 2n ** 62n + 2n ** 32n + BigInt(readlinkSync("/proc/thread-self").split("/").at(-1) ?? "");
   // The kernel joins the two adjacent locks to one range.
-  expect(held).toEqual([expect.stringMatching(new RegExp(`OFDLCK +ADVISORY +WRITE .* ${bytes.join(" ")}$`))]);
+  const ranges = [bytes.join(" "), `${thread} ${thread}`];
+  expect(held).toEqual(
+    ranges.map((range) => expect.stringMatching(new RegExp(`OFDLCK +ADVISORY +WRITE .* ${range}$`))),
+  );
 });
 
 test("the example's command makes the example's bytes", () => {

@@ -67,8 +67,8 @@ export interface Actions {
   /** Holds the header lock as a process of the original does, until it is told to release it. */
   holdHeaderLock(path: string): void;
   releaseHeaderLock(): void;
-  /** Has the file as a writer that has not opened it yet. */
-  holdWriterLock(path: string): void;
+  /** Has the locks of a writer: of one that is still opening the file, or, if it is `live`, has opened it. */
+  holdWriterLock(path: string, live?: boolean): void;
   releaseWriterLock(): void;
   access(path: string): Access;
   /** Closes what is open, for the next test. */
@@ -219,9 +219,11 @@ const actions: Actions = {
     if (lockFd !== undefined) closeSync(lockFd);
     lockFd = undefined;
   },
-  holdWriterLock: (path) => {
+  holdWriterLock: (path, live = false) => {
     const fd = openSync(path, "r+");
-    writerLock = { fd, lock: WriterLock.acquire({ fd, path, timeoutMs: 0, holderProcessId: () => 0 }) };
+    const lock = WriterLock.acquire({ fd, path, timeoutMs: 0, holderProcessId: () => 0 });
+    writerLock = { fd, lock };
+    if (live) lock?.announce();
   },
   releaseWriterLock: () => {
     writerLock?.lock?.release();

@@ -83,6 +83,7 @@ export class Mapping {
   #released = false;
   #transferred = false;
   #isolated = false;
+  #abandoned = false;
 
   private constructor(address: Address, lengthBytes: number, kind: MappingKind, fd: number, path: string) {
     this.address = address;
@@ -169,7 +170,7 @@ export class Mapping {
       // A buffer that somebody else detached was transferred, though it is said not to: its memory has an owner whom
       // we do not know, so the mapping stays for good. Our own transfer, while a native job has the buffer, neither throws nor detaches.
       if (buffer?.detached) this.#transferred = true;
-      else buffer?.transfer(0);
+      else if (!this.#abandoned) buffer?.transfer(0);
       if (buffer === undefined || buffer.detached) this.#buffers.delete(reference);
     }
     if (this.#buffers.size > 0) {
@@ -181,6 +182,15 @@ export class Mapping {
     retained.delete(this);
     if (this.#transferred) return;
     if (libc().munmap(this.address, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
+  }
+
+  /**
+   * Releases a mapping whose owner was collected. Views are left as they are, but for this: stores no longer reach the
+   * file. Unmaps when the last of them has been collected.
+   */
+  abandon(): void {
+    this.#abandoned = true;
+    this.release();
   }
 
   /**

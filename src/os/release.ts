@@ -25,3 +25,22 @@ function errorsOf(steps: readonly Step[]): unknown[] {
   }
   return errors;
 }
+
+const owners = new FinalizationRegistry<Step>((release) => {
+  try {
+    release();
+  } catch (error) {
+    // There is no caller that could catch it.
+    process.emitWarning(error instanceof Error ? error : String(error));
+  }
+});
+
+/** If `owner` is collected, runs `release`, which must not refer to it. The owner's `close` ends that by `closed`. */
+export function releaseWhenCollected(owner: object, release: Step): void {
+  owners.register(owner, release, owner);
+}
+
+/** The owner has released everything itself. */
+export function closed(owner: object): void {
+  owners.unregister(owner);
+}

@@ -61,6 +61,11 @@ export class FileMemory {
     releaseAll(...[...this.#outgrown, this.#mapping].map((mapping) => () => mapping.release()));
   }
 
+  /** As `release`, when the owner was collected: leaves views as they are. */
+  abandon(): void {
+    releaseAll(...[...this.#outgrown, this.#mapping].map((mapping) => () => mapping.abandon()));
+  }
+
   #map(sizeBytes: number): Mapping {
     const { maxBytes } = this.#file;
     const wantedBytes = Math.min(maxBytes, Math.max(MAX_MAPPED_BYTES, 2 * sizeBytes));

@@ -18,13 +18,23 @@ import { fdatasyncLater, fsyncLater } from "../os/event-loop.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
-import { releaseAll } from "../os/release.ts";
+import { closed, releaseAll, releaseWhenCollected } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
 import type { FileFault, RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
 const SMALL_WRITE_BYTES = 8 * 1024;
+
+/** What a writer's region holds of the system. It does not refer to the region, so that it outlives it. */
+interface Held {
+  readonly path: string;
+  readonly fd: number;
+  readonly lock: WriterLock;
+  readonly memory: FileMemory;
+  /** For asynchronous syncs: opened at the first, null if it cannot be had. */
+  asyncFd: number | null | undefined;
+}
 
 /** The writer's region. Owns the descriptor and the writer's lock. */
 export class FileRegion implements WritableRegion, Measured {
@@ -33,6 +43,7 @@ export class FileRegion implements WritableRegion, Measured {
   readonly #fd: number;
   readonly #lock: WriterLock;
   readonly #memory: FileMemory;
+  readonly #held: Held;
   #sizeBytes: number;
   /** The header area as this writer stored it last, and a buffer for what the file has. */
   readonly #storedArea: Uint8Array;
@@ -44,8 +55,6 @@ export class FileRegion implements WritableRegion, Measured {
   /** Growths so far, and those of them whose size is known to be on the disk: a writer before may have been killed. */
   #growths = 1;
   #durableGrowths = 0;
-  /** For asynchronous syncs: opened at the first, null if it cannot be had. */
-  #asyncFd: number | null | undefined;
   #syncsInFlight = 0;
   #closed = false;
 
@@ -58,6 +67,8 @@ export class FileRegion implements WritableRegion, Measured {
     this.#header = new Int32Array(this.#memory.ownBuffer(0, file.headerBytes));
     this.#storedArea = readStart(file.fd, file.headerBytes, file.path);
     this.#fileArea = new Uint8Array(file.headerBytes);
+    this.#held = { path: file.path, fd: file.fd, lock, memory: this.#memory, asyncFd: undefined };
+    releaseWhenCollected(this, releaseDropped.bind(null, this.#held));
   }
 
   get address(): number {
@@ -148,8 +159,8 @@ export class FileRegion implements WritableRegion, Measured {
   }
 
   syncLater(): Promise<void> {
-    this.#asyncFd ??= reopenFile(this.#fd, this.path);
-    if (this.#asyncFd !== null) return this.#syncThrough(this.#asyncFd);
+    this.#held.asyncFd ??= reopenFile(this.#fd, this.path);
+    if (this.#held.asyncFd !== null) return this.#syncThrough(this.#held.asyncFd);
     // Throws at once, not as a rejection: a synchronous flush must not come between an error and its being known.
     this.sync(this.#sizeBytes);
     return Promise.resolve();
@@ -178,6 +189,7 @@ export class FileRegion implements WritableRegion, Measured {
 
   close(): void {
     this.#closed = true;
+    closed(this);
     releaseAll(
       () => this.#memory.release(),
       () => this.#lock.release(),
@@ -188,8 +200,25 @@ export class FileRegion implements WritableRegion, Measured {
 
   /** Not before the last sync has returned: the number could be another file's by then. */
   #closeAsyncFd(): void {
-    if (this.#syncsInFlight > 0 || typeof this.#asyncFd !== "number") return;
-    closeFile(this.#asyncFd, this.path);
-    this.#asyncFd = null;
+    if (this.#syncsInFlight > 0 || typeof this.#held.asyncFd !== "number") return;
+    closeFile(this.#held.asyncFd, this.path);
+    this.#held.asyncFd = null;
   }
+}
+
+/**
+ * Releases what a writer held that was dropped without `close`. No sync is in flight: it would hold the region. Views come
+ * first: from then on they store nothing into a file that another writer may have.
+ */
+function releaseDropped({ path, fd, lock, memory, asyncFd }: Held): void {
+  const message = `${path}: a writer was dropped without close(): its lock is released, and what it had not committed is lost`;
+  process.emitWarning(message, { type: "StorageWarning", code: "CELLAR_DROPPED_WRITER" });
+  releaseAll(
+    () => memory.abandon(),
+    () => lock.release(),
+    () => closeFile(fd, path),
+    () => {
+      if (typeof asyncFd === "number") closeFile(asyncFd, path);
+    },
+  );
 }

@@ -3,6 +3,7 @@
 import { StorageError } from "../error.ts";
 import { libc } from "../os/libc.ts";
 import { Mapping } from "../os/mapping.ts";
+import { closed, releaseWhenCollected } from "../os/release.ts";
 import { storeHeader } from "./header.ts";
 import type { RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
@@ -24,6 +25,7 @@ export class MemoryRegion implements WritableRegion, Measured {
     this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);
     this.address = this.#mapping.address;
     this.#header = new Int32Array(this.#mapping.ownBuffer(0, headerBytes));
+    releaseWhenCollected(this, Mapping.prototype.abandon.bind(this.#mapping));
   }
 
   store(...stores: HeaderStore[]): void {
@@ -66,6 +68,7 @@ export class MemoryRegion implements WritableRegion, Measured {
   rewriteUncached(): void {}
 
   close(): void {
+    closed(this);
     this.#mapping.release();
   }
 }

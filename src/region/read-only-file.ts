@@ -2,7 +2,7 @@
 
 import { closeFile, statOf, sizeOf } from "../os/file.ts";
 import { isWriterLive } from "../os/lock.ts";
-import { releaseAfter, releaseAll } from "../os/release.ts";
+import { closed, releaseAfter, releaseAll, releaseWhenCollected } from "../os/release.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import type { FileFault, RegionStat, Measured, ReadableRegion } from "./region.ts";
 
@@ -27,6 +27,7 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
     } catch (error) {
       releaseAfter(error, () => this.#trusted.release());
     }
+    releaseWhenCollected(this, releaseDropped.bind(null, file, this.#trusted, this.#views));
   }
 
   get address(): number {
@@ -62,10 +63,20 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
   }
 
   close(): void {
+    closed(this);
     releaseAll(
       () => this.#trusted.release(),
       () => this.#views.release(),
       () => closeFile(this.#fd, this.path),
     );
   }
+}
+
+/** Releases what a reader held that was dropped without `close`. */
+function releaseDropped({ fd, path }: OpenFile, trusted: FileMemory, views: FileMemory): void {
+  releaseAll(
+    () => trusted.abandon(),
+    () => views.abandon(),
+    () => closeFile(fd, path),
+  );
 }

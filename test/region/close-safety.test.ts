@@ -58,13 +58,13 @@ describe("closing while a job of Bun's has a view", () => {
     ["Bun.hash", false],
     ["TextDecoder", false],
   ])("%s: its result is right, and the memory is given back", async (job, pins) => {
-    const { pinned, ...results } = await run(pinnedProgram, job, file());
+    const { pinned, ...results } = await run(pinnedProgram, job, file(), "close");
     expect(results).toEqual({ right: rounds, wrong: 0, failed: 0 });
     if (pins) expect(Number(pinned)).toBeGreaterThan(0);
   });
 
   test("a ReadableStream that has the view: right bytes or an error, and the memory is given back", async () => {
-    const { right, wrong, failed } = await run(pinnedProgram, "ReadableStream", file());
+    const { right, wrong, failed } = await run(pinnedProgram, "ReadableStream", file(), "close");
     expect({ wrong, all: Number(right) + Number(failed) }).toEqual({ wrong: 0, all: rounds });
   });
 });

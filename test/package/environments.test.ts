@@ -1,9 +1,11 @@
-/** Where Bun can run a program: in Workers, bundled, compiled to one file, under isolated tests. */
+/** Where Bun can run a program: in Workers, bundled, compiled to one file, under isolated tests, loaded again. */
 
 import { expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { linesOf } from "../support/child.ts";
 import { useFolder } from "../support/folder.ts";
+import { blocksOf } from "../support/papers.ts";
 
 const root = join(import.meta.dir, "../..");
 const main = join(import.meta.dir, "environment/main.ts");
@@ -53,14 +55,75 @@ test("compiled by `bun build --compile`, with the Worker as an entry point of it
   expect(runProgram(program)).toEqual(expected);
 });
 
-test("under `bun test --isolate`, where a file before has left its storages open", () => {
+/** A folder in which the package is installed. */
+function newProject(): string {
   const folder = newFolder();
   const modules = join(folder, "node_modules");
   mkdirSync(modules);
   symlinkSync(root, join(modules, "cellar"));
+  return folder;
+}
+
+/** Starts a program under `bun --hot`, changes it once it has printed, and answers the two first lines. */
+async function linesOfReload(program: string): Promise<string[]> {
+  const file = join(newProject(), "hot.ts");
+  writeFileSync(file, program);
+  const child = Bun.spawn([process.execPath, "--hot", file], { cwd: dirname(file), stdout: "pipe", stderr: "ignore" });
+  const lines: string[] = [];
+  let changes = 0;
+  // Bun may not look at the file yet when the program runs, so one change may go unseen.
+  const change = setInterval(() => {
+    if (lines.length === 1) writeFileSync(file, `${program}// ${++changes}\n`);
+  }, 100);
+  try {
+    for await (const line of linesOf(child.stdout)) if (lines.push(line) === 2) break;
+  } finally {
+    clearInterval(change);
+    child.kill("SIGKILL");
+    await child.exited;
+  }
+  return lines;
+}
+
+/** What keeps a program running that is loaded again. */
+const STAYS = "setInterval(() => {}, 1000);\n";
+
+test("under `bun --hot`, the guide's program goes on with its writer", async () => {
+  const program = blocksOf("docs/guide.md").find(({ text }) => text.startsWith("// hot.ts\n"))?.text ?? "";
+  const [first = "", second = ""] = await linesOfReload(program + STAYS);
+  expect(first).toBe("the length is 9 cells");
+  // A change may have been seen twice.
+  expect(second).toMatch(/^the length is 1\d cells$/);
+});
+
+test("under `bun --hot`, a program that opens once more is told what to do", async () => {
+  const program = `import { StorageWriter } from "cellar";
+    try { globalThis.kept ??= []; globalThis.kept.push(StorageWriter.openOrCreate("hot.cellar")); console.log("opened"); }
+    catch ({ code, message }) { console.log(code, message); }\n`;
+  expect(await linesOfReload(program + STAYS)).toEqual([
+    "opened",
+    expect.stringMatching(/^WRITER_LOCKED hot.cellar: this process .*bun --hot, .* "One writer in a process"$/),
+  ]);
+});
+
+test("under `bun test --isolate`, where a file before has left its storages open", () => {
+  const folder = newProject();
   for (const name of ["a", "b", "c"]) writeFileSync(join(folder, `${name}.test.ts`), ISOLATED);
   const { status, errors } = run([process.execPath, "test", "--isolate"], folder);
   expect({ status, passes: errors.includes(" 3 pass\n") }).toEqual({ status: 0, passes: true });
+});
+
+test("under `bun test --isolate`, a writer that each file opens anew at a module's top level is told what to do", () => {
+  const folder = newProject();
+  const shared =
+    'import { StorageWriter } from "cellar";\nexport const writer = StorageWriter.openOrCreate("shared.cellar");\n';
+  writeFileSync(join(folder, "shared.ts"), shared);
+  const program =
+    'import { test } from "bun:test";\nimport { writer } from "./shared.ts";\ntest("is", () => void writer.length);\n';
+  for (const name of ["a", "b"]) writeFileSync(join(folder, `${name}.test.ts`), program);
+  const { status, errors } = run([process.execPath, "test", "--isolate"], folder);
+  expect(status).not.toBe(0);
+  expect(errors).toMatch(/StorageError: shared.cellar: this process .*bun test --isolate.* "One writer in a process"/);
 });
 
 /** Every file opens a storage of its own, which it leaves open, and looks at the one that all share. */

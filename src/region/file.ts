@@ -18,7 +18,7 @@ import { fdatasyncLater, fsyncLater } from "../os/event-loop.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
-import { closed, releaseAll, releaseWhenCollected } from "../os/release.ts";
+import { closed, releaseAfter, releaseAll, releaseWhenCollected } from "../os/release.ts";
 import { rewriteDirect } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
@@ -32,8 +32,8 @@ interface Held {
   readonly fd: number;
   readonly lock: WriterLock;
   readonly memory: FileMemory;
-  /** For asynchronous syncs: opened at the first, null if it cannot be had. */
-  asyncFd: number | null | undefined;
+  /** For asynchronous syncs: opened with the region, null if it could not be had. */
+  asyncFd: number | null;
 }
 
 /** The writer's region. Owns the descriptor and the writer's lock. */
@@ -58,16 +58,23 @@ export class FileRegion implements WritableRegion, Measured {
   #syncsInFlight = 0;
   #closed = false;
 
-  constructor(file: OpenFile, lock: WriterLock) {
+  /** @param openPath a path by which the file can be opened now, which a new file's own is not */
+  constructor(file: OpenFile, lock: WriterLock, openPath: string = file.path) {
     this.path = file.path;
     this.#fd = file.fd;
     this.#lock = lock;
-    this.#memory = new FileMemory(file, "shared");
     this.#sizeBytes = file.sizeBytes;
-    this.#header = new Int32Array(this.#memory.ownBuffer(0, file.headerBytes));
-    this.#storedArea = readStart(file.fd, file.headerBytes, file.path);
     this.#fileArea = new Uint8Array(file.headerBytes);
-    this.#held = { path: file.path, fd: file.fd, lock, memory: this.#memory, asyncFd: undefined };
+    this.#storedArea = readStart(file.fd, file.headerBytes, file.path);
+    // Not at the first flush: an error between now and then, which another program's sync was told, would be lost.
+    const asyncFd = reopenFile(file.fd, openPath);
+    try {
+      this.#memory = new FileMemory(file, "shared");
+    } catch (error) {
+      releaseAfter(error, () => asyncFd !== null && closeFile(asyncFd, file.path));
+    }
+    this.#header = new Int32Array(this.#memory.ownBuffer(0, file.headerBytes));
+    this.#held = { path: file.path, fd: file.fd, lock, memory: this.#memory, asyncFd };
     releaseWhenCollected(this, releaseDropped.bind(null, this.#held));
   }
 
@@ -159,9 +166,9 @@ export class FileRegion implements WritableRegion, Measured {
   }
 
   syncLater(): Promise<void> {
-    this.#held.asyncFd ??= reopenFile(this.#fd, this.path);
     if (this.#held.asyncFd !== null) return this.#syncThrough(this.#held.asyncFd);
-    // Throws at once, not as a rejection: a synchronous flush must not come between an error and its being known.
+    // One that is opened later would not be told of earlier errors. Throws at once, not as a rejection: a synchronous
+    // flush must not come between an error and its being known.
     this.sync(this.#sizeBytes);
     return Promise.resolve();
   }
@@ -200,7 +207,7 @@ export class FileRegion implements WritableRegion, Measured {
 
   /** Not before the last sync has returned: the number could be another file's by then. */
   #closeAsyncFd(): void {
-    if (this.#syncsInFlight > 0 || typeof this.#held.asyncFd !== "number") return;
+    if (this.#syncsInFlight > 0 || this.#held.asyncFd === null) return;
     closeFile(this.#held.asyncFd, this.path);
     this.#held.asyncFd = null;
   }
@@ -218,7 +225,7 @@ function releaseDropped({ path, fd, lock, memory, asyncFd }: Held): void {
     () => lock.release(),
     () => closeFile(fd, path),
     () => {
-      if (typeof asyncFd === "number") closeFile(asyncFd, path);
+      if (asyncFd !== null) closeFile(asyncFd, path);
     },
   );
 }

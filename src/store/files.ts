@@ -93,7 +93,7 @@ export function createWriterFile<T>(
     const sizeBytes = cells * config.bytesPerCell;
     growFile(fd, 0, sizeBytes, path);
     const lock = lockNew(fd, path);
-    region = releasing(lock, () => new FileRegion(openFileOf(fd, path, sizeBytes, config), lock));
+    region = releasing(lock, () => new FileRegion(openFileOf(fd, path, sizeBytes, config), lock, file.openPath));
     const filled = fill(region);
     // The size too must be on the disk before the file has its name.
     syncFile(fd, path);

@@ -68,7 +68,10 @@ export const mutants: readonly Mutant[] = [
     name: "flush later: an overtaken one acknowledges",
     file: publisher,
     patches: [
-      ["    if (this.#overtaken(generation)) return this.#durable;\n    this.#acknowledge", "    this.#acknowledge"],
+      [
+        "    if (this.#overtaken(generation)) return this.#durable;\n    this.#checkAcknowledgement",
+        "    this.#checkAcknowledgement",
+      ],
     ],
   },
   {
@@ -141,8 +144,8 @@ export const mutants: readonly Mutant[] = [
     file: publisher,
     patches: [
       [
-        "    this.commit(header);\n    const begunAt = performance.now();\n",
-        "    this.running.restart(header.next);\n    this.commit(header);\n    const begunAt = performance.now();\n",
+        "    this.commit(header);\n    this.#checkNotGone();\n    const begunAt = performance.now();\n",
+        "    this.running.restart(header.next);\n    this.commit(header);\n    this.#checkNotGone();\n    const begunAt = performance.now();\n",
       ],
     ],
   },

@@ -5,6 +5,7 @@
  * durable, or refuses. What was claimed is read again after the memory is gone.
  */
 
+import * as fs from "node:fs";
 import { Ballast, Disk, type Mount, mountMemory } from "./disk.ts";
 import type { Step } from "./events.ts";
 import { Expected } from "./expected.ts";
@@ -47,9 +48,11 @@ export async function deviceError({ runs, seed }: DeviceErrorOptions): Promise<F
     storages.push(expected);
     const memory = mountMemory(workplace, MEMORY_BYTES);
     const disk = new Disk(workplace, memory.path("disk.img"), "ext4", IMAGE_BYTES, "-J", "size=4");
-    // All four together in turn: the device works again or not, the sync was the one call or the other.
+    // All eight together in turn: the device works again or not, the sync was the one call or the other, and another
+    // program was told of the error before, or not.
     const sync = flushes[Math.floor(i / 2) % flushes.length] ?? [];
-    await failAndReopen({ hand, inspector, expected, memory, disk, random, tally, sync, recovers: i % 2 === 0 });
+    const [recovers, toldBefore] = [i % 2 === 0, i % 8 >= 4];
+    await failAndReopen({ hand, inspector, expected, memory, disk, random, tally, sync, recovers, toldBefore });
     expected.annotate(`run ${i}`);
     disk.release();
     memory.unmount();
@@ -75,6 +78,8 @@ interface Run {
   readonly tally: Tally;
   /** The steps that sync. */
   readonly sync: readonly Step[];
+  /** Another program's sync meets the error first. */
+  readonly toldBefore: boolean;
   /** The device has space when the storage is opened again. */
   readonly recovers: boolean;
 }
@@ -89,6 +94,7 @@ async function failAndReopen({
   tally,
   sync,
   recovers,
+  toldBefore,
 }: Run): Promise<void> {
   const path = disk.mount.path("storage.cellar");
   const limits = { bytesPerCell: 32, maxBlobBytes: 200_000, maxStorageBytes: 2 ** 30, fillBytes: DIRTY_BYTES };
@@ -96,7 +102,9 @@ async function failAndReopen({
   await hand.do("open", "writeLarge", "setRoot", "flushSync");
   const ballast = new Ballast(memory.folder);
   ballast.leave(random.between(1, 8) * MEGABYTE);
-  const { refused } = await hand.do("fill", "setRoot", "commit", ...sync);
+  await hand.do("fill", "setRoot", "commit");
+  if (toldBefore && !failsToSync(path)) expected.violations.push("a device without space did not fail another's sync");
+  const { refused } = await hand.do(...sync);
   const first = refused.find(({ call }) => call.startsWith("flush"));
   if (first === undefined) {
     expected.violations.push("a device without space did not fail the sync");
@@ -126,4 +134,17 @@ async function failAndReopen({
   expected.ended("powerCut");
   disk.remount();
   await inspector.read(path, expected, "flushes");
+}
+
+/** Syncs the file by an opening of its own; true if that fails. */
+function failsToSync(path: string): boolean {
+  const fd = fs.openSync(path, "r");
+  try {
+    fs.fsyncSync(fd);
+    return false;
+  } catch {
+    return true;
+  } finally {
+    fs.closeSync(fd);
+  }
 }

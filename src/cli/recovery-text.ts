@@ -14,6 +14,9 @@ export function recoveryText({
   ignored,
 }: Pick<Recovery, "state" | "skippedCells" | "ignored">): string {
   if (state === "clean") return "clean: last flush and last commit agree";
+  if (state === "resumedAtCommit" && skippedCells > 0) {
+    return `at the newest commit that is proven whole: ${countText(skippedCells, "cell")} of later ones skipped`;
+  }
   if (state === "resumedAtCommit") return "at the last commit, proven whole: nothing committed is lost";
   if (ignored !== undefined) return `at the last flush: the process-sync header is ${ignoredText[ignored]}`;
   return `at the last flush: ${countText(skippedCells, "unproven cell")} skipped`;

@@ -29,6 +29,8 @@ export interface CommitRecord {
   readonly sequence: number;
   /** Counts truncations, modulo 2^32. */
   readonly truncations: number;
+  /** The root of that last flush: with `base` it tells which flush this commit came after. */
+  readonly baseRoot: number;
 }
 
 const end = (place: Place): number => place.offset + place.sizeBytes;
@@ -70,6 +72,7 @@ export function encodeCommitRecord(record: CommitRecord): Uint8Array {
   view.setUint32(COMMIT_RECORD.cellsCrc.offset, record.cellsCrc, true);
   view.setUint32(COMMIT_RECORD.sequence.offset, record.sequence, true);
   view.setUint32(COMMIT_RECORD.truncations.offset, record.truncations, true);
+  view.setUint32(COMMIT_RECORD.baseRoot.offset, record.baseRoot, true);
   view.setUint32(COMMIT_RECORD.recordCrc.offset, crc32(raw.subarray(0, COMMIT_RECORD.recordCrc.offset)), true);
   return raw;
 }
@@ -86,12 +89,18 @@ export function decodeCommitRecord(raw: Uint8Array): CommitRecord | null {
     cellsCrc: u32(COMMIT_RECORD.cellsCrc),
     sequence: u32(COMMIT_RECORD.sequence),
     truncations: u32(COMMIT_RECORD.truncations),
+    baseRoot: u32(COMMIT_RECORD.baseRoot),
   };
 }
 
 /** Where the record of a sequence number stands: odd ones first, even ones second. */
 export function placeOfRecord(sequence: number): Place {
   return sequence % 2 === 1 ? FILE.commitRecord1 : FILE.commitRecord2;
+}
+
+/** Whether the annex is all zero, as the original leaves it. A part that is torn is not. */
+export function isAnnexBlank(area: Uint8Array): boolean {
+  return area.subarray(FILE.annexHead.offset, end(FILE.commitRecord2)).every((byte) => byte === 0);
 }
 
 /** The records in the header area whose own CRC holds, the newest first. */

@@ -17,7 +17,7 @@ export function encodeArea(config: CheckedConfig, header: Header, writerKey: Uin
   area.set(encodeAnnexHead(0, area), FILE.annexHead.offset);
   for (const sequence of SEQUENCES) {
     // No cell stands between the flush and the commit: the CRC is that of no bytes.
-    const record = { ...header, base: header.next, cellsCrc: 0, sequence, truncations: 0 };
+    const record = { ...header, base: header.next, baseRoot: header.root, cellsCrc: 0, sequence, truncations: 0 };
     area.set(encodeCommitRecord(record), placeOfRecord(sequence).offset);
   }
   return area;

@@ -69,12 +69,12 @@ const recordRoot = after(recordNext, 4);
 const cellsCrc = after(recordRoot, 4);
 const sequence = after(cellsCrc, 4);
 const truncations = after(sequence, 4);
-const reserved = after(truncations, 4);
-const recordCrc = after(reserved, 4);
+const baseRoot = after(truncations, 4);
+const recordCrc = after(baseRoot, 4);
 export const COMMIT_RECORD: Record<
-  "base" | "next" | "root" | "cellsCrc" | "sequence" | "truncations" | "reserved" | "recordCrc",
+  "base" | "next" | "root" | "cellsCrc" | "sequence" | "truncations" | "baseRoot" | "recordCrc",
   Place
-> = { base, next: recordNext, root: recordRoot, cellsCrc, sequence, truncations, reserved, recordCrc };
+> = { base, next: recordNext, root: recordRoot, cellsCrc, sequence, truncations, baseRoot, recordCrc };
 
 /** Inside a chunk's footer, its last bytes. */
 const chunkSize = first(2);

@@ -1,13 +1,15 @@
 /**
- * Which state a file is in, told from its header area. Pure but for the question whether a commit record's cells
- * are what it says they are, which the caller answers.
+ * Which state a file is in, told from its header area. Pure but for one question, which the caller answers: whether
+ * the cells of a commit record are what it says.
  *
- * | process sync, against disk sync | a commit record counts | opened at |
- * |---|---|---|
- * | the same | – | both: clean |
- * | newer | yes | process sync: every committed cell is there |
- * | newer | no | root of disk sync, next of process sync: no cell that a reader may hold is used again |
- * | torn, older, or past the end of the file | – | disk sync |
+ * | process sync, against disk sync       | newest record that counts | opened at                                     |
+ * |---------------------------------------|---------------------------|-----------------------------------------------|
+ * | the same                              | not looked at             | both: clean                                   |
+ * | anything else                         | one                       | root of the record, the larger `next` of both |
+ * | newer                                 | none                      | root of disk sync, `next` of process sync     |
+ * | torn, older, past the end of the file | none                      | disk sync                                     |
+ *
+ * `next` never goes below that of a believed process sync, so that no cell that a reader may hold is used again.
  */
 
 import { RESTORE, StorageError } from "../error.ts";
@@ -27,8 +29,8 @@ import type { ReadableRegion } from "../region/region.ts";
 /** What was found at opening, and what was made of it. */
 export interface Recovery {
   /**
-   * `clean`: disk sync and process sync agreed. `resumedAtCommit`: a writer was killed, nothing committed is lost.
-   * `resumedAtFlush`: the state is that of the last flush.
+   * `clean`: disk sync and process sync agreed. `resumedAtCommit`: the state is that of the newest commit of which every
+   * cell is there; after a kill that is the last one. `resumedAtFlush`: the state is that of the last flush.
    */
   readonly state: "clean" | "resumedAtCommit" | "resumedAtFlush";
   /** Cells of commits that could not be proven: never used again, for a reader may hold their indices. */
@@ -44,8 +46,6 @@ export interface StateChoice {
   readonly header: CheckedHeader;
   /** The last flush. */
   readonly disk: CheckedHeader;
-  /** The record that proved the commit, if one did. */
-  readonly proof: CommitRecord | null;
   readonly recovery: Recovery;
 }
 
@@ -60,32 +60,73 @@ export type CellsMatch = (record: CommitRecord) => boolean;
  * @throws FILE_CUT the disk-sync header points past the end of the file
  */
 export function chooseState(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch, path: string): StateChoice {
-  const diskCopies = [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place));
-  const processCopies = [FILE.process1, FILE.process2].map((place) => decodeAt(area, place));
-  const tornCopies = [...diskCopies, ...processCopies].filter((copy) => copy === null).length;
-  const disk = firstBelievable(diskCopies, bounds) ?? brokenHeader(diskCopies, bounds, path);
-  const process = firstBelievable(processCopies, bounds);
-
-  const atFlush = (ignored: "torn" | "older" | "pastEnd"): StateChoice => {
-    return {
-      header: disk,
-      disk,
-      proof: null,
-      recovery: { state: "resumedAtFlush", skippedCells: 0, tornCopies, ignored },
-    };
+  const copies = [FILE.disk1, FILE.disk2, FILE.process1, FILE.process2].map((place) => decodeAt(area, place));
+  const tornCopies = copies.filter((copy) => copy === null).length;
+  const disk = diskHeader(area, bounds, path);
+  const process = firstBelievable(copies.slice(2), bounds);
+  if (process !== null && sameHeader(process, disk)) {
+    return { header: disk, disk, recovery: { state: "clean", skippedCells: 0, tornCopies } };
+  }
+  const ignored = ignoredFor(process, disk, copies.slice(2));
+  const proven = newestProven(area, bounds, disk, process, cellsMatch);
+  const found = proven ?? disk;
+  const next = Math.max(found.next, ignored === undefined ? (process?.next ?? 0) : 0);
+  const recovery: Recovery = {
+    state: proven === null ? "resumedAtFlush" : "resumedAtCommit",
+    skippedCells: next - found.next,
+    tornCopies,
+    ...(ignored === undefined ? {} : { ignored }),
   };
-  if (process === null) return atFlush(processCopies.every((copy) => copy === null) ? "torn" : "pastEnd");
-  if (process.next < disk.next) return atFlush("older");
-  if (sameHeader(process, disk)) {
-    return { header: disk, disk, proof: null, recovery: { state: "clean", skippedCells: 0, tornCopies } };
+  // As long as a believed header, with a root below the end of another one: it points inside the file too.
+  return { header: { next, root: found.root } as CheckedHeader, disk, recovery };
+}
+
+/**
+ * The disk-sync header: the last flush.
+ * @throws HEADER_BROKEN, FILE_CUT
+ */
+export function diskHeader(area: Uint8Array, bounds: Bounds, path: string): CheckedHeader {
+  const copies = [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place));
+  return firstBelievable(copies, bounds) ?? brokenHeader(copies, bounds, path);
+}
+
+/** Why the process-sync header is not looked at any further, if it is not. */
+function ignoredFor(
+  process: Header | null,
+  disk: Header,
+  copies: readonly (Header | null)[],
+): NonNullable<Recovery["ignored"]> | undefined {
+  if (process === null) return copies.every((copy) => copy === null) ? "torn" : "pastEnd";
+  return process.next < disk.next ? "older" : undefined;
+}
+
+/**
+ * The state of the newest commit record that counts, or null. A record that counts is either of the process-sync
+ * header; or of a commit that came after this very flush, and the process-sync header is that of another commit, or
+ * torn. The second kind must name the flush by its length and its root, so that it is not a record which the original
+ * left behind when it went on from that flush and flushed something else.
+ */
+function newestProven(
+  area: Uint8Array,
+  bounds: Bounds,
+  disk: Header,
+  process: Header | null,
+  cellsMatch: CellsMatch,
+): CheckedHeader | null {
+  for (const record of decodeCommitRecords(area)) {
+    // Records before that of the flush itself are older than the flush.
+    if (sameHeader(record, disk)) return null;
+    const header = checkHeader({ next: record.next, root: record.root }, bounds);
+    const isAfterDisk = record.base === disk.next && record.baseRoot === disk.root && record.next > disk.next;
+    const isCandidate = isAfterDisk || (process !== null && sameHeader(record, process));
+    if (header !== null && isCandidate && covers(record, disk, bounds) && cellsMatch(record)) return header;
   }
-  const proof = proofOf(area, process, disk, cellsMatch);
-  if (proof !== null) {
-    return { header: process, disk, proof, recovery: { state: "resumedAtCommit", skippedCells: 0, tornCopies } };
-  }
-  const skippedCells = process.next - disk.next;
-  const header = { next: process.next, root: disk.root } as CheckedHeader;
-  return { header, disk, proof: null, recovery: { state: "resumedAtFlush", skippedCells, tornCopies } };
+  return null;
+}
+
+/** Whether the record's CRC and the flush together cover all its cells. */
+function covers({ base, next }: CommitRecord, disk: Header, { startIndex }: Bounds): boolean {
+  return startIndex <= base && base <= disk.next && disk.next <= next;
 }
 
 /**
@@ -104,16 +145,16 @@ export function loadArea(region: Pick<ReadableRegion, "address">): Uint8Array {
   return area;
 }
 
-/** The commit record that proves a process-sync header, or null. */
-export function proofOf(
+/** Whether a commit record proves that every cell of the process-sync header is there. */
+export function isProven(
   area: Uint8Array,
-  process: CheckedHeader,
-  disk: CheckedHeader,
+  bounds: Bounds,
+  { process, disk }: { readonly process: CheckedHeader; readonly disk: CheckedHeader },
   cellsMatch: CellsMatch,
-): CommitRecord | null {
-  const counts = (record: CommitRecord): boolean =>
-    sameHeader(record, process) && record.base <= disk.next && disk.next <= record.next && cellsMatch(record);
-  return decodeCommitRecords(area).find(counts) ?? null;
+): boolean {
+  return decodeCommitRecords(area).some(
+    (record) => sameHeader(record, process) && covers(record, disk, bounds) && cellsMatch(record),
+  );
 }
 
 /** The header in the area at `place`, or null if it is torn. */

@@ -4,7 +4,7 @@
  */
 
 import { RESTORE, StorageError } from "../error.ts";
-import { type CommitRecord, decodeAnnexHead } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isAnnexBlank } from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { sameBytes } from "../format/hash.ts";
@@ -12,7 +12,7 @@ import { CONFIG, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf
 import type { ReadableRegion } from "../region/region.ts";
 import { loadHeader } from "../region/header.ts";
 import { cellsMatch } from "./commit-checksum.ts";
-import { chooseState, decodeAt, firstBelievable, loadArea, proofOf } from "./choose-state.ts";
+import { decodeAt, diskHeader, firstBelievable, isProven, loadArea } from "./choose-state.ts";
 import { otherStorage } from "./failure.ts";
 import { type Mark, TruncationCount } from "./truncation-count.ts";
 
@@ -56,7 +56,7 @@ export class Follower {
     const live = wanted === "commits" && region.isWriterLive();
     const area = this.#firstLook();
     this.#fixedConfig = area.slice(0, CONFIG.version.offset);
-    this.#header = chooseState(area, this.#bounds(), () => false, region.path).disk;
+    this.#header = diskHeader(area, this.#bounds(), region.path);
     const process = wanted === "commits" ? this.#believable(area, processCopies) : null;
     if (process !== null && this.#isCurrent(area, process, this.#header, trusted, live)) {
       this.#header = process;
@@ -211,11 +211,10 @@ export class Follower {
   #isCurrent(area: Uint8Array, process: CheckedHeader, disk: CheckedHeader, trusted: boolean, live: boolean): boolean {
     if (live) return true;
     if (process.next < disk.next) return false;
-    // A writer with the key, but of Cellar: after a power cut its header may be there without its cells.
-    const isOriginals = trusted && decodeAnnexHead(area) === null;
-    if (isOriginals || sameHeader(process, disk)) return true;
+    if (sameHeader(process, disk) || (trusted && isOriginals(area, process))) return true;
     const { bytesPerCell } = this.#config;
-    return proofOf(area, process, disk, (record) => cellsMatch(this.#region, bytesPerCell, record)) !== null;
+    const matches = (record: CommitRecord): boolean => cellsMatch(this.#region, bytesPerCell, record);
+    return isProven(area, this.#bounds(), { process, disk }, matches);
   }
 
   #bounds(): Bounds {
@@ -239,4 +238,15 @@ export class Follower {
       this.#follows === "commits" ? sameHeader(record, shown) : record.base <= shown.next && shown.next <= record.next;
     this.#truncations.take(area, tellsOfIt, this.#bounds().startIndex);
   }
+}
+
+/**
+ * Whether the process-sync header was stored by the original: its file has no annex, or Cellar's last writer closed it,
+ * and none of that writer's commits is this one. A writer of Cellar that did not close may have left a header on the disk
+ * without its cells, by a power cut.
+ */
+function isOriginals(area: Uint8Array, process: CheckedHeader): boolean {
+  if (isAnnexBlank(area)) return true;
+  const wasClosed = decodeAnnexHead(area)?.processId === 0;
+  return wasClosed && !decodeCommitRecords(area).some((record) => sameHeader(record, process));
 }

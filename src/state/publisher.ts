@@ -112,8 +112,11 @@ export class Publisher {
   commit(header: Header): void {
     this.checkFailure();
     this.#sequence = (this.#sequence + 1) % (MAX_U32 + 1);
+    const { base } = this.running;
     const record = encodeCommitRecord({
-      base: this.running.base,
+      base,
+      // Within a truncation the base is not that of the last flush but the start, which has no root.
+      baseRoot: base === this.#durable.next ? this.#durable.root : 0,
       next: header.next,
       root: header.root,
       cellsCrc: this.running.extendTo(header.next),

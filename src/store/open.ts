@@ -1,7 +1,7 @@
 /** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
 
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, placeOfRecord } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead, decodeCommitRecords } from "../format/annex.ts";
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, type Place, startIndexOf } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
@@ -53,24 +53,25 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const fileCells = Math.floor(region.sizeBytes / bytesPerCell);
   const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
   const matches = (record: CommitRecord): boolean => cellsMatch(region, bytesPerCell, record);
-  const { header, disk, proof, recovery } = chooseState(area, bounds, matches, region.path);
-
+  const { header, disk, recovery } = chooseState(area, bounds, matches, region.path);
   const latest = decodeCommitRecords(area)[0];
-  const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
-    durable: disk,
-    sequence: sequenceAfter(latest, proof),
-    truncations: truncationsAfter(latest?.truncations ?? 0, recovery),
-    running: new CommitChecksum(region, bytesPerCell, proof ?? disk.next),
-  });
   const closed = decodeAnnexHead(area)?.processId === 0 && sameHeader(header, disk);
   const unproven = header.next > disk.next;
   const wholeCells = makeWhole(region, config, unproven ? header.next : 0);
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
   if (unproven) region.rewriteUncached(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
+  makeDurable(region, header, disk, header.next * bytesPerCell);
   repairProcessCopies(region, area, bounds);
-  publisher.startOver(header);
+  // Before the flush, and so on the disk before there is a commit of this writer there.
   storeProcessId(region, process.pid);
+  const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
+    durable: header,
+    sequence: latest?.sequence ?? 0,
+    truncations: truncationsAfter(latest?.truncations ?? 0, recovery),
+    running: new CommitChecksum(region, bytesPerCell, header.next),
+  });
+  publisher.startOver(header);
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
   if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
@@ -84,17 +85,6 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
  */
 function truncationsAfter(counted: number, { ignored }: Recovery): number {
   return ignored === "pastEnd" || ignored === "torn" ? (counted + 1) >>> 0 : counted;
-}
-
-/**
- * The sequence to go on from. The next record must not overwrite the one that proves the state: a crash in the middle
- * of that store would leave no proof. The proving one is not always the latest: a writer may have been killed after
- * it had stored a record, and before the header that goes with it.
- */
-function sequenceAfter(latest: CommitRecord | undefined, proof: CommitRecord | null): number {
-  if (latest === undefined) return 0;
-  const next = latest.sequence + 1;
-  return proof !== null && placeOfRecord(next) === placeOfRecord(proof.sequence) ? next : latest.sequence;
 }
 
 /**
@@ -127,4 +117,19 @@ function repairDiskCopies(region: WritableRegion, area: Uint8Array, disk: Header
   region.sync(toBytes);
   region.store({ offset: bad.offset, bytes });
   region.sync(toBytes);
+}
+
+/**
+ * Makes the state that was chosen that of the last flush. Nothing that it was chosen by is touched before: with a
+ * record or the process-sync header gone, the next opening would choose another state.
+ */
+function makeDurable(region: WritableRegion, header: Header, disk: Header, toBytes: number): void {
+  if (sameHeader(header, disk)) return;
+  const bytes = encodeHeader(header, null);
+  // A power cut up to here: the cells are there or not, and the same is chosen again.
+  region.sync(toBytes);
+  region.store({ offset: FILE.disk1.offset, bytes });
+  // Up to here: copy 1 is old, new or torn, and copy 2 is the last flush: the same is chosen, by the copy or by what proved it.
+  region.sync(toBytes);
+  region.store({ offset: FILE.disk2.offset, bytes });
 }

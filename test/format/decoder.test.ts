@@ -158,14 +158,19 @@ const anyRecord = fc.record({
   sequence: fc.constantFrom(0, 1, 2, 3, 2 ** 31, 2 ** 31 + 1, MAX_U32),
   truncations: fc.nat(3),
   wrong: fc.constantFrom("nothing", "nothing", "cells", "record"),
+  /** Null: the flush's. */
+  baseRoot: fc.constantFrom(null, null, START, 0),
 });
 const anyFile = fc.record({
   disk: anyState,
   process: fc.oneof(anyState, fc.constantFrom("same", "longer", "another root")),
   diskCopies: fc.tuple(anyCopy, anyCopy),
   processCopies: fc.tuple(anyCopy, anyCopy),
+  /** False: no records at all, as the original leaves files. */
+  hasRecords: fc.constantFrom(true, true, true, false),
   records: fc.tuple(anyRecord, anyRecord),
   annexHead: fc.constantFrom("none", "good", "good", "good", "torn", "of another config"),
+  processId: fc.constantFrom(0, 0, 7),
   /** Of a cell that was only begun, at the end of the file. */
   restBytes: fc.constantFrom(0, 0, 1, CELL_BYTES - 1),
 });
@@ -191,9 +196,11 @@ function fileOf(chosen: Generated<typeof anyFile>): Uint8Array<ArrayBuffer> {
   chosen.processCopies.forEach(({ other, torn, ours }, i) => {
     bytes.set(headerOf(other ?? process, ours ? writerKey : otherKey, torn), 96 + i * 32);
   });
-  chosen.records.forEach((record, i) => bytes.set(recordOf(record, disk, process, bytes), 192 + i * 32));
+  if (chosen.hasRecords)
+    chosen.records.forEach((record, i) => bytes.set(recordOf(record, disk, process, bytes), 192 + i * 32));
   if (annexHead !== "none") {
     bytes.set(new TextEncoder().encode("CLR1"), 160);
+    bytes.set(words(chosen.processId), 164);
     bytes.set(hash(bytes.subarray(0, annexHead === "of another config" ? 27 : 28)), 168);
     bytes.set(hash(bytes.subarray(160, annexHead === "torn" ? 179 : 180)), 180);
   }
@@ -209,7 +216,7 @@ function recordOf(chosen: Generated<typeof anyRecord>, disk: State, process: Sta
   const { next, root } = chosen.other ?? process;
   const base = Math.max(START, disk.next - chosen.cellsBelowDisk);
   const cellsCrc = crc32(bytes.subarray(base * CELL_BYTES, next * CELL_BYTES)) ^ Number(chosen.wrong === "cells");
-  const raw = words(base, next, root, cellsCrc, chosen.sequence, chosen.truncations, 0, 0);
+  const raw = words(base, next, root, cellsCrc, chosen.sequence, chosen.truncations, chosen.baseRoot ?? disk.root, 0);
   raw.set(words(crc32(raw.subarray(0, 28)) ^ Number(chosen.wrong === "record")), 28);
   return raw;
 }

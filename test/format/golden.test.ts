@@ -78,6 +78,35 @@ describe.each(goldenCases.map((golden) => [golden.name, golden] as const))("%s",
   });
 });
 
+/** Made by Cellar with one blob and closed; then the original wrote a second one, committed, and did not flush. */
+describe("a file of Cellar that the original has written since", () => {
+  const writerKey = new Uint8Array(32).map((_, i) => 7 + i * 7);
+  const blob = (seed: number, sizeBytes: number): Uint8Array<ArrayBuffer> =>
+    new Uint8Array(patternBytes(seed, sizeBytes));
+
+  test("shows the original's commit to a reader with its key, at opening or later", () => {
+    const path = copyOf(goldenBytes("after-cellar"));
+    using opened = StorageReader.open(path, { writerKey });
+    using enabled = StorageReader.open(path);
+    enabled.enableProcessSync(writerKey);
+    enabled.refresh();
+    for (const reader of [opened, enabled]) {
+      expect([reader.root, reader.length, reader.follows]).toEqual([12, 13, "commits"]);
+      expect(reader.read(9)).toEqual(blob(1, 50));
+      expect(reader.read(12)).toEqual(blob(2, 70));
+    }
+  });
+
+  test("shows the last flush without the key, and to a writer, which skips the cells", () => {
+    const path = copyOf(goldenBytes("after-cellar"));
+    using reader = StorageReader.open(path, { follow: "commits" });
+    expect([reader.root, reader.length, reader.follows]).toEqual([9, 10, "flushes"]);
+    using writer = StorageWriter.open(path);
+    expect([writer.root, writer.length]).toEqual([9, 13]);
+    expect(writer.recovery).toMatchObject({ state: "resumedAtFlush", skippedCells: 3 });
+  });
+});
+
 test("cells that a killed writer filled and never committed are zero when they are given out again", async () => {
   const path = newPath();
   await replayAndKill("killed-after-commit", path);

@@ -9,6 +9,9 @@ export interface Limits {
   readonly fileCells: number;
 }
 
+/** The first cell for data of the tables. */
+const START = 8;
+
 /** How a state was found. */
 export interface Found {
   readonly state: string;
@@ -43,18 +46,40 @@ export function modelOf({ disk, process, records = [null, null] }: Area, limits:
   if (flush === undefined || flush === null) {
     return disk.some(fitsButForTheFile) ? "FILE_CUT" : "HEADER_BROKEN";
   }
-  const found = { state: "resumedAtFlush", disk: flush, skippedCells: 0, tornCopies };
-  if (!commit) return inWords(flush, { ...found, ignored: process.some((copy) => copy !== null) ? "pastEnd" : "torn" });
-  if (commit.next < flush.next) return inWords(flush, { ...found, ignored: "older" });
-  if (commit.next === flush.next && commit.root === flush.root) return inWords(flush, { ...found, state: "clean" });
-  const counts = (record: Proof | null): boolean =>
-    record !== null &&
-    record.next === commit.next &&
-    record.root === commit.root &&
-    record.base <= flush.next &&
-    flush.next <= record.next &&
-    record.cellsCrc === cellsCrc;
-  if (records.some(counts)) return inWords(commit, { ...found, state: "resumedAtCommit" });
-  const skippedCells = commit.next - flush.next;
-  return inWords({ next: commit.next, root: flush.root }, { ...found, skippedCells });
+  if (commit && commit.next === flush.next && commit.root === flush.root) {
+    return inWords(flush, { state: "clean", disk: flush, skippedCells: 0, tornCopies });
+  }
+  let ignored: string | undefined;
+  if (!commit) ignored = process.some((copy) => copy !== null) ? "pastEnd" : "torn";
+  else if (commit.next < flush.next) ignored = "older";
+  const newest = newestThatCounts(
+    records,
+    flush,
+    commit ?? null,
+    (record) => fits(record) && record.cellsCrc === cellsCrc,
+  );
+  const from = newest ?? flush;
+  const next = Math.max(from.next, ignored === undefined && commit ? commit.next : 0);
+  const state = newest === null ? "resumedAtFlush" : "resumedAtCommit";
+  const skippedCells = next - from.next;
+  return inWords({ next, root: from.root }, { state, disk: flush, skippedCells, tornCopies, ignored });
+}
+
+function newestThatCounts(
+  [one, two]: readonly [Proof | null, Proof | null],
+  flush: State,
+  commit: State | null,
+  isWhole: (record: Proof) => boolean,
+): Proof | null {
+  const oneIsNewer = one !== null && two !== null && ((one.sequence - two.sequence) | 0) > 0;
+  for (const record of oneIsNewer ? [one, two] : [two, one]) {
+    if (record === null) continue;
+    const { next, root, base, baseRoot = 0 } = record;
+    if (next === flush.next && root === flush.root) return null;
+    const isOfCommit = next === commit?.next && root === commit.root;
+    const isOfFlush = base === flush.next && baseRoot === flush.root && next > flush.next;
+    if (!isOfCommit && !isOfFlush) continue;
+    if (base >= START && base <= flush.next && flush.next <= next && isWhole(record)) return record;
+  }
+  return null;
 }

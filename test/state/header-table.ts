@@ -10,6 +10,7 @@ const states: Readonly<Record<string, State | null>> = {
   F: { next: 20, root: 12 },
   E: { next: 15, root: 9 },
   C: { next: 30, root: 25 },
+  G: { next: 40, root: 35 }, // A later commit.
   "C'": { next: 20, root: 19 }, // As long as the flush, with another root.
   N: { next: 20, root: 0 }, // No root.
   P: { next: 101, root: 12 }, // Past the end of the file.
@@ -19,7 +20,10 @@ const states: Readonly<Record<string, State | null>> = {
   "-": null, // Torn.
 };
 
-/** Copies 1 and 2; records as state@base, with ! for the CRC of other cells. */
+/**
+ * Copies 1 and 2; records as state@base, with ! for the CRC of other cells, and ~ for a base with another root. The record
+ * in the second place is the newer one.
+ */
 const table = `
   disk  | process | records     | decided
   F F   | F F     | -     -     | clean 20/12
@@ -35,7 +39,21 @@ const table = `
   F F   | C C     | C!20  -     | resumedAtFlush 30/12 after 20/12, 10 skipped
   F F   | C C     | C!20  C@20  | resumedAtCommit 30/25 after 20/12
   F F   | C C     | F@20  C'@20 | resumedAtFlush 30/12 after 20/12, 10 skipped
-  F F   | - -     | C@20  -     | resumedAtFlush 20/12, torn ignored, 2 torn
+  F F   | - -     | C@20  -     | resumedAtCommit 30/25 after 20/12, torn ignored, 2 torn
+  F F   | - -     | C@8   -     | resumedAtFlush 20/12, torn ignored, 2 torn
+  F F   | E E     | C@20  -     | resumedAtCommit 30/25 after 20/12, older ignored
+  F F   | P P     | C@20  -     | resumedAtCommit 30/25 after 20/12, pastEnd ignored
+  F F   | G G     | C@20  G!20  | resumedAtCommit 40/25 after 20/12, 10 skipped
+  F F   | G G     | C~20  G!20  | resumedAtFlush 40/12 after 20/12, 20 skipped
+  F F   | G G     | C@15  G!20  | resumedAtFlush 40/12 after 20/12, 20 skipped
+  F F   | G G     | C!20  G!20  | resumedAtFlush 40/12 after 20/12, 20 skipped
+  F F   | C C     | C@20  G@20  | resumedAtCommit 40/35 after 20/12
+  F F   | C C     | C@20  G~20  | resumedAtCommit 30/25 after 20/12
+  F F   | C C     | C~20  -     | resumedAtCommit 30/25 after 20/12
+  F F   | C C     | C@20  F@8   | resumedAtFlush 30/12 after 20/12, 10 skipped
+  F F   | C C     | C@7   -     | resumedAtFlush 30/12 after 20/12, 10 skipped
+  F F   | C' C'   | C@20  -     | resumedAtCommit 30/25 after 20/12
+  F F   | F F     | -     C@20  | clean 20/12
   F F   | E E     | E@8   -     | resumedAtFlush 20/12, older ignored
   F F   | P P     | P@20  -     | resumedAtFlush 20/12, pastEnd ignored
   F F   | M M     | M@20  -     | resumedAtFlush 20/12, pastEnd ignored
@@ -80,10 +98,12 @@ export function stateOf(name: string): State | null {
 }
 
 function recordOf(word: string): Proof | null {
-  const [, name = "-", mark, base] = /^(.+)([@!])(\d+)$/.exec(word) ?? [];
+  const [, name = "-", mark, base] = /^(.+)([@!~])(\d+)$/.exec(word) ?? [];
   const state = stateOf(name);
   const cellsCrc = mark === "!" ? CELLS_CRC + 1 : CELLS_CRC;
-  return state && { ...state, base: Number(base), cellsCrc, sequence: 3, truncations: 0 };
+  const flush = Object.values(states).find((other) => other?.next === Number(base) && other.root !== 19);
+  const baseRoot = mark === "~" ? 19 : (flush?.root ?? 0);
+  return state && { ...state, base: Number(base), baseRoot, cellsCrc, sequence: 3, truncations: 0 };
 }
 
 /** A header area from the columns of a row. */

@@ -47,6 +47,7 @@ export interface CommitRecord {
   readonly cellsCrc: number;
   readonly sequence: number;
   readonly truncations: number;
+  readonly baseRoot: number;
   readonly valid: boolean;
 }
 
@@ -110,9 +111,14 @@ export function decode(bytes: Uint8Array): DecodedFile {
  * @throws Refused no disk-sync copy is believed
  */
 export function readerState(file: DecodedFile, wanted: Shown["follows"], keyed = false): Shown {
-  const { state, disk, process } = compare(file);
-  const committed =
-    wanted === "commits" && ((keyed && file.annexHead === null) || state !== "resumedAtFlush") ? process : null;
+  const disk = flushOf(file);
+  const process = believedOf(file.process);
+  const isCurrent = (header: State): boolean =>
+    header.next >= disk.next &&
+    (same(header, disk) ||
+      (keyed && isOriginals(file, header)) ||
+      file.records.some((record) => same(record, header) && isWhole(file, record, disk)));
+  const committed = wanted === "commits" && process !== null && isCurrent(process) ? process : null;
   const { root, next } = committed ?? disk;
   const records = newestFirst(file);
   const teller = records.find((record) =>
@@ -127,9 +133,13 @@ export function readerState(file: DecodedFile, wanted: Shown["follows"], keyed =
  * @throws Refused no disk-sync copy is believed
  */
 export function writerState(file: DecodedFile): State & { readonly state: FoundState } {
-  const { state, disk, process } = compare(file);
-  if (process === null) return { state, ...disk };
-  return { state, next: process.next, root: state === "resumedAtCommit" ? process.root : disk.root };
+  const disk = flushOf(file);
+  const process = believedOf(file.process);
+  if (process !== null && same(process, disk)) return { state: "clean", ...disk };
+  const record = newestThatCounts(file, disk, process);
+  const { root, next } = record ?? disk;
+  const state = record === null ? "resumedAtFlush" : "resumedAtCommit";
+  return { state, root, next: Math.max(next, process?.next ?? 0) };
 }
 
 /** The valid records, the latest commit's first. */
@@ -169,26 +179,45 @@ export function blobAt({ bytes, config, startIndex }: DecodedFile, index: number
 
 type FoundState = "clean" | "resumedAtCommit" | "resumedAtFlush";
 
-/** The last flush, what became of later commits, and the process-sync header unless it is older or not believed. */
-function compare(file: DecodedFile): Readonly<{ state: FoundState; disk: State; process: State | null }> {
-  const disk = believedOf(file.disk);
-  const process = believedOf(file.process);
-  if (disk === null) {
-    const cut = file.disk.some(({ pastEnd }) => pastEnd);
-    throw new Refused(cut ? "cut" : "header", "no copy of the disk-sync header is believed");
-  }
-  if (process === null || process.next < disk.next) return { state: "resumedAtFlush", disk, process: null };
-  if (process.next === disk.next && process.root === disk.root) return { state: "clean", disk, process };
-  const proven = file.records.some((record) => counts(file, record, process, disk));
-  return { state: proven ? "resumedAtCommit" : "resumedAtFlush", disk, process };
+/** @throws Refused no disk-sync copy is believed */
+function flushOf({ disk }: DecodedFile): State {
+  const flush = believedOf(disk);
+  if (flush !== null) return flush;
+  throw new Refused(
+    disk.some(({ pastEnd }) => pastEnd) ? "cut" : "header",
+    "no copy of the disk-sync header is believed",
+  );
 }
 
-function counts(file: DecodedFile, record: CommitRecord, process: State, disk: State): boolean {
-  const { base, next, root, cellsCrc, valid } = record;
-  if (!valid || next !== process.next || root !== process.root) return false;
-  if (base > disk.next || disk.next > next) return false;
-  const { bytesPerCell } = file.config;
+/** The newest record that counts, unless one of the flush itself is newer. */
+function newestThatCounts(file: DecodedFile, disk: State, process: State | null): CommitRecord | null {
+  for (const record of newestFirst(file)) {
+    if (same(record, disk)) return null;
+    const isAfterFlush = record.base === disk.next && record.baseRoot === disk.root && record.next > disk.next;
+    const isCandidate = isAfterFlush || (process !== null && same(record, process));
+    if (isCandidate && isWhole(file, record, disk)) return record;
+  }
+  return null;
+}
+
+/** Whether the flush and the CRC cover every cell of the record's state. */
+function isWhole(file: DecodedFile, { base, next, root, cellsCrc, valid }: CommitRecord, disk: State): boolean {
+  const { startIndex, fileCells } = file;
+  const { bytesPerCell, maxIndex } = file.config;
+  const rootHolds = root === 0 || (startIndex <= root && root < next);
+  if (!valid || !rootHolds || next > Math.min(maxIndex, fileCells)) return false;
+  if (base < startIndex || base > disk.next || disk.next > next) return false;
   return crc32(file.bytes.subarray(base * bytesPerCell, next * bytesPerCell)) === cellsCrc;
+}
+
+/** Whether the original has stored the process-sync header. */
+function isOriginals({ bytes, annexHead, records }: DecodedFile, process: State): boolean {
+  if (bytes.subarray(160, 256).every((byte) => byte === 0)) return true;
+  return annexHead?.processId === 0 && !records.some((record) => record.valid && same(record, process));
+}
+
+function same(a: State, b: State): boolean {
+  return a.next === b.next && a.root === b.root;
 }
 
 function believedOf(copies: readonly HeaderCopy[]): State | null {
@@ -232,6 +261,7 @@ function recordOf(raw: Uint8Array): CommitRecord {
     cellsCrc: view.getUint32(12, true),
     sequence: view.getUint32(16, true),
     truncations: view.getUint32(20, true),
+    baseRoot: view.getUint32(24, true),
     valid: view.getUint32(28, true) === crc32(raw.subarray(0, 28)),
   };
 }

@@ -128,9 +128,10 @@ export function orOverflow(take: () => Answer): Answer {
 
 /**
  * What the original would show of a file, as its `open_existing_for_read` and `open_existing_for_write` decide it.
- * @throws where the original refuses the file
+ * Null where it refuses to write the file for its headers.
+ * @throws where it refuses the file for its config or its size
  */
-export function openAsOriginal(bytes: Uint8Array): { readonly reader: State; readonly writer: State } {
+export function openAsOriginal(bytes: Uint8Array): { readonly reader: State; readonly writer: State } | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const [bytesPerCell, maxIndex] = [view.getUint32(20, true), view.getUint32(24, true)];
   if (bytesPerCell < 4 || bytesPerCell >= 0x10000 || maxIndex === 0) throw new Error("check_config");
@@ -138,8 +139,8 @@ export function openAsOriginal(bytes: Uint8Array): { readonly reader: State; rea
   if (bytes.length / bytesPerCell > maxIndex) throw new Error("more cells than max_index");
   const disk = readAsOriginal(bytes, 32) ?? readAsOriginal(bytes, 64);
   const shown = readAsOriginal(bytes, 96) ?? readAsOriginal(bytes, 128);
-  if (disk === null || shown === null) throw new Error("header broken");
-  if (disk.next > shown.next || disk.root > shown.root) throw new Error("process sync is older than disk sync");
+  if (disk === null || shown === null) return null;
+  if (disk.next > shown.next || disk.root > shown.root) return null;
   return { reader: disk, writer: { root: disk.root, next: shown.next } };
 }
 

@@ -144,7 +144,7 @@ class Explorer {
       ...comparedHeaders(image),
     ].join();
     const { newKind, any } = this.#run.effort.recoverOneIn;
-    const oneIn = this.#kinds.has(kind) ? any : newKind;
+    const oneIn = this.#kinds.has(kind) ? Math.min(any, this.#recorded.recoverOneIn ?? any) : newKind;
     this.#kinds.add(kind);
     return this.#run.random.oneIn(oneIn);
   }
@@ -181,7 +181,8 @@ class Explorer {
 function boundsOfRecovery(outcome: Outcome, bounds: BoundsOfCrash, crash: CrashKind): BoundsOfCrash {
   const { begun, shownNext } = bounds.kill;
   const committed = stateSeen(outcome, "writer", begun);
-  const kill = { begun, flushed: stateSeen(outcome, "flush reader", begun), committed, shownNext };
+  const flushed = stateSeen(outcome, "flush reader", begun);
+  const kill = { begun, flushed, shown: stateSeen(outcome, "commit reader", begun), committed, shownNext };
   // After a power cut all of it is on the disk, and nobody has read it yet. After a kill less of it may be there.
   if (crash === "kill") return { "power cut": bounds["power cut"], kill };
   return { "power cut": kill, kill: { ...kill, shownNext: 0 } };

@@ -13,7 +13,9 @@ export interface Bounds {
   readonly begun: number;
   /** The least that a reader of flushes sees. */
   readonly flushed: number;
-  /** The least that all others see. */
+  /** The least that a reader of commits sees: it goes by the process-sync header alone. */
+  readonly shown: number;
+  /** The least that a writer sees. */
   readonly committed: number;
   /** After a kill: readers that live on may know the cells below this one. */
   readonly shownNext: number;
@@ -24,7 +26,7 @@ export type BoundsOfCrash = Readonly<Record<CrashKind, Bounds>>;
 /** The bounds after an event. */
 export function boundsAfter(bounds: BoundsOfCrash | null, entry: LogEntry, history: History): BoundsOfCrash | null {
   if (entry.kind === "linked") {
-    const atFirst = { begun: 0, flushed: 0, committed: 0, shownNext: itemAt(history.states, 0).next };
+    const atFirst = { begun: 0, flushed: 0, shown: 0, committed: 0, shownNext: itemAt(history.states, 0).next };
     return { "power cut": atFirst, kill: atFirst };
   }
   if (bounds === null) return null;
@@ -35,7 +37,7 @@ export function boundsAfter(bounds: BoundsOfCrash | null, entry: LogEntry, histo
 }
 
 function afterEvent(bounds: Bounds, entry: LogEntry, history: History, kill: boolean): Bounds {
-  const { flushed, committed, shownNext } = bounds;
+  const { flushed, shown, committed, shownNext } = bounds;
   switch (entry.kind) {
     case "begins":
       return {
@@ -48,13 +50,19 @@ function afterEvent(bounds: Bounds, entry: LogEntry, history: History, kill: boo
       if (!kill) return bounds;
       return {
         ...bounds,
+        shown: entry.provable ? Math.max(shown, entry.order) : shown,
         committed: entry.provable ? Math.max(committed, entry.order) : committed,
         shownNext: itemAt(history.states, entry.order).next,
       };
     case "unproven":
-      return { ...bounds, committed: flushed };
+      return { ...bounds, shown: flushed, committed: flushed };
     case "durable":
-      return { ...bounds, flushed: Math.max(flushed, entry.order), committed: Math.max(committed, entry.order) };
+      return {
+        ...bounds,
+        flushed: Math.max(flushed, entry.order),
+        shown: Math.max(shown, entry.order),
+        committed: Math.max(committed, entry.order),
+      };
     default:
       return bounds;
   }
@@ -95,9 +103,8 @@ function judgeSeen(seen: Seen, bounds: Bounds): Fault | null {
   if (latest < bounds.flushed) {
     return { check: "flush lost", detail: `${what}: state ${latest}, when ${bounds.flushed} had been acknowledged` };
   }
-  if (seen.who !== "flush reader" && latest < bounds.committed) {
-    return { check: "commit lost", detail: `${what}: state ${latest}, when ${bounds.committed} had returned` };
-  }
+  const least = { "flush reader": bounds.flushed, "commit reader": bounds.shown, writer: bounds.committed }[seen.who];
+  if (latest < least) return { check: "commit lost", detail: `${what}: state ${latest}, when ${least} had returned` };
   return null;
 }
 

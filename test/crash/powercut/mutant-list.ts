@@ -82,17 +82,27 @@ export const mutants: readonly Mutant[] = [
   {
     name: "process-sync header trusted without proof",
     file: "src/state/choose-state.ts",
-    patches: [["  if (proof !== null) {\n", "  {\n"]],
+    patches: [["  const found = proven ?? disk;", "  const found = proven ?? process ?? disk;"]],
   },
   {
     name: "an older process-sync header is followed",
     file: "src/state/choose-state.ts",
-    patches: [['  if (process.next < disk.next) return atFlush("older");\n', ""]],
+    patches: [
+      [
+        "  const found = proven ?? disk;",
+        "  const found = proven ?? (process !== null && process.next < disk.next ? process : disk);",
+      ],
+    ],
   },
   {
     name: "a reader trusts the process-sync header without proof",
     file: "src/state/follower.ts",
-    patches: [["    if (isOriginals || sameHeader(process, disk)) return true;\n", "    return true;\n"]],
+    patches: [
+      [
+        "    if (sameHeader(process, disk) || (trusted && isOriginals(area, process))) return true;\n",
+        "    return true;\n",
+      ],
+    ],
   },
   { name: "cells of a record not compared", file: proof, patches: [[" === record.cellsCrc;", " !== -1;"]] },
   {
@@ -128,9 +138,36 @@ export const mutants: readonly Mutant[] = [
     patches: [["sequence % 2 === 1 ?", "sequence >= 0 ?"]],
   },
   {
-    name: "after opening, a record over the one that proves",
-    file: publisher,
-    patches: [["this.#sequence = from.sequence;", "this.#sequence = from.sequence + 1;"]],
+    name: "opening touches the records before its state is durable",
+    file: open,
+    patches: [["  makeDurable(region, header, disk, header.next * bytesPerCell);\n", ""]],
+  },
+  {
+    name: "opening stores its state before the cells are synced",
+    file: open,
+    patches: [["  region.sync(toBytes);\n  region.store({ offset: FILE.disk1", "  region.store({ offset: FILE.disk1"]],
+  },
+  {
+    name: "opening stores both copies of its state at once",
+    file: open,
+    patches: [["  region.sync(toBytes);\n  region.store({ offset: FILE.disk2", "  region.store({ offset: FILE.disk2"]],
+  },
+  {
+    name: "a record of before the flush counts",
+    file: "src/state/choose-state.ts",
+    patches: [["    if (sameHeader(record, disk)) return null;\n", ""]],
+  },
+  {
+    name: "the older record that counts wins",
+    file: "src/state/choose-state.ts",
+    patches: [["of decodeCommitRecords(area)) {", "of decodeCommitRecords(area).reverse()) {"]],
+  },
+  {
+    name: "a process-sync header as long as the flush needs no proof",
+    file: "src/state/choose-state.ts",
+    patches: [
+      ["  const found = proven ?? disk;", "  const found = proven ?? (process?.next === disk.next ? process : disk);"],
+    ],
   },
   {
     name: "records of what was given up stay",
@@ -194,8 +231,10 @@ export const mutants: readonly Mutant[] = [
     name: "opening skips no cells that readers may know",
     file: "src/state/choose-state.ts",
     patches: [
-      ["  const skippedCells = process.next - disk.next;\n", "  const skippedCells = 0;\n"],
-      ["{ next: process.next, root: disk.root }", "{ next: disk.next, root: disk.root }"],
+      [
+        "  const next = Math.max(found.next, ignored === undefined ? (process?.next ?? 0) : 0);",
+        "  const next = found.next;",
+      ],
     ],
   },
   {

@@ -124,7 +124,7 @@ export function tell(report: Report): string {
 
 /** Lives through the workload. Null, and a violation, if that fails already. */
 async function record(workload: Workload, bytesPerCell: number, run: Run): Promise<Recorded | null> {
-  const { steps, stepBytes = null, punches = true } = workload;
+  const { steps, stepBytes = null, punches = true, recoverOneIn } = workload;
   const name = `${workload.name}, cells of ${bytesPerCell}`;
   const config = checkConfig({ headString: "powercut", version: 1, bytesPerCell, maxIndex: 2 ** 32 - 1 });
   const history = new History(bytesPerCell);
@@ -142,7 +142,7 @@ async function record(workload: Workload, bytesPerCell: number, run: Run): Promi
   if (!makes(log, image, region))
     run.violations.push({ check: "log", detail: "it does not make the file", where: name });
   const disk = Disk.created(image.length);
-  return { name, image, disk, log, history, steps, stepBytes, punches, bounds: null };
+  return { name, image, disk, log, history, steps, stepBytes, punches, recoverOneIn, bounds: null };
 }
 
 /** Whether the log, from the image on, makes the region as it is: then nothing has bypassed it. */

@@ -20,6 +20,8 @@ export interface Recorded {
   readonly steps: readonly Step[];
   readonly stepBytes: number | null;
   readonly punches: boolean;
+  /** At least one image in so many is recovered. */
+  readonly recoverOneIn?: number | undefined;
   /** What a crash at the start must leave; null before the file has its name. */
   readonly bounds: BoundsOfCrash | null;
 }

@@ -10,6 +10,8 @@ export interface Workload {
   readonly stepBytes?: number;
   /** For file systems that cannot punch holes. */
   readonly punches?: false;
+  /** Of short lives: one image in so many is recovered, and crashed again within that. */
+  readonly recoverOneIn?: number;
 }
 
 const write =
@@ -52,6 +54,16 @@ export const workloads: readonly Workload[] = [
   {
     name: "write, commit, flush, three times",
     steps: [1, 2, 3].flatMap((i) => [write(700 * i), commit, write(4000), flush]),
+  },
+  {
+    name: "two commits, then a flush",
+    steps: [write(60), flush, write(60), commit, write(5000), commit, flush],
+    recoverOneIn: 100,
+  },
+  {
+    name: "commits of one length, then a flush",
+    steps: [write(60), flush, write(60), commit, root(0), commit, root(null), commit, flush],
+    recoverOneIn: 100,
   },
   { name: "flush with nothing new", steps: [write(500), flush, flush, commit, flush] },
   {

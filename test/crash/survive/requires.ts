@@ -5,7 +5,24 @@ import type { FileSystem } from "./disk.ts";
 import { Workplace } from "./workplace.ts";
 
 export type Need =
-  "linux" | "root" | "strace" | "prlimit" | "mount" | "loop" | "node" | "python3" | "fuse" | FileSystem;
+  | "linux"
+  | "root"
+  | "strace"
+  | "prlimit"
+  | "mount"
+  | "loop"
+  | "node"
+  | "python3"
+  | "fuse"
+  | "ceph-mon"
+  | "ceph-osd"
+  | "ceph-common"
+  | "radosgw"
+  | "swift-proxy"
+  | "swift-account"
+  | "swift-container"
+  | "swift-object"
+  | FileSystem;
 
 /** The tool of each need, and the Debian package that has it. */
 const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]>> = {
@@ -18,6 +35,14 @@ const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]
   node: ["node", "nodejs"],
   python3: ["python3", "python3"],
   fuse: ["bindfs", "bindfs"],
+  "ceph-mon": ["ceph-mon", "ceph-mon"],
+  "ceph-osd": ["ceph-osd", "ceph-osd"],
+  "ceph-common": ["ceph", "ceph-common"],
+  radosgw: ["radosgw", "radosgw"],
+  "swift-proxy": ["swift-proxy-server", "swift-proxy"],
+  "swift-account": ["swift-account-server", "swift-account"],
+  "swift-container": ["swift-container-server", "swift-container"],
+  "swift-object": ["swift-object-server", "swift-object"],
 };
 
 /** Whether a scenario can run. */

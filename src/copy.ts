@@ -121,7 +121,7 @@ function readAhead(address: number, offset: number, lengthBytes: number): void {
 /** Everything before the first cell; as long as that, so that a storage of no cells has its size too. */
 function headerOf({ region, config, cells, snapshot }: CopySource): Uint8Array {
   cells.checkOpen();
-  // A reader keeps the version that it met at opening; the file may have another since.
+  // That of the file: a reader shows the one of its last refresh.
   const { version } = decodeConfig(loadArea(region));
   // After the last cell was copied: all of them were still those of the state.
   snapshot.check();

@@ -2,7 +2,7 @@
 
 import { dirname } from "node:path";
 import { StorageError } from "./error.ts";
-import type { CheckedConfig } from "./format/config.ts";
+import { type CheckedConfig, mismatchIn, type StorageConfig } from "./format/config.ts";
 import { HEADER_AREA_BYTES, startIndexOf } from "./format/layout.ts";
 import {
   capacityFrom,
@@ -63,13 +63,17 @@ export function openExisting(path: string, options: OpenWriterOptions): OpenedWr
 /** The existing file, whose config is held against the options that were given, or a new one. */
 export function openOrCreate(path: string, options: CreateOptions & OpenWriterOptions): OpenedWriter {
   checkOptions(options);
-  const expect = { ...expectedFrom(options), ...expectedFrom(options.expect) };
+  const [given, expected] = [expectedFrom(options), expectedFrom(options.expect)];
+  // What is refused of an existing file is refused at once, also where there is none.
+  checkExpected(path, given, expected, "the options say");
+  const expect = { ...given, ...expected };
   for (let attempt = 1; ; attempt++) {
     try {
       return openExisting(path, { ...options, expect });
     } catch (error) {
       if (!hasCode(error, "NO_SUCH_FILE")) throw error;
     }
+    checkExpected(path, configFrom(options, path), expected, "a new file would have");
     try {
       return createWriter(path, options);
     } catch (error) {
@@ -77,6 +81,19 @@ export function openOrCreate(path: string, options: CreateOptions & OpenWriterOp
       if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;
     }
   }
+}
+
+/** @throws CONFIG_MISMATCH */
+function checkExpected(
+  path: string,
+  config: Partial<StorageConfig>,
+  expected: Partial<StorageConfig>,
+  what: string,
+): void {
+  const mismatch = mismatchIn(config, expected);
+  if (mismatch === null) return;
+  const message = `${path}: ${mismatch.name}: expected ${mismatch.expected}, ${what} ${mismatch.found}: leave out one of them`;
+  throw new StorageError("CONFIG_MISMATCH", message, { path });
 }
 
 export function openMemory(options: CreateOptions): OpenedWriter {

@@ -1,7 +1,7 @@
 /** Readers: any number, in any process, beside the writer. A reader takes no lock and cannot change the file. */
 
 import { StorageError, wrongType } from "./error.ts";
-import type { CheckedConfig } from "./format/config.ts";
+import { type CheckedConfig, checkConfig } from "./format/config.ts";
 import { copyOfKey } from "./key.ts";
 import { checkOptions, expectedFrom, type OpenReaderOptions } from "./options.ts";
 import { pathFrom } from "./os/file.ts";
@@ -39,6 +39,7 @@ export class StorageReader extends Storage {
   readonly #cells: Cells;
   readonly #follower: Follower;
   readonly #changes = new Changes();
+  #version: number;
 
   private constructor({ region, config, follower }: ReaderParts) {
     const { next, root } = follower.header;
@@ -48,6 +49,8 @@ export class StorageReader extends Storage {
     this.#region = region;
     this.#cells = cells;
     this.#follower = follower;
+    this.#version = config.version;
+    this.#showVersion();
   }
 
   /**
@@ -101,7 +104,7 @@ export class StorageReader extends Storage {
   }
 
   /**
-   * Looks for a newer state. Indices stay good but after a truncation, which `truncations` tells.
+   * Looks for a newer state, and for another `version` in the config. Indices stay good but after a truncation, which `truncations` tells.
    * @returns true if something new is visible
    * @throws FILE_CUT the file has become shorter than what this reader shows; FILE_CHANGED another storage was written
    * over it; CLOSED
@@ -181,7 +184,15 @@ export class StorageReader extends Storage {
   }
 
   #show(): void {
+    this.#showVersion();
     this.#cells.setLength(this.#follower.readableCells);
     this.#cells.root = this.#follower.header.root;
+  }
+
+  #showVersion(): void {
+    const { version } = this.#follower;
+    if (version === this.#version) return;
+    this.#version = version;
+    this.setConfig(checkConfig({ ...this.config, version }, this.path));
   }
 }

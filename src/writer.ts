@@ -69,7 +69,7 @@ export class StorageWriter extends Storage {
 
   /**
    * Opens the file, or makes it if there is none. Of an existing one, only the options that are given are compared.
-   * @throws as `open` and `create`
+   * @throws as `open` and `create`; CONFIG_MISMATCH also if `expect` contradicts the config that a new file would have
    */
   static openOrCreate(path: string, options: CreateOptions & OpenWriterOptions = {}): StorageWriter {
     return new StorageWriter(openOrCreate(path, options));
@@ -205,7 +205,7 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Changes the version in the file; durable with the next flush.
+   * Changes the version in the file; durable with the next flush. A reader shows it after its next `refresh`.
    * @throws INVALID_CONFIG not a u32; FAILED, CLOSED; TypeError
    */
   overrideVersion(version: number): void {

@@ -46,7 +46,8 @@ export class BlobWriter {
   }
 
   /** Takes the next bytes; the caller may use them again afterwards. @throws INDEX_OVERFLOW, DISK_FULL */
-  append(bytes: Uint8Array): void {
+  append(piece: Uint8Array): void {
+    const bytes = this.#writable.apart(piece);
     for (let done = 0; done < bytes.length;) {
       const leftBytes = bytes.length - done;
       if (this.#restBytes === 0 && leftBytes >= MAX_CHUNK_BYTES) {

@@ -3,6 +3,7 @@
 import { StorageError, wrongType } from "../error.ts";
 import { MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
+import { addressOf } from "../os/libc.ts";
 import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
 import type { CommitChecksum } from "../state/commit-checksum.ts";
 import type { Publisher } from "../state/publisher.ts";
@@ -20,10 +21,14 @@ export class WritableCells {
   readonly #publisher: Failing;
   readonly #running: CommitChecksum;
   readonly #stage: Stage;
+  readonly #firstAddress: number;
+  /** Cells below this one, and from `length` on, were given out before and taken back: old views may lie over them. */
+  #takenBack = 0;
 
   constructor(region: WritableRegion, cells: Cells, space: Space, publisher: Failing) {
     const { running } = publisher;
     this.#cells = cells;
+    this.#firstAddress = region.address;
     this.#space = space;
     this.#publisher = publisher;
     this.#running = running;
@@ -79,7 +84,7 @@ export class WritableCells {
     }
     const first = this.#space.length;
     try {
-      return this.#stage.add(blob, previous);
+      return this.#stage.add(this.apart(blob), previous);
     } catch (error) {
       this.giveBack(first);
       throw error;
@@ -88,8 +93,22 @@ export class WritableCells {
     }
   }
 
+  /**
+   * Bytes that storing them cannot change. A view from before a truncation may lie over the very cells that it is stored
+   * into, so it is copied first.
+   */
+  apart(bytes: Uint8Array): Uint8Array {
+    const { inMemory, bytesPerCell, region } = this.#cells;
+    if (inMemory >= this.#takenBack || bytes.length === 0) return bytes;
+    const offset = addressOf(bytes) - region.address;
+    const isElsewhere = offset >= this.#takenBack * bytesPerCell || offset + bytes.length <= inMemory * bytesPerCell;
+    // A file that was mapped again has the same cells at two addresses.
+    return isElsewhere && region.address === this.#firstAddress ? bytes : bytes.slice();
+  }
+
   /** Takes the cells from `first` on back, which nothing refers to. */
   giveBack(first: number): void {
+    this.#takenBack = Math.max(this.#takenBack, this.#space.length);
     // Their CRC may have been taken ahead.
     this.#running.exposed(this.#space.length);
     this.#stage.takeBack(first);
@@ -124,6 +143,7 @@ export class WritableCells {
   /** Takes every cell back. The file keeps its size, and its blocks: a view of an old cell may still be stored into. */
   empty(): void {
     const { startIndex } = this.#cells;
+    this.#takenBack = Math.max(this.#takenBack, this.#space.length);
     this.#space.giveBack(startIndex);
     this.#stage.restart();
     this.#cells.setLength(startIndex);

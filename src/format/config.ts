@@ -1,6 +1,6 @@
 /** The config: the first 32 bytes of a file. Encoding, decoding, and the one check that makes it trusted. */
 
-import { StorageError, wrongType } from "../error.ts";
+import { quoted, StorageError, wrongType } from "../error.ts";
 import { CONFIG, FILE, MAX_U32, type Place, startIndexOf } from "./layout.ts";
 
 /** What a file says of itself. Everything but the version is fixed at creation. */
@@ -44,6 +44,24 @@ export function checkConfig(config: StorageConfig, path?: string): CheckedConfig
     );
   }
   return { headString, version, bytesPerCell, maxIndex } as CheckedConfig;
+}
+
+/** Where two configs differ, as text for a message. */
+export interface ConfigMismatch {
+  readonly name: keyof StorageConfig;
+  readonly expected: string;
+  readonly found: string;
+}
+
+/** The first field that is given in both and differs, or null. */
+export function mismatchIn(found: Partial<StorageConfig>, expected: Partial<StorageConfig>): ConfigMismatch | null {
+  const shown = (value: string | number): string => (typeof value === "string" ? quoted(value) : String(value));
+  for (const name of ["headString", "bytesPerCell", "maxIndex", "version"] as const) {
+    const [is, wanted] = [found[name], expected[name]];
+    if (is === undefined || wanted === undefined || is === wanted) continue;
+    return { name, expected: shown(wanted), found: shown(is) };
+  }
+  return null;
 }
 
 /** The 32 bytes of a config. */

@@ -19,6 +19,7 @@ import { type Mark, TruncationCount } from "./truncation-count.ts";
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const HEADER_WORDS = HEADER_BYTES / 4;
+const VERSION_WORD = (FILE.config.offset + CONFIG.version.offset) / 4;
 const AREA_WORDS = HEADER_AREA_BYTES / 4;
 const diskCopies = [FILE.disk1, FILE.disk2];
 const processCopies = [FILE.process1, FILE.process2];
@@ -78,6 +79,11 @@ export class Follower {
     return this.#truncations.count;
   }
 
+  /** The application's version, at the last look. */
+  get version(): number {
+    return (this.#seen[VERSION_WORD] ?? 0) >>> 0;
+  }
+
   /** Words of the header area when what is shown was chosen: one moves before a cell of it is given out again. */
   get truncationMarks(): readonly Mark[] {
     return this.#truncations.marks;
@@ -119,7 +125,7 @@ export class Follower {
     loadHeader(this.#region.address, this.#nowBytes);
     if (this.#wanted === "commits" && this.#copyMoved(FILE.process1, this.#now)) return true;
     if (this.#follows === "flushes" && this.#copyMoved(FILE.disk2, this.#now)) return true;
-    return this.#truncations.hasMoved(this.#now);
+    return this.#now[VERSION_WORD] !== this.#seen[VERSION_WORD] || this.#truncations.hasMoved(this.#now);
   }
 
   /**

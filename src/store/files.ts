@@ -1,8 +1,8 @@
 /** Opening files as storages: what is checked by `pread` before anything is mapped. */
 
-import { quoted, RESTORE, StorageError, withoutPath } from "../error.ts";
+import { RESTORE, StorageError, withoutPath } from "../error.ts";
 import { decodeAnnexHead } from "../format/annex.ts";
-import { type CheckedConfig, checkConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
+import { type CheckedConfig, checkConfig, decodeConfig, mismatchIn, type StorageConfig } from "../format/config.ts";
 import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
 import { closeFile, growFile, identityOf, openFile, readStart, sizeOf, syncFile } from "../os/file.ts";
 import { WriterLock, writerPresence } from "../os/lock.ts";
@@ -131,10 +131,9 @@ function openFileOf(fd: number, path: string, sizeBytes: number, config: Checked
 function configOf(fd: number, path: string, expect: Partial<StorageConfig>): CheckedConfig {
   const area = readStart(fd, HEADER_AREA_BYTES, path);
   const config = checkedConfig(area, path);
-  for (const name of ["headString", "bytesPerCell", "maxIndex", "version"] as const) {
-    const expected = expect[name];
-    if (expected === undefined || expected === config[name]) continue;
-    const message = `${path}: ${name}: expected ${shown(expected)}, the file has ${shown(config[name])}: open another file, or expect what this one has`;
+  const mismatch = mismatchIn(config, expect);
+  if (mismatch !== null) {
+    const message = `${path}: ${mismatch.name}: expected ${mismatch.expected}, the file has ${mismatch.found}: open another file, or expect what this one has`;
     throw new StorageError("CONFIG_MISMATCH", message, { path });
   }
   if (startIndexOf(config.bytesPerCell) * config.bytesPerCell > sizeOf(fd, path)) {
@@ -171,10 +170,6 @@ export function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
 function damagedConfig(what: string, path: string): StorageError {
   const message = `${path}: the config is damaged (${what}): see what cellar recover can do, or ${RESTORE}`;
   return new StorageError("INVALID_CONFIG", message, { path });
-}
-
-function shown(value: string | number): string {
-  return typeof value === "string" ? quoted(value) : String(value);
 }
 
 /** The process that writes the file, 0 while nobody can tell: until a writer has opened, the annex names the one before. */

@@ -27,7 +27,7 @@ export interface StorageParts {
 /**
  * A storage that is open: a file of cells, or anonymous memory.
  *
- * An index names a cell. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
+ * An index names a cell, and is a capability: see `read`. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
  * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner.
  *
  * A writer gathers blobs, and writes many at a time: whatever reads, commits, flushes or closes it may throw DISK_FULL or
@@ -136,7 +136,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The blob with this index, copied: the bytes are the caller's.
+   * The blob with this index, copied: the bytes are the caller's. An index is a capability: one inside a blob whose bytes
+   * look like a blob's end reads whatever they name, so never take an index from an untrusted caller.
    * @throws INDEX_OUT_OF_RANGE; CHUNK_CORRUPT no blob ends there; UNSUPPORTED more than 2^31 bytes; CLOSED; TypeError
    */
   read(index: number): Uint8Array<ArrayBuffer> {
@@ -144,7 +145,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The chunks of the blob with this index as views, first to last, each of at most 65535 bytes.
+   * The chunks of the blob with this index as views, first to last, each of at most 65535 bytes. Never take an index from
+   * an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
    */
   chunks(index: number): Uint8Array<ArrayBuffer>[] {
@@ -152,7 +154,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The bytes of the blob with this index.
+   * The bytes of the blob with this index, which must not come from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
    */
   blobLength(index: number): number {
@@ -179,7 +181,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   /**
    * The blob with this index as a stream of copies, each of at most 65535 bytes, which are read when they are pulled.
    * The bytes are the caller's; the storage may be closed, which errors the stream with CLOSED. It is a byte stream:
-   * readers may bring their own buffers. For blobs of any length.
+   * readers may bring their own buffers. For blobs of any length. Never take an index from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there;
    * TRUNCATED the storage was truncated meanwhile, or since a reader's last refresh; FILE_CUT another program cut the file;
    * CLOSED

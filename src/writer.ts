@@ -150,7 +150,8 @@ export class StorageWriter extends Storage {
   /**
    * Stores the bytes of a stream as a blob, as `write` would, while they come: memory holds one chunk of 65535 bytes.
    * Other calls may come between. If the source fails or the signal is aborted, the root is as it was, and the length
-   * too, unless something was allocated or committed meanwhile. Any number of bytes; above 2^31 `read` is UNSUPPORTED.
+   * too, unless something was allocated or committed meanwhile: then the cells taken so far stay used until `truncate`.
+   * Any number of bytes; above 2^31 `read` is UNSUPPORTED.
    * @returns the LAST index
    * @throws what the source threw; the signal's reason; TRUNCATED meanwhile; INDEX_OVERFLOW, DISK_FULL; FAILED, CLOSED;
    * TypeError (all as rejections)

@@ -1,6 +1,6 @@
 /** Hot backups: one state of a storage as a new file, while its writer goes on. */
 
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute } from "node:path";
 import { wrongType } from "./error.ts";
 import { encodeArea } from "./format/area.ts";
 import { type CheckedConfig, decodeConfig } from "./format/config.ts";
@@ -51,19 +51,25 @@ const PIECE_BYTES = 1024 * 1024;
  * Copies a state to a new file, which appears complete and durable, or not at all.
  * @throws as `Storage.copyTo`, as rejections
  */
-export async function copyStorage(source: CopySource, path: string, options: CopyOptions): Promise<StorageState> {
+export async function copyStorage(
+  source: CopySource,
+  target: string | URL,
+  options: CopyOptions,
+): Promise<StorageState> {
   checkOptions(options);
   const { signal, onProgress } = options;
   signalFrom(signal)?.throwIfAborted();
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw wrongType("onProgress", "a function", onProgress);
   }
-  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(pathFrom(path)), path);
+  const path = pathFrom(target);
+  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(path), path);
   const { header } = source.snapshot;
   const totalBytes = header.next * source.cells.bytesPerCell;
   source.cells.checkOpen();
-  // Whole: the process may go to another directory meanwhile.
-  const file = NewFile.unnamed(resolve(path), totalBytes, source.region.stat().permissions);
+  // Absolute, for the process may go to another directory meanwhile. Not normalized: see `creationPath`.
+  const place = isAbsolute(path) ? path : `${process.cwd()}/${path}`;
+  const file = NewFile.unnamed(place, totalBytes, source.region.stat().permissions);
   try {
     for await (const copiedBytes of copyCells(source, file, totalBytes)) {
       signal?.throwIfAborted();

@@ -14,7 +14,7 @@ import {
   type OpenWriterOptions,
   timeoutFrom,
 } from "./options.ts";
-import { pathFrom } from "./os/file.ts";
+import { creationPath, pathFrom } from "./os/file.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
 import { releaseAfter } from "./os/release.ts";
 import { MemoryRegion } from "./region/memory.ts";
@@ -34,21 +34,27 @@ export interface OpenedWriter {
 /** How often `openOrCreate` tries the other way when somebody creates or removes the file between. */
 const MAX_ATTEMPTS = 16;
 
-export function createWriter(path: string, options: CreateOptions): OpenedWriter {
-  const config = configFrom(options, pathFrom(path));
+export function createWriter(target: string | URL, options: CreateOptions): OpenedWriter {
+  const path = pathFrom(target);
+  return createAt(path, path, options);
+}
+
+/** Makes the file at `place`, which `path` leads to. */
+function createAt(path: string, place: string, options: CreateOptions): OpenedWriter {
+  const config = configFrom(options, path);
   const choices = choicesFrom(options);
-  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(path), path);
-  return createWriterFile(path, config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
+  if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(place), path);
+  return createWriterFile(path, place, config, cellsAtFirst(config, options, choices.stepBytes), (region) => {
     const store = createStore(region, config, choices);
     region.announce();
     return { region, config, store, writerKey: choices.writerKey };
   });
 }
 
-export function openExisting(path: string, options: OpenWriterOptions): OpenedWriter {
+export function openExisting(target: string | URL, options: OpenWriterOptions): OpenedWriter {
   const choices = choicesFrom(options);
   const expect = expectedFrom(options.expect);
-  pathFrom(path);
+  const path = pathFrom(target);
   if (!options.allowUnsafeFilesystem) checkFilesystem(path, path);
   const { region, config } = openWriterFile(path, expect, timeoutFrom(options.lockTimeoutMs));
   try {
@@ -61,8 +67,9 @@ export function openExisting(path: string, options: OpenWriterOptions): OpenedWr
 }
 
 /** The existing file, whose config is held against the options that were given, or a new one. */
-export function openOrCreate(path: string, options: CreateOptions & OpenWriterOptions): OpenedWriter {
+export function openOrCreate(target: string | URL, options: CreateOptions & OpenWriterOptions): OpenedWriter {
   checkOptions(options);
+  const path = pathFrom(target);
   const [given, expected] = [expectedFrom(options), expectedFrom(options.expect)];
   // What is refused of an existing file is refused at once, also where there is none.
   checkExpected(path, given, expected, "the options say");
@@ -75,7 +82,7 @@ export function openOrCreate(path: string, options: CreateOptions & OpenWriterOp
     }
     checkExpected(path, configFrom(options, path), expected, "a new file would have");
     try {
-      return createWriter(path, options);
+      return createAt(path, creationPath(path), options);
     } catch (error) {
       // Another process has made it between: open that one.
       if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;

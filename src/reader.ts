@@ -58,7 +58,7 @@ export class StorageReader extends Storage {
    * @throws NO_SUCH_FILE; NOT_A_STORAGE, INVALID_CONFIG, FILE_CUT, HEADER_BROKEN the file's content;
    * CONFIG_MISMATCH; INVALID_WRITER_KEY; SYSTEM; UNSUPPORTED; TypeError
    */
-  static open(path: string, options: OpenReaderOptions = {}): StorageReader {
+  static open(target: string | URL, options: OpenReaderOptions = {}): StorageReader {
     checkOptions(options);
     const { follow, writerKey } = options;
     if (follow !== undefined && follow !== "flushes" && follow !== "commits") {
@@ -71,7 +71,7 @@ export class StorageReader extends Storage {
     }
     const key = writerKey === undefined ? undefined : copyOfKey(writerKey);
     const expect = expectedFrom(options.expect);
-    pathFrom(path);
+    const path = pathFrom(target);
     if (!options.allowUnsafeFilesystem) checkFilesystem(path, path);
     const { region, config } = openReaderFile(path, expect);
     try {

@@ -216,7 +216,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * using reader = StorageReader.open("data.cellar");
    * await reader.copyTo("backup.cellar", { signal: AbortSignal.timeout(60_000) });
    */
-  async copyTo(path: string, options: CopyOptions = {}): Promise<StorageState> {
+  async copyTo(path: string | URL, options: CopyOptions = {}): Promise<StorageState> {
     this.#cells.checkOpen();
     const { region, cells, snapshot } = this.#parts;
     return copyStorage({ region, cells, config: this.#config, snapshot: snapshot() }, path, options);

@@ -54,7 +54,7 @@ export class StorageWriter extends Storage {
    * @throws ALREADY_EXISTS; INVALID_CONFIG; INVALID_WRITER_KEY; NO_SUCH_FILE the directory is missing; DISK_FULL;
    * FAILED the first sync failed; SYSTEM; UNSUPPORTED; TypeError
    */
-  static create(path: string, options: CreateOptions = {}): StorageWriter {
+  static create(path: string | URL, options: CreateOptions = {}): StorageWriter {
     return new StorageWriter(createWriter(path, options));
   }
 
@@ -63,7 +63,7 @@ export class StorageWriter extends Storage {
    * @throws NO_SUCH_FILE; WRITER_LOCKED; NOT_A_STORAGE, INVALID_CONFIG, FILE_CUT, HEADER_BROKEN the file's content;
    * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES; CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
    */
-  static open(path: string, options: OpenWriterOptions = {}): StorageWriter {
+  static open(path: string | URL, options: OpenWriterOptions = {}): StorageWriter {
     return new StorageWriter(openExisting(path, options));
   }
 
@@ -71,7 +71,7 @@ export class StorageWriter extends Storage {
    * Opens the file, or makes it if there is none. Of an existing one, only the options that are given are compared.
    * @throws as `open` and `create`; CONFIG_MISMATCH also if `expect` contradicts the config that a new file would have
    */
-  static openOrCreate(path: string, options: CreateOptions & OpenWriterOptions = {}): StorageWriter {
+  static openOrCreate(path: string | URL, options: CreateOptions & OpenWriterOptions = {}): StorageWriter {
     return new StorageWriter(openOrCreate(path, options));
   }
 

@@ -57,7 +57,7 @@ const copies: readonly (readonly [name: string, place: Place])[] = [
  * @example
  * const damage = check("data.cellar", ["root"]).filter((finding) => finding.level === "damage");
  */
-export function check(path: string, indices: Iterable<number | "root"> = []): Finding[] {
+export function check(path: string | URL, indices: Iterable<number | "root"> = []): Finding[] {
   const findings: Finding[] = [];
   const report: Report = (part, level, message, index) => {
     findings.push({ part, level, message, ...(index === undefined ? {} : { index }) });

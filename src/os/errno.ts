@@ -7,6 +7,7 @@ import { libc } from "./libc.ts";
 export const EINTR: number = constants.errno.EINTR;
 export const EAGAIN: number = constants.errno.EAGAIN;
 export const EACCES: number = constants.errno.EACCES;
+export const ELOOP: number = constants.errno.ELOOP;
 export const ENOMEM: number = constants.errno.ENOMEM;
 export const EOPNOTSUPP: number = constants.errno.EOPNOTSUPP;
 export const EFBIG: number = constants.errno.EFBIG;
@@ -42,6 +43,8 @@ const advice: Readonly<Record<number, string>> = {
   [EFBIG]: "the file may not grow further: raise the limit (ulimit -f) or use another file system",
   [EISDIR]: "this is a directory: name a file in it",
   [ENODEV]: "this file system cannot map files into memory: use a local one",
+  [EAGAIN]: "another program, such as a file server, holds a lease of this file: close the file there, or try again",
+  [ELOOP]: "too many symbolic links, or a loop of them: check the path",
   [EACCES]: "the permissions do not allow it: check owner and mode of the file and of its directory",
   [EPERM]: "the permissions do not allow it: check owner, mode and attributes of the file and of its directory",
   [EROFS]: "the file system is read-only: open a reader, or mount it writable",

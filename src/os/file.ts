@@ -1,9 +1,22 @@
 /** Files: opening, sizes, blocks and syncs. Knows bytes, not what they mean. */
 
 import * as fs from "node:fs";
+import { dirname, isAbsolute } from "node:path";
+import { fileURLToPath } from "node:url";
 import { StorageError, wrongType } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
-import { EFBIG, EINTR, EIO, EOPNOTSUPP, fsError, libcError, systemError, withFsErrors } from "./errno.ts";
+import {
+  EAGAIN,
+  EFBIG,
+  ELOOP,
+  EINTR,
+  EIO,
+  EOPNOTSUPP,
+  fsError,
+  libcError,
+  systemError,
+  withFsErrors,
+} from "./errno.ts";
 import { isInMemory } from "./filesystem.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
@@ -12,6 +25,11 @@ import { releaseAfter } from "./release.ts";
 const linux: boolean = process.platform === "linux";
 /** `st_blocks` counts these, whatever the file system's own blocks are (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
+/** As the kernel: path_resolution(7). */
+const MAX_LINKS = 40;
+/** How long to wait for another program to give up its lease of a file, which the first try asks it to do. */
+const LEASE_WAIT_MS = 1000;
+const LEASE_POLL_MS = 10;
 const ZERO_PIECE_BYTES = 1024 * 1024;
 
 /** Which file a descriptor or a path means, whatever its name. */
@@ -30,13 +48,27 @@ export function identityOf(target: number | string): string {
 export function openFile(path: string, access: "read" | "write", extraFlags = 0): number {
   // Non-blocking: opening a FIFO would wait for its other end. For a regular file the flag means nothing.
   const flags = (access === "read" ? fs.constants.O_RDONLY : fs.constants.O_RDWR) | fs.constants.O_NONBLOCK;
-  const fd = withFsErrors(path, () => fs.openSync(path, flags | extraFlags));
+  const fd = openWithoutLease(path, flags | extraFlags);
   try {
     if (withFsErrors(path, () => fs.fstatSync(fd).isFile())) return fd;
     throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file, so no storage: check the path`, { path });
   } catch (error) {
     fs.closeSync(fd);
     throw error;
+  }
+}
+
+/** Opens a file. While another program has a lease of it, as file servers have, a non-blocking open fails. */
+function openWithoutLease(path: string, flags: number): number {
+  const deadline = performance.now() + LEASE_WAIT_MS;
+  for (;;) {
+    try {
+      return withFsErrors(path, () => fs.openSync(path, flags));
+    } catch (error) {
+      const isLeased = error instanceof StorageError && error.errno === EAGAIN;
+      if (!isLeased || performance.now() >= deadline) throw error;
+      Bun.sleepSync(LEASE_POLL_MS);
+    }
   }
 }
 
@@ -209,9 +241,33 @@ export function checkProgress(writtenBytes: number, path: string): number {
   return writtenBytes;
 }
 
-/** A file's path as a caller gave it, checked. @throws TypeError */
-export function pathFrom(path: string): string {
-  if (typeof path !== "string" || path === "") throw wrongType("path", "a file's path", path);
+/**
+ * A file's path as a caller gave it: text, or a `file:` URL.
+ * @throws TypeError neither, or one with a zero byte
+ */
+export function pathFrom(given: string | URL): string {
+  const path = given instanceof URL ? fileURLToPath(given) : given;
+  if (typeof path !== "string" || path === "") throw wrongType("path", "a file's path or a file: URL", given);
   if (path.includes("\0")) throw wrongType("path", "a path without zero bytes", path);
   return path;
+}
+
+/**
+ * The path at which `open` with O_CREAT would make a file: where a symbolic link to nothing points, else the path
+ * itself.
+ */
+export function creationPath(path: string): string {
+  let place = path;
+  for (let link = 0; link < MAX_LINKS; link++) {
+    const target = linkTarget(place);
+    if (target === null) return place;
+    // Not normalized: the directory may itself be a link, and `..` means the parent of what it points to.
+    place = isAbsolute(target) ? target : `${dirname(place)}/${target}`;
+  }
+  throw systemError(ELOOP, "open", path);
+}
+
+function linkTarget(path: string): string | null {
+  const stat = withFsErrors(path, () => fs.lstatSync(path, { throwIfNoEntry: false }));
+  return stat?.isSymbolicLink() ? withFsErrors(path, () => fs.readlinkSync(path)) : null;
 }

@@ -4,7 +4,7 @@
  */
 
 import * as fs from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { StorageError } from "../error.ts";
 import { AT_FDCWD, AT_SYMLINK_FOLLOW, O_TMPFILE, RENAME_NOREPLACE, SYS_renameat2 } from "./constants.ts";
 import {
@@ -87,7 +87,8 @@ export class NewFile {
   }
 
   static #beside(path: string): NewFile {
-    const temporaryPath = join(dirname(path), `.cellar-${process.pid}-${randomName()}.new`);
+    // Not normalized: a part of the path may be a link, and `..` means the parent of what it points to.
+    const temporaryPath = `${dirname(path)}/.cellar-${process.pid}-${randomName()}.new`;
     const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL;
     const fd = withFsErrors(path, () => fs.openSync(temporaryPath, flags, NEW_FILE_MODE));
     return new NewFile(fd, path, temporaryPath);

@@ -78,15 +78,17 @@ export function openReaderFile(
 /**
  * Makes a file that appears complete under its name, or not at all: `fill` writes it under another name, and what
  * it returns is returned. A kill leaves at most that other name, which nothing ever looks for.
+ * @param path as the caller gave it; `place` is where it leads, which differs for a symbolic link
  * @throws ALREADY_EXISTS, DISK_FULL, SYSTEM
  */
 export function createWriterFile<T>(
   path: string,
+  place: string,
   config: CheckedConfig,
   cells: number,
   fill: (region: FileRegion) => T,
 ): T {
-  const file = NewFile.named(path);
+  const file = NewFile.named(place);
   let region: FileRegion | undefined;
   try {
     const { fd } = file;

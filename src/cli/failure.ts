@@ -60,6 +60,7 @@ function adviceOf(error: StorageError): string {
 export function asCommands(advice: string, path: string | undefined): string {
   return advice
     .replace("lockTimeoutMs", "--lock-timeout-ms")
+    .replace(/\bnewEpoch\b/, "--new-epoch")
     .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem")
     .replace("by the option keep", "by --keep NAME")
     .replace("without apply, then add unproven", "without --yes, then add --unproven")

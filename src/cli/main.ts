@@ -8,13 +8,32 @@ import type { Command } from "./command.ts";
 import { copy } from "./copy.ts";
 import { create } from "./create.ts";
 import { MISUSED, OK, told, UsageError } from "./failure.ts";
+import { follow } from "./follow.ts";
 import { info } from "./info.ts";
 import { complain, jsonText, labelled, listenForErrors, print, printJson, remark, widthOf, wrap } from "./output.ts";
 import { put } from "./put.ts";
 import { recoverCommand } from "./recover.ts";
+import { replica } from "./replica.ts";
+import { replicate } from "./replicate.ts";
+import { restore } from "./restore.ts";
 import { tail } from "./tail.ts";
 
-const commands: readonly Command[] = [info, checkCommand, cat, put, cells, chain, tail, copy, recoverCommand, create];
+const commands: readonly Command[] = [
+  info,
+  checkCommand,
+  cat,
+  put,
+  cells,
+  chain,
+  tail,
+  copy,
+  recoverCommand,
+  create,
+  replicate,
+  restore,
+  follow,
+  replica,
+];
 
 /** Two columns before the longest name, and two after. */
 const NAME_INDENT: number = Math.max(...commands.map(({ name }) => name.length)) + 4;

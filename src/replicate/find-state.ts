@@ -16,11 +16,17 @@ export interface FoundState extends NamedState {
 /** Keys that are listed at once where openings are passed over. */
 const KEYS = 16;
 
-/** The newest state. It may be one of an older epoch, whose successor has none yet. @throws NO_SUCH_STATE; Misfit */
-export async function newestState(log: Log, signal?: AbortSignal): Promise<ReplicaState> {
-  const { state } = await log.readToEnd(signal);
-  if (state === null) throw noSuchState(log, "it has no state yet");
-  return state;
+/** The newest state, by the lines of a few records; null if there is none. @throws Misfit */
+export async function newestState(log: Log, signal?: AbortSignal): Promise<FoundState | null> {
+  for (let upTo = await log.newest(signal); upTo > 0;) {
+    const line = await recordUpTo(log, upTo, signal);
+    if (line === null || line.kind === "opening") return null;
+    if (line.kind === "state") return foundIn(line, line.sequence, line.sequence);
+    if (line.kind === "full" && line.repeats === 0) return foundIn(line, line.sequence, line.sequence);
+    if (line.kind === "full") return stateOfRecord(log, line.repeats, signal);
+    upTo = line.sequence - 1;
+  }
+  return null;
 }
 
 /**

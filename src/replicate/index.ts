@@ -6,6 +6,7 @@ export { prune, type PruneOptions, type PruneResult } from "./prune.ts";
 export { replicate, type ReplicateOptions, type Replicator, type ReplicatorStats } from "./replicator.ts";
 export { restore, type RestoreOptions, type RestoreProgress } from "./restore.ts";
 export { states, type StatesOptions } from "./states.ts";
+export { type ReplicaStatus, status } from "./status.ts";
 export { openStore } from "./store/open.ts";
 export type {
   CallOptions,

@@ -9,6 +9,8 @@ import { useFolder } from "../support/folder.ts";
 
 const file = useFolder({ inMemory: true });
 const names = ["info", "check", "cat", "put", "cells", "chain", "tail", "copy", "recover", "create"] as const;
+/** Their other tests are in `replica.test.ts`. */
+const ofReplicas = ["replicate", "restore", "follow", "replica"] as const;
 const root = join(import.meta.dir, "../..");
 const HELP_WIDTH = 79;
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -36,7 +38,7 @@ function argumentsOf(name: string, path: string): string[] {
 }
 
 describe("help", () => {
-  test.each(names)("of %s: usage, options, an example, in 79 columns", async (name) => {
+  test.each([...names, ...ofReplicas])("of %s: usage, options, an example, in 79 columns", async (name) => {
     const { status, stdout, stderr } = await cellar([name, "--help"]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toStartWith(`Usage: cellar ${name} `);
@@ -49,7 +51,7 @@ describe("help", () => {
   test("of all: every command, in 79 columns", async () => {
     const { status, stdout } = await cellar(["--help"]);
     expect(status).toBe(0);
-    expect([...stdout.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, name]) => name)).toEqual([...names]);
+    expect([...stdout.matchAll(/^ {2}(\w+) {2,}\S/gm)].map(([, name]) => name)).toEqual([...names, ...ofReplicas]);
     expect(stdout.split("\n").filter((line) => line.length > HELP_WIDTH)).toEqual([]);
     const nothing = await cellar([]);
     expect(nothing).toMatchObject({ status: 2, stdout: "", stderr: stdout });

@@ -21,6 +21,15 @@ test(`none has more than ${MAX_LINES} lines`, () => {
   expect(lines.filter(([, count]) => Number(count) > MAX_LINES)).toEqual([]);
 });
 
+test("replicated.ts follows and restores, and leaves nothing", () => {
+  const shown = run("replicated.ts");
+  expect(shown).toEqual({
+    status: 0,
+    errors: "",
+    output: "elsewhere: second order\nelsewhere: third order\nrestored: first order\n3 states can be restored\n",
+  });
+});
+
 describe("tree.ts", () => {
   const prices = [
     "apple 1.10, banana 0.80, cherry 5.90, fig 0.70, mango 2.10, pear 1.40",

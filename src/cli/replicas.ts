@@ -1,0 +1,47 @@
+/** What the commands share that work on a replica: their options, and how a state is shown. */
+
+import { printable } from "../error.ts";
+import type { ReplicaState } from "../replicate/history.ts";
+import type { ObjectStore } from "../replicate/store/store.ts";
+import { UsageError } from "./failure.ts";
+import { rootText } from "./figures.ts";
+import { paint, widthOf, wrap } from "./output.ts";
+
+type StoreOption = "endpoint" | "region";
+
+/** Options of every command that opens a replica. */
+export const storeOptions: Record<StoreOption, { readonly value: string; readonly help: string }> = {
+  endpoint: { value: "URL", help: "the S3 server, as https://host; else S3_ENDPOINT, AWS_ENDPOINT_URL, or AWS" },
+  region: { value: "NAME", help: "its region; else S3_REGION, AWS_REGION, or what the store says" },
+};
+
+export const targetHelp =
+  "s3://bucket/prefix, a file: URL, or a folder. Credentials come from S3_ACCESS_KEY_ID or AWS_ACCESS_KEY_ID and their like";
+
+/** The store of a target. The code of replication is loaded for the commands that need it. */
+export async function openTarget(
+  target: string,
+  { endpoint, region }: { readonly [K in StoreOption]?: string },
+): Promise<ObjectStore> {
+  const { openStore } = await import("../replicate/index.ts");
+  return openStore(target, { endpoint, region });
+}
+
+/** A state as a line. */
+export function stateLine({ sequence, epoch, time, length, root }: ReplicaState): string {
+  const parts = [`state ${sequence}`, `epoch ${epoch}`, `length ${length}`, `root ${rootText(root)}`];
+  return wrap([paint("dim", time.toISOString()), ...parts].join("  "), widthOf()).join("\n");
+}
+
+/** A state's fields of `--json`. */
+export function stateFields({ sequence, epoch, time, length, root }: ReplicaState): Record<string, unknown> {
+  return { sequence, epoch, time: time.toISOString(), length, root };
+}
+
+/** A time, as a day, or as ISO 8601. */
+export function timeFrom(name: string, text: string): Date {
+  const time = new Date(text);
+  if (/^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(time.getTime())) return time;
+  const example = "2026-11-01 or 2026-11-01T12:30:00Z";
+  throw new UsageError(`${name}: expected a time like ${example}, got ${printable(JSON.stringify(text))}`);
+}

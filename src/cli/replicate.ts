@@ -1,0 +1,105 @@
+/** `cellar replicate`: brings the flushed states of a storage to a replica, beside its writer. */
+
+import type { ReplicaState } from "../replicate/history.ts";
+import type { Replicator } from "../replicate/replicator.ts";
+import { command, type Command } from "./command.ts";
+import { OK } from "./failure.ts";
+import { countText } from "./figures.ts";
+import { openingOptions, wholeNumber } from "./opening.ts";
+import { errorsAreSeen, print, printJson, redraw, widthOf } from "./output.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replicas.ts";
+import { untilStopped } from "./stop.ts";
+
+const SHOW_EVERY_MS = 200;
+
+export const replicate: Command = command({
+  name: "replicate",
+  summary: "Brings what a storage flushes to a replica, beside its writer",
+  positionals: [
+    ["PATH", "the storage's file; read access is enough"],
+    ["TARGET", targetHelp],
+  ],
+  options: {
+    once: { help: "end when what is flushed now is replicated, and all of it was compared" },
+    interval: { value: "MS", help: "milliseconds between two looks at the file (default 1000)" },
+    "new-epoch": { help: "go on although the file does not continue the replica: upload all of it again" },
+    ...storeOptions,
+    ...openingOptions,
+  },
+  notes:
+    "Prints a line for each replicated state; where standard output is a terminal, one line shows the newest, the lag, and what the store answers. Ctrl-C ends it after the request under way; a later start goes on from there. One machine at a time replicates to a target: another one is FENCED.",
+  examples: [
+    "cellar replicate data.cellar /mnt/nas/data",
+    "cellar replicate data.cellar s3://bucket/data --endpoint https://s3.example",
+  ],
+  run: async ({ positionals: [path = "", target = ""], values, json }) => {
+    const intervalMs = values.interval === undefined ? undefined : wholeNumber("--interval", values.interval, 1);
+    const { replicate: start } = await import("../replicate/index.ts");
+    const store = await openTarget(target, values);
+    return untilStopped(async (signal) => {
+      await using replicator = start(path, store, {
+        intervalMs,
+        signal,
+        newEpoch: values["new-epoch"] === true,
+        allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+      });
+      const isShown = !json && widthOf() !== Infinity && errorsAreSeen();
+      const timer = isShown ? setInterval(() => redraw(statusOf(replicator)), SHOW_EVERY_MS) : undefined;
+      try {
+        const shown = new Set<number>();
+        const showing = showAll(replicator, isShown, json, shown);
+        // Its error is also that of what is awaited first.
+        showing.catch(() => undefined);
+        if (values.once === true) {
+          const state = await whileItRuns(replicator.replicated({ compared: true }), signal);
+          await replicator.close();
+          await showing;
+          // Nothing was new: the state that the replica had already.
+          if (state !== null && !shown.has(state.sequence)) await show(state, replicator, json);
+        }
+        await showing;
+        await replicator.ended;
+      } finally {
+        clearInterval(timer);
+        redraw("");
+      }
+      const { state } = replicator.stats();
+      if (isShown && state !== null) await print(stateLine(state));
+      return OK;
+    });
+  },
+});
+
+async function showAll(replicator: Replicator, isShown: boolean, json: boolean, shown: Set<number>): Promise<void> {
+  for await (const state of replicator) {
+    if (isShown) continue;
+    shown.add(state.sequence);
+    await show(state, replicator, json);
+  }
+}
+
+async function show(state: ReplicaState, replicator: Replicator, json: boolean): Promise<void> {
+  if (!json) return print(stateLine(state));
+  const { lastSuccess, blocksSent, requests } = replicator.stats();
+  await printJson({ ...stateFields(state), lastSuccess: lastSuccess?.toISOString() ?? null, blocksSent, requests });
+}
+
+/** What a promise resolves with, or null if a signal has ended what it waits for. */
+async function whileItRuns<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
+  }
+}
+
+function statusOf(replicator: Replicator): string {
+  const { state, lagMs, isFileMissing, failure, blocksSent, isCompared } = replicator.stats();
+  if (isFileMissing) return "the file is gone: waiting for one";
+  if (failure !== null) return `no answer: ${failure.message}`;
+  const newest = state === null ? "no state yet" : `state ${state.sequence}, length ${state.length}`;
+  const lag = lagMs === Infinity ? "" : `, ${(lagMs / 1000).toFixed(1)} s ago`;
+  const sent = blocksSent === 0 ? "" : `, ${countText(blocksSent, "block")} sent`;
+  return `${newest}${lag}${sent}${isCompared ? "" : ", comparing"}`;
+}

@@ -1,0 +1,59 @@
+/** `cellar restore`: a state of a replica as a new file. */
+
+import { printable } from "../error.ts";
+import { command, type Command } from "./command.ts";
+import { progressBar } from "./copy.ts";
+import { CommandError, OK } from "./failure.ts";
+import { openingOptions } from "./opening.ts";
+import { print, printJson, redraw } from "./output.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replicas.ts";
+import { untilStopped } from "./stop.ts";
+
+export const restore: Command = command({
+  name: "restore",
+  summary: "Restores a state of a replica to a new file",
+  positionals: [
+    ["TARGET", targetHelp],
+    ["PATH", "the file to make; an existing one is never touched"],
+  ],
+  options: {
+    at: {
+      value: "STATE",
+      help: "the number of a state, or a time: the last state at or before it (default: the newest)",
+    },
+    ...storeOptions,
+    ...openingOptions,
+  },
+  notes:
+    "The file appears complete and durable, or not at all: Ctrl-C leaves nothing. Every byte is checked against its hash. cellar replica states TARGET lists the states.",
+  examples: ["cellar restore s3://bucket/data data.cellar", "cellar restore /mnt/nas/data old.cellar --at 2026-11-01"],
+  run: async ({ positionals: [target = "", path = ""], values, json }) => {
+    const at =
+      values.at === undefined || /^[1-9]\d{0,14}$/.test(values.at) ? numberOf(values.at) : timeFrom("--at", values.at);
+    const { restore: run } = await import("../replicate/index.ts");
+    const store = await openTarget(target, values);
+    const show = progressBar();
+    const state = await untilStopped(async (signal) => {
+      try {
+        return await run(store, path, {
+          at,
+          signal,
+          onProgress: ({ restoredBytes, totalBytes }) => show(restoredBytes, totalBytes),
+          allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+        });
+      } catch (error) {
+        if (signal.aborted) throw new CommandError("CANCELLED", `${path}: cancelled, and nothing is left of it`, error);
+        throw error;
+      } finally {
+        redraw("");
+      }
+    });
+    if (json) await printJson({ path, ...stateFields(state) });
+    else await print(`${printable(path)}: ${stateLine(state)}`);
+    return OK;
+  },
+});
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}

@@ -1,0 +1,48 @@
+/** Whether a replica has what a file has flushed: for monitors. A few small requests. */
+
+import { checkOptions, signalFrom } from "../options.ts";
+import { pathFrom } from "../os/file.ts";
+import { newestState, shown } from "./find-state.ts";
+import type { ReplicaState } from "./history.ts";
+import { openLog, rereading } from "./log.ts";
+import { Source } from "./source.ts";
+import { openTarget, type Target } from "./target.ts";
+
+/** How a replica stands. */
+export interface ReplicaStatus {
+  /** The newest state, or null. */
+  readonly state: ReplicaState | null;
+  /** Milliseconds since it was made, by this machine's clock; null without a state. */
+  readonly ageMs: number | null;
+  /** Whether it is what the file has flushed last; null where no file is given, or its writer is just opening it. */
+  readonly isCurrent: boolean | null;
+}
+
+/**
+ * How a replica stands, against the file that is replicated to it if one is given. Lengths, roots and versions are
+ * compared, not cells: `verify` does that.
+ * @throws NOT_A_REPLICA; REPLICA_CORRUPT; what opening the file throws; STORE_UNREACHABLE, STORE_REFUSED; TypeError
+ */
+export async function status(
+  target: Target,
+  options: { readonly against?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
+): Promise<ReplicaStatus> {
+  checkOptions(options);
+  const { against } = options;
+  if (against !== undefined) pathFrom(against);
+  const signal = signalFrom(options.signal);
+  const log = await openLog(openTarget(target), signal);
+  const found = await rereading(log.url, () => newestState(log, signal));
+  const state = found === null ? null : shown(found);
+  const ageMs = found === null ? null : Math.max(0, Date.now() - found.time);
+  if (against === undefined) return { state, ageMs, isCurrent: null };
+  const source = Source.open(against, log.replica.blockBytes, true);
+  try {
+    const flushed = await source.look();
+    if (flushed === null) return { state, ageMs, isCurrent: null };
+    const { next, root, config } = flushed;
+    return { state, ageMs, isCurrent: found?.next === next && found.root === root && found.config === config };
+  } finally {
+    source.close();
+  }
+}

@@ -12,6 +12,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { type Storage, StorageReader, StorageWriter } from "cellar";
 
 interface Event {
@@ -75,12 +76,19 @@ async function demonstrate(): Promise<void> {
     await using writer = StorageWriter.create(path, { headString });
     const command = [process.execPath, import.meta.path, path, "tail", String(texts.length)];
     const tails = [1, 2, 3].map(() => Bun.spawn(command, { stdio: ["ignore", "inherit", "inherit"] }));
+    // Ctrl-C ends the tails; this function goes on, and removes the folder.
+    let isEnded = false;
+    const end = (): void => {
+      isEnded = true;
+      for (const tail of tails) tail.kill();
+    };
+    process.once("SIGINT", end).once("SIGTERM", end);
     for (const text of texts) {
       append(writer, text);
       await Bun.sleep(50); // So that one can watch them come.
     }
     const statuses = await Promise.all(tails.map((tail) => tail.exited));
-    if (statuses.some((status) => status !== 0)) throw new Error("a tail has failed");
+    if (!isEnded && statuses.some((status) => status !== 0)) throw new Error("a tail has failed");
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -94,7 +102,7 @@ async function main([path, verb, ...args]: readonly string[]): Promise<void> {
   await using writer = StorageWriter.openOrCreate(path, { headString });
   for (const text of args) append(writer, text);
   if (args.length > 0) return;
-  for await (const line of console) {
+  for await (const line of createInterface({ input: process.stdin })) {
     append(writer, line);
     await writer.flush();
   }

@@ -82,19 +82,18 @@ async function* piecesOf(chunks: readonly Uint8Array[], { from, to }: Part): Asy
   }
 }
 
-function etagOf({ index }: Entry): string {
-  return `"${index}"`;
-}
+const etagOf = ({ index }: Entry): string => `"${index}"`;
 
 const [path = join(tmpdir(), "http-server.cellar"), port = "3000"] = process.argv.slice(2);
 if (path.startsWith("-") || !/^\d+$/.test(port)) {
   console.error("usage: bun examples/http-server.ts [FILE] [PORT]");
   process.exit(1);
 }
-const writer = StorageWriter.openOrCreate(path, { headString: "cellar http", bytesPerCell: 64 });
-/** The latest entry of each name. */
-const entries = new Map([...entriesOf(writer)].reverse().map((entry) => [entry.name, entry]));
-
+process.once("uncaughtException", ({ message }) => {
+  console.error(`http-server: ${message}`);
+  process.exit(1);
+});
+// The port first: where it is in use, no file is made. Requests are answered when this module has run.
 const server = Bun.serve({
   hostname: "localhost",
   port: Number(port),
@@ -109,6 +108,8 @@ const server = Bun.serve({
   },
   error: (error) => (error instanceof URIError ? new Response("the name is not UTF-8\n", { status: 400 }) : undefined),
 });
+const writer = StorageWriter.openOrCreate(path, { headString: "cellar http", bytesPerCell: 64 });
+const entries = new Map([...entriesOf(writer)].reverse().map((entry) => [entry.name, entry])); // The latest wins.
 console.log(`${server.url}: ${entries.size} contents in ${path}`);
 
 async function end(): Promise<void> {

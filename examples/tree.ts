@@ -11,7 +11,17 @@ import { commitVersion, entries, get, put, remove, versions } from "./tree-map.t
 
 const [path] = process.argv.slice(2);
 const options = { headString: "cellar tree", bytesPerCell: 32 };
-using writer = path === undefined ? StorageWriter.inMemory(options) : StorageWriter.openOrCreate(path, options);
+using writer = open();
+
+function open(): StorageWriter {
+  try {
+    return path === undefined ? StorageWriter.inMemory(options) : StorageWriter.openOrCreate(path, options);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    console.error(`tree: ${error.message}`);
+    process.exit(1);
+  }
+}
 
 /** What changes on each day; null: no longer sold. */
 const days: Readonly<Record<string, string | null>>[] = [

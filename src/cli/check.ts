@@ -6,7 +6,7 @@ import { closeFile, openFile } from "../os/file.ts";
 import { command, type Command } from "./command.ts";
 import { asCommands, FAILED, OK } from "./failure.ts";
 import { wholeNumber } from "./opening.ts";
-import { labelled, paint, print, printJson, type Style } from "./output.ts";
+import { labelled, paint, print, printJson, type Style, widthOf, wrap } from "./output.ts";
 
 const LEVEL_WIDTH = 6;
 const styles: Readonly<Record<Finding["level"], Style>> = { ok: "green", note: "yellow", damage: "red" };
@@ -24,9 +24,9 @@ export const checkCommand: Command = command({
     "Each finding is ok, a note (after a crash, or changed in place since the last commit, or damage that cannot be told from these) or damage. Only the blobs that are named are checked. Only cells under the checksum of a commit record are compared with it. Exit status 1 if there is any damage. Takes no lock, and works beside a writer.",
   examples: ["cellar check data.cellar root"],
   run: async ({ positionals: [path = "", ...words], json }) => {
+    const indices = words.map((word) => (word === "root" ? word : wholeNumber("INDEX", word)));
     // A file that cannot be opened is an error, not a finding.
     closeFile(openFile(path, "read"), path);
-    const indices = words.map((word) => (word === "root" ? word : wholeNumber("INDEX", word)));
     const findings = check(path, indices);
     const damaged = findings.some(({ level }) => level === "damage");
     if (json) await printJson({ path, damaged, findings });
@@ -46,5 +46,5 @@ function lines(findings: readonly Finding[], path: string): string[] {
   // All may be "ok" although no content was read.
   return findings.some(({ part }) => part === "blob")
     ? lines
-    : [...lines, "No blob was checked: give their indices, or root."];
+    : [...lines, ...wrap("No blob was checked: give their indices, or root.", widthOf())];
 }

@@ -55,22 +55,29 @@ const common: Options = {
 /** Makes a command of its description. */
 export function command<const O extends Options>(description: Description<O>): Command {
   const { name, summary } = description;
-  const run = async (args: readonly string[]): Promise<number> => {
-    const { values, positionals } = parse(name, args, { ...description.options, ...common });
+  const parseAndRun = async (args: readonly string[]): Promise<number> => {
+    const { values, positionals } = parse(args, { ...description.options, ...common });
     if (values["help"] === true) {
       await print(helpOf(description, Math.min(HELP_WIDTH, widthOf())));
       return OK;
     }
-    checkCount(name, description.positionals, positionals);
+    checkCount(description.positionals, positionals);
     // What the parser returns has the kinds that the options say.
     return description.run({ positionals, values: values as Values<O>, json: values["json"] === true });
+  };
+  const run = async (args: readonly string[]): Promise<number> => {
+    try {
+      return await parseAndRun(args);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(`${error.message}: see cellar ${name} --help`);
+    }
   };
   return { name, summary, run };
 }
 
 /** Node's parser, strict: an option that is not known is an error. */
 function parse(
-  name: string,
   args: readonly string[],
   options: Options,
 ): { readonly values: Readonly<Record<string, unknown>>; readonly positionals: string[] } {
@@ -83,28 +90,35 @@ function parse(
       },
     ]),
   );
+  checkDashes(args, options);
   try {
     return parseArgs({ args: [...args], options: config, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     // Node's first sentence says what is wrong; the others, on this line or the next, are about its own syntax.
-    throw new UsageError(usageText(name, error.message.split(/\.\s/)[0] ?? error.message));
+    throw new UsageError(error.message.split(/\.\s/)[0] ?? error.message);
+  }
+}
+
+/** The parser calls a value that begins with a dash ambiguous: say how it is written. */
+function checkDashes(args: readonly string[], options: Options): void {
+  const end = args.indexOf("--");
+  for (const [i, arg] of args.slice(0, end === -1 ? args.length : end).entries()) {
+    const value = args[i + 1];
+    const takesValue = arg.startsWith("--") && options[arg.slice(2)]?.value !== undefined;
+    if (!takesValue || value === undefined || !/^-./.test(value)) continue;
+    throw new UsageError(`${arg}: a value that begins with a dash is written ${arg}=${value}`);
   }
 }
 
 /** An empty word is a variable that was not set, in a script: never meant. */
-function checkCount(name: string, expected: Description<Options>["positionals"], given: readonly string[]): void {
+function checkCount(expected: Description<Options>["positionals"], given: readonly string[]): void {
   const least = expected.filter(([word]) => !word.startsWith("[")).length;
   const most = expected.some(([word]) => word.includes("…")) ? Infinity : expected.length;
   if (given.length >= least && given.length <= most && !given.includes("")) return;
   const words = expected.map(([word]) => word).join(" ");
   const got = given.length === 0 ? "nothing" : given.map((word) => JSON.stringify(word)).join(" ");
-  throw new UsageError(usageText(name, `expected ${words}, got ${got}`));
-}
-
-/** A sentence about a misused command, and where to look. */
-export function usageText(name: string, what: string): string {
-  return `${what}: see cellar ${name} --help`;
+  throw new UsageError(`expected ${words}, got ${got}`);
 }
 
 /** The whole help, from the description. */

@@ -1,9 +1,10 @@
 /** `cellar create`: an empty storage. */
 
-import { printable } from "../error.ts";
+import { printable, StorageError } from "../error.ts";
+import { configFrom, type CreateOptions } from "../options.ts";
 import { StorageWriter } from "../writer.ts";
 import { command, type Command } from "./command.ts";
-import { OK } from "./failure.ts";
+import { OK, UsageError } from "./failure.ts";
 import { openingOptions, wholeNumber } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 
@@ -35,6 +36,7 @@ export const create: Command = command({
     };
     // An option that is not given is left out; the library checks the others.
     const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+    checkConfigOptions(options);
     const allowUnsafeFilesystem = values["allow-unsafe-filesystem"] === true;
     using writer = StorageWriter.create(path, { ...options, allowUnsafeFilesystem });
     const { config, startIndex, length } = writer;
@@ -46,3 +48,19 @@ export const create: Command = command({
     return OK;
   },
 });
+
+/** What cannot be a config is a wrong command line, and is told with the names of its options. */
+function checkConfigOptions(options: CreateOptions): void {
+  try {
+    configFrom(options);
+  } catch (error) {
+    if (!(error instanceof StorageError)) throw error;
+    const what = error.message.replace(/^config: /, "");
+    throw new UsageError(
+      what.replace(
+        /^[a-z]+[A-Z]\w*|^version/,
+        (name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+      ),
+    );
+  }
+}

@@ -1,6 +1,8 @@
 #!/usr/bin/env bun
 /** `cellar`, the command: finds what is asked for, runs it, and tells what went wrong in one line. */
 
+// Imported, not read: a compiled program has no such file beside it.
+import manifest from "../../package.json" with { type: "json" };
 import { cat, chain } from "./blobs.ts";
 import { cells } from "./cells.ts";
 import { checkCommand } from "./check.ts";
@@ -62,8 +64,8 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
     return MISUSED;
   }
   if (name === "--version") {
-    const text = await version();
-    await (args.includes("--json") ? printJson({ version: text }) : print(text));
+    const { version } = manifest;
+    await (args.includes("--json") ? printJson({ version }) : print(version));
     return OK;
   }
   if (name === "help" && args[0] !== undefined) return find(args[0]).run(["--help"]);
@@ -93,17 +95,11 @@ function overview(): string {
   ].join("\n");
 }
 
-/** The package's own, which stands beside `src/`. */
-async function version(): Promise<string> {
-  const manifest = (await Bun.file(new URL("../../package.json", import.meta.url)).json()) as { version: string };
-  return manifest.version;
-}
-
 function find(name: string): Command {
   const found = commands.find((command) => command.name === name);
   if (found !== undefined) return found;
   const names = commands.map((command) => command.name).join(", ");
-  throw new UsageError(`expected a command (${names}), got ${JSON.stringify(name)}`);
+  throw new UsageError(`expected a command (${names}), got ${JSON.stringify(name)}: see cellar --help`);
 }
 
 async function tell({ code, message }: { code: string; message: string }, json: boolean): Promise<void> {

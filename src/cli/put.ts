@@ -2,7 +2,7 @@
 
 import * as fs from "node:fs";
 import { promisify } from "node:util";
-import { printable } from "../error.ts";
+import { printable, StorageError } from "../error.ts";
 import type { OpenWriterOptions } from "../options.ts";
 import { identityOf } from "../os/file.ts";
 import { StorageWriter } from "../writer.ts";
@@ -33,7 +33,7 @@ export const put: Command = command({
     ...openingOptions,
   },
   notes:
-    "The index is printed when the blob is durable. The writer's lock is held until the input has ended. If the input fails, the root stays. If the last writer was killed, opening recovers the storage first, and says so.",
+    "The index is printed when the blob is durable. The writer's lock is held until the input has ended. If the input fails, or Ctrl-C ends the command, the root stays; a storage that --create has made stays too, empty. If the last writer was killed, opening recovers the storage first, and says so.",
   examples: ["cellar put data.cellar picture.png --root", "tar c src | cellar put data.cellar - --create"],
   run: async ({ positionals: [path = "", name = ""], values, json }) => {
     // Before the storage: an input that cannot be read makes no file, and recovers none.
@@ -42,8 +42,7 @@ export const put: Command = command({
       allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
       lockTimeoutMs: wholeNumber("--lock-timeout-ms", values["lock-timeout-ms"] ?? "0"),
     };
-    using writer =
-      values.create === true ? StorageWriter.openOrCreate(path, options) : StorageWriter.open(path, options);
+    using writer = values.create === true ? StorageWriter.openOrCreate(path, options) : openExisting(path, options);
     if (writer.recovery.state !== "clean")
       await remark(`${printable(path)}: recovered ${recoveryText(writer.recovery)}`);
     const index = await writer.writeStream(source);
@@ -59,6 +58,19 @@ export const put: Command = command({
     return OK;
   },
 });
+
+function openExisting(path: string, options: OpenWriterOptions): StorageWriter {
+  try {
+    return StorageWriter.open(path, options);
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.code !== "NO_SUCH_FILE") throw error;
+    throw new CommandError(
+      error.code,
+      `${path}: there is no such file: check the path, or add --create to make it`,
+      error,
+    );
+  }
+}
 
 /** What was stored stays stored when its index cannot be printed: the error says it instead. */
 function unsaid(error: unknown, path: string, index: number): unknown {

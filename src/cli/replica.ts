@@ -2,7 +2,7 @@
 
 import { printable } from "../error.ts";
 import type { ObjectStore } from "../replicate/store/store.ts";
-import { type Call, command, type Command, usageText } from "./command.ts";
+import { type Call, command, type Command } from "./command.ts";
 import { CommandError, FAILED, OK, UsageError } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { wholeNumber } from "./opening.ts";
@@ -79,11 +79,11 @@ function checkOptions(action: string, values: Readonly<Record<string, unknown>>)
   const own = actions[action];
   if (own === undefined) {
     const names = Object.keys(actions).join(", ");
-    throw new UsageError(usageText("replica", `expected ${names}, got ${printable(JSON.stringify(action))}`));
+    throw new UsageError(`expected ${names}, got ${printable(JSON.stringify(action))}`);
   }
   const given = Object.keys(values).filter((name) => values[name] !== undefined);
   const foreign = given.find((name) => !own.includes(name) && !(name in storeOptions) && name in options);
-  if (foreign !== undefined) throw new UsageError(usageText("replica", `--${foreign} does not go with ${action}`));
+  if (foreign !== undefined) throw new UsageError(`--${foreign} does not go with ${action}`);
 }
 
 type Run = (store: ObjectStore, call: ReplicaCall, signal: AbortSignal) => Promise<number>;

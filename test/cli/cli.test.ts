@@ -214,7 +214,7 @@ test("create makes what is asked for, and never touches a file", async () => {
   expect(before.length).toBe(4000 * 64);
   expect(await errorCodeOf("create", path)).toBe("ALREADY_EXISTS");
   expect(readFileSync(path).equals(before)).toBe(true);
-  expect(await errorCodeOf("create", file(), "--bytes-per-cell", "2")).toBe("INVALID_CONFIG");
+  expect(await errorCodeOf("create", file(), "--bytes-per-cell", "2")).toBe("USAGE");
 });
 
 test("copy makes a file that holds the same", async () => {

@@ -1,8 +1,10 @@
 /** The examples that go on until they are ended, as their users run them. */
 
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
-import { run, Running } from "../support/example.ts";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { StorageReader } from "../../src/index.ts";
+import { examples, run, Running } from "../support/example.ts";
 import { useFolder } from "../support/folder.ts";
 
 const path = useFolder();
@@ -46,6 +48,45 @@ describe("event-log.ts", () => {
       status: 1,
       errors: expect.stringMatching(/^event-log: .+\n$/),
     });
+  });
+
+  test("each line of the input is an event, an empty one too, and nothing after the last", () => {
+    for (const [input, texts] of [
+      ["a\n\nb\n", ["#1 a", "#2", "#3 b"]],
+      ["a\nb", ["#1 a", "#2 b"]],
+      ["", []],
+    ] as const) {
+      const file = path();
+      const command = [process.execPath, join(examples, "event-log.ts"), file];
+      expect(Bun.spawnSync([...command, "append"], { stdin: Buffer.from(input) }).exitCode).toBe(0);
+      using reader = StorageReader.open(file);
+      expect(reader.root === null).toBe(texts.length === 0);
+      if (texts.length === 0) continue;
+      const { stdout } = Bun.spawnSync([...command, "tail", String(texts.length)]);
+      const shown = stdout
+        .toString()
+        .trimEnd()
+        .split("\n")
+        .map((line) => textOf(line).trimEnd());
+      expect(shown).toEqual([...texts]);
+      const last = JSON.parse(new TextDecoder().decode(reader.read(reader.root ?? 0))) as { number: number };
+      expect(last.number).toBe(texts.length);
+    }
+  });
+
+  test("Ctrl-C in the demonstration leaves no folder", async () => {
+    const folder = path("demonstration");
+    mkdirSync(folder);
+    const child = Bun.spawn([process.execPath, join(examples, "event-log.ts")], {
+      env: { ...process.env, TMPDIR: folder },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    // The first event is shown: the folder is there.
+    await child.stdout.getReader().read();
+    expect(readdirSync(folder)).toHaveLength(1);
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(0);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   test("a count that is none, and an option, are answered with the usage", () => {
@@ -118,6 +159,16 @@ describe("http-server.ts", () => {
     expect((await fetch(`${url}nothing`)).status).toBe(404);
     for (const method of ["GET", "PUT"]) expect((await fetch(`${url}%zz`, { method })).status).toBe(400);
     expect(await server.end()).toBe(0);
+  });
+
+  test("says in one line that the port is in use, and makes no file; or that the file is locked", async () => {
+    const [file, other] = [path(), path()];
+    const { server, url } = await start(file);
+    await using _server = server;
+    const line = expect.stringMatching(/^http-server: .+\n$/);
+    expect(run("http-server.ts", other, new URL(url).port)).toEqual({ status: 1, output: "", errors: line });
+    expect(existsSync(other)).toBe(false);
+    expect(run("http-server.ts", file, "0")).toEqual({ status: 1, output: "", errors: line });
   });
 
   test.each(["--help", "-x", "FILE port", "FILE -1"])("answers %s with its usage, and makes no file", (words) => {

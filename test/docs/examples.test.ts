@@ -45,6 +45,13 @@ describe("tree.ts", () => {
     expect(said(shown)).toEqual(prices);
   });
 
+  test("says in one line that a file is of another kind", () => {
+    const file = path();
+    StorageWriter.create(file, { headString: "another" }).close();
+    const line = expect.stringMatching(/^tree: .+\n$/);
+    expect(run("tree.ts", file)).toEqual({ status: 1, output: "", errors: line });
+  });
+
   test("goes on from the versions in a file", () => {
     const file = path();
     expect(said(run("tree.ts", file))).toEqual(prices);

@@ -51,9 +51,12 @@ function importsOf(file: string): Imports {
 }
 
 function sorted(file: string, specifiers: readonly string[]): Imports {
-  const ours = specifiers.filter((name) => name.startsWith("."));
+  const ours = specifiers
+    .filter((name) => name.startsWith("."))
+    .map((name) => relative(root, join(root, dirname(file), name)));
   return {
-    ours: ours.map((name) => relative(root, join(root, dirname(file), name))),
+    // The command prints the package's version.
+    ours: ours.filter((name) => file !== "cli/main.ts" || name !== "../package.json"),
     packages: specifiers.filter((name) => !name.startsWith(".")),
   };
 }

@@ -24,8 +24,11 @@ export function fileSinkStore({ folder, sizeBytes }: Purpose): Store {
   };
 }
 
-/** `fs.writeSync` and `fs.readSync`, a call for each blob. A transaction is a write and a sync. */
-export function writeSyncStore({ folder, sizeBytes }: Purpose): TransactionStore {
+/** `fs.writeSync` and `fs.readSync`, a call for each blob. A transaction is a write, and a sync if it is to be durable. */
+export function writeSyncStore(
+  { folder, sizeBytes }: Purpose,
+  { durable = true }: { readonly durable?: boolean } = {},
+): TransactionStore {
   const fd = openSync(join(folder, "blobs.file"), "w+");
   return {
     writeAll(count, blobAt) {
@@ -34,7 +37,7 @@ export function writeSyncStore({ folder, sizeBytes }: Purpose): TransactionStore
     read: (i) => readNew(fd, i * sizeBytes, sizeBytes),
     transact(_i, blob) {
       writeSync(fd, blob);
-      fdatasyncSync(fd);
+      if (durable) fdatasyncSync(fd);
     },
     close: () => closeSync(fd),
   };

@@ -26,6 +26,8 @@ export function sqliteStore(
   { large = true }: SqliteOptions = {},
 ): SqliteStore {
   const database = new Database(join(folder, "blobs.sqlite"), { strict: true });
+  // Readers in other processes may checkpoint the log: the writer waits for them.
+  database.run("PRAGMA busy_timeout = 5000");
   database.run("PRAGMA journal_mode = WAL");
   database.run(`PRAGMA synchronous = ${synchronous}`);
   if (large) {

@@ -20,7 +20,7 @@ export interface ReadSizes extends BlobSizes {
 }
 
 /** Blobs that are read back to compare what the contestants stored. */
-const CHECKED_BYTES = 32 * MIB;
+const CHECKED_BYTES = 8 * MIB;
 
 /** A slice stores all blobs in a fresh file, in milliseconds. The first and the last slice are read back. */
 export function writing(open: Open): Start<BlobSizes> {

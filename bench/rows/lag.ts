@@ -35,7 +35,7 @@ interface ReadersSizes {
 export const readers: Row = row<ReadersSizes>({
   name: "readers",
   unit: "µs",
-  rounds: 8,
+  rounds: 6,
   full: { forMs: 200, readers: 8 },
   quick: { forMs: 30, readers: 2 },
   title: ({ readers }) =>

@@ -8,6 +8,7 @@ import { sqliteStore } from "../compare/sqlite.ts";
 import type { Store } from "../compare/store.ts";
 import { blobs, randomNumbers } from "../lib/data.ts";
 import { forge } from "../lib/forge.ts";
+import { dropFromMemory } from "../lib/libc.ts";
 import { residentPages } from "../lib/proc.ts";
 import { atMostTimes, cellar, peer, type Row, row, type Slice, type Start } from "../lib/row.ts";
 import { quantile, timeEachNs } from "../lib/time.ts";
@@ -22,7 +23,8 @@ interface OpenSizes {
   readonly count: number;
 }
 
-const TOUCHED = "Opening reads the header alone; a page of data was touched.";
+const TOUCHED =
+  "The kernel maps pages beside the one that is touched, where it reads ahead or where the file system is in memory.";
 const SAME = "Opening reads the header alone, whatever the size; the larger mapping costs the kernel more.";
 
 export const opening: Row = row<OpenSizes>({
@@ -31,7 +33,7 @@ export const opening: Row = row<OpenSizes>({
   rounds: 12,
   full: { count: 20 },
   quick: { count: 3 },
-  title: () => "open and close a file",
+  title: () => "open a file",
   contestants: {
     "cellar reader, 1 MB": cellar(opens((path) => StorageReader.open(path), 1 * MB)),
     "cellar reader, 100 GB": cellar(opens((path) => StorageReader.open(path), 100 * GB)),
@@ -51,14 +53,12 @@ export const opening: Row = row<OpenSizes>({
     atMostTimes("cellar reader, 100 GB", "cellar reader, 1 MB", 1.5, SAME),
     atMostTimes("cellar writer, 100 GB", "cellar writer, 1 MB", 1.5, SAME),
     {
-      says: "pages touched beyond the first",
+      says: "pages mapped after opening, 100 GB",
       of: ({ median }) =>
-        Math.max(
-          median("cellar reader, 100 GB", "pages of data touched"),
-          median("cellar writer, 100 GB", "pages of data touched"),
-        ),
+        Math.max(median("cellar reader, 100 GB", "pages mapped"), median("cellar writer, 100 GB", "pages mapped")),
       unit: "pages",
-      atMost: 0,
+      // The kernel reads so many for the first look at a file.
+      atMost: 4,
       missed: TOUCHED,
     },
   ],
@@ -70,22 +70,23 @@ function opens(open: (path: string) => Disposable, sizeBytes: number): Start<Ope
     forge(path, sizeBytes);
     return {
       slice(): Slice {
-        const tookNs: number[] = [];
-        let pages = 0;
-        for (let i = 0; i < count; i++) {
+        const pages = pagesMapped(path, open);
+        const tookNs = Array.from({ length: count }, () => {
           const begin = Bun.nanoseconds();
-          const storage = open(path);
-          const openedNs = Bun.nanoseconds() - begin;
-          // Every mapping has its first page, with the headers, and should have no other.
-          pages = Math.max(pages, ...residentPages(path).map((resident) => resident - 1));
-          const closing = Bun.nanoseconds();
-          storage[Symbol.dispose]();
-          tookNs.push(openedNs + Bun.nanoseconds() - closing);
-        }
-        return { value: quantile(tookNs, 0.5) / 1e3, notes: { "pages of data touched": pages } };
+          using _ = open(path);
+          return Bun.nanoseconds() - begin;
+        });
+        return { value: quantile(tookNs, 0.5) / 1e3, notes: { "pages mapped": pages } };
       },
     };
   };
+}
+
+/** Pages that are mapped after opening a file that was not in memory: the first, and what the kernel reads with it. */
+function pagesMapped(path: string, open: (path: string) => Disposable): number {
+  dropFromMemory(path);
+  using _ = open(path);
+  return Math.max(...residentPages(path));
 }
 
 /** 1 MB of blobs. */
@@ -102,8 +103,9 @@ function opensDatabase(open: (folder: string) => Store | Promise<Store>): Start<
         const tookNs: number[] = [];
         for (let i = 0; i < count; i++) {
           const begin = Bun.nanoseconds();
-          await (await open(join(folder, "database"))).close();
+          const store = await open(join(folder, "database"));
           tookNs.push(Bun.nanoseconds() - begin);
+          await store.close();
         }
         return quantile(tookNs, 0.5) / 1e3;
       },

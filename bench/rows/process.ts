@@ -1,14 +1,15 @@
 /** What a store costs its process and its disk: memory, blocks, and the time to start. */
 
-import { mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import manifest from "../../package.json" with { type: "json" };
 import { StorageWriter } from "../../src/index.ts";
 import { cellarStore } from "../compare/cellar.ts";
-import { appendStore } from "../compare/files.ts";
+import { appendStore, writeSyncStore } from "../compare/files.ts";
 import { levelStore } from "../compare/level.ts";
 import { lmdbStore } from "../compare/lmdb.ts";
 import { sqliteStore } from "../compare/sqlite.ts";
-import type { Open } from "../compare/store.ts";
+import type { Open, TransactionStore } from "../compare/store.ts";
 import { blobs, Digest } from "../lib/data.ts";
 import { allocatedMiB, filesIn, residentMiB } from "../lib/proc.ts";
 import { atMostTimes, cellar, grouped, limit, peer, type Row, row, type Slice, type Start } from "../lib/row.ts";
@@ -23,12 +24,16 @@ export const memory: Row = row<BlobSizes>({
   name: "memory",
   unit: "MiB",
   rounds: 1,
-  full: { count: 1024, sizeBytes: MIB },
+  full: { count: 512, sizeBytes: MIB },
   quick: { count: 16, sizeBytes: MIB },
-  title: ({ count }) => `by how much the process grows while ${grouped(count)} MiB are written and read back, at most`,
+  title: ({ count }) =>
+    `by how much the process grows at most while ${grouped(count)} blobs of 1 MiB are written and read back`,
   contestants: {
     "cellar read": cellar(growing(cellarStore)),
-    "fs.writeSync, fs.readSync": peer("it maps nothing.", growing(appendStore)),
+    "fs.writeSync, fs.readSync": peer(
+      "it maps nothing.",
+      growing((purpose) => writeSyncStore(purpose, { durable: false })),
+    ),
     "bun:sqlite": peer(
       "its cache is small, and it maps nothing by default.",
       growing((purpose) => sqliteStore(purpose, "normal", { large: false })),
@@ -84,7 +89,7 @@ export const diskSize: Row = row<BlobSizes>({
 });
 
 /** Anonymous memory; with the pages of mapped files that were touched as a note. */
-function growing(open: Open): Start<BlobSizes> {
+function growing(open: Open<TransactionStore>): Start<BlobSizes> {
   return ({ count, sizeBytes }, folder) => {
     const blobAt = blobs(sizeBytes);
     blobAt(0);
@@ -100,10 +105,11 @@ function growing(open: Open): Start<BlobSizes> {
           all = Math.max(all, now.all - before.all);
         };
         const store = await open({ folder, count, sizeBytes });
-        await store.writeAll(count, (i) => {
+        for (let i = 0; i < count; i++) {
+          const pending = store.transact(i, blobAt(i));
+          if (pending !== undefined) await pending;
           look();
-          return blobAt(i);
-        });
+        }
         const writing = anonymous;
         for (let i = 0; i < count; i++) {
           digest.add(store.read(i));
@@ -144,7 +150,7 @@ export const startUp: Row = row<StartSizes>({
   quick: { count: 1 },
   title: () => "a whole process that opens a file that is there",
   contestants: {
-    "cellar, as shipped": cellar(starting(() => undefined, `import { StorageReader } from "cellar"; ${OPEN_CELLAR}`)),
+    "cellar, as shipped": cellar(starting(buildPackage, `import { StorageReader } from "cellar"; ${OPEN_CELLAR}`)),
     "cellar, bundled": cellar(starting(prepareBundled, `import { StorageReader } from "./bundle.js"; ${OPEN_CELLAR}`)),
     "bun -e 0": limit(starting(() => undefined, "0")),
     "bun:sqlite": peer(
@@ -184,6 +190,13 @@ export const startUp: Row = row<StartSizes>({
 });
 
 const root = join(import.meta.dir, "..", "..");
+
+/** Builds what the package ships, if it is not among the sources. */
+function buildPackage(): void {
+  if (existsSync(join(root, manifest.exports["."].bun))) return;
+  const { exitCode, stderr } = Bun.spawnSync([process.execPath, "run", "prepack"], { cwd: root });
+  if (exitCode !== 0) throw new Error(`bun run prepack: ${stderr.toString()}`);
+}
 
 async function prepareBundled(folder: string): Promise<void> {
   const { success, logs } = await Bun.build({

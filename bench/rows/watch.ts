@@ -20,8 +20,8 @@ interface WatchSizes {
 export const watch: Row = row<WatchSizes>({
   name: "watch",
   unit: "ms",
-  rounds: 6,
-  full: { commits: 100, pauseMs: [1, 20] },
+  rounds: 5,
+  full: { commits: 60, pauseMs: [1, 20] },
   quick: { commits: 8, pauseMs: [1, 5] },
   title: ({ pauseMs: [least, most] }) =>
     `until an event loop sees a commit of another process, one every ${least} to ${most} ms`,
@@ -66,8 +66,8 @@ const LAST_COMMIT_MS = 100;
 export const watchCost: Row = row<CostSizes>({
   name: "watch-cost",
   unit: "%",
-  rounds: 4,
-  full: { forMs: 2_000, silenceMs: 11_000, watches: 1_000 },
+  rounds: 2,
+  full: { forMs: 1_500, silenceMs: 11_000, watches: 1_000 },
   quick: { forMs: 600, silenceMs: 0, watches: 20 },
   title: ({ watches }) =>
     `of a processor, for a process that watches one file: 1 and ${grouped(watches)} watches, nothing and ${COMMITS_PER_SECOND} commits a second`,
@@ -183,7 +183,7 @@ function costing(watches: number | "many", when: "commits" | "silence"): Start<C
         for await (const _ of reader.watch({ signal: stop.signal, keepAlive: true })) seen++;
       })();
     }
-    if (when === "silence") await Bun.sleep(sizes.silenceMs);
+    if (when === "silence" && watches !== 0) await Bun.sleep(sizes.silenceMs);
     return {
       async slice(): Promise<Slice> {
         const pauseMs = 1000 / COMMITS_PER_SECOND;

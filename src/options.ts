@@ -185,7 +185,7 @@ function stepFrom(given: number | undefined): number | null {
   if (Number.isSafeInteger(stepBytes) && stepBytes > 0) return stepBytes;
   throw new StorageError(
     "INVALID_CONFIG",
-    `${RESIZE_STEP_VARIABLE}: expected a positive whole number, got ${JSON.stringify(text)}`,
+    `${RESIZE_STEP_VARIABLE}: expected a positive whole number of bytes, got ${JSON.stringify(text)}: set another, or unset it`,
   );
 }
 

@@ -104,7 +104,7 @@ function corrupt({ path }: StorageReader, index: number): StorageError {
 function chainLines(chunks: readonly Chunk[]): string[] {
   const [heading = "", ...lines] = columns(
     [
-      ["cells", "count", "bytes", "after"],
+      ["cells", "count", "bytes", "previous"],
       ...chunks.map(({ first, last, byteLength, previous }) => [
         `${first}–${last}`,
         String(last - first + 1),

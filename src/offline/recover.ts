@@ -27,7 +27,7 @@ export interface RecoverOptions {
   /** With `apply`: also go to a state that nothing proves complete. Default false. */
   readonly unproven?: boolean | undefined;
   /** The new file in which the file is kept as it was. Default: the path with `.before-recovery` after it. */
-  readonly keep?: string | undefined;
+  readonly keep?: string | URL | undefined;
   /** Go on although the file is on NFS, SMB, 9p or FUSE. Default false. */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
@@ -88,7 +88,7 @@ interface Plan {
  * const { proven, length, root } = recover("data.cellar");
  * if (proven) recover("data.cellar", { apply: true });
  */
-export function recover(path: string, options: RecoverOptions = {}): RecoveryReport {
+export function recover(path: string | URL, options: RecoverOptions = {}): RecoveryReport {
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
   const { apply = false, unproven = false, allowUnsafeFilesystem = false } = options;
   for (const [name, value] of Object.entries({ apply, unproven, allowUnsafeFilesystem })) {

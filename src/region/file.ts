@@ -1,5 +1,6 @@
 /** The writer's region over a file. */
 
+import { printable } from "../error.ts";
 import { MS_SYNC } from "../os/constants.ts";
 import { fsError, libcError } from "../os/errno.ts";
 import {
@@ -218,7 +219,7 @@ export class FileRegion implements WritableRegion, Measured {
  * first: from then on they store nothing into a file that another writer may have.
  */
 function releaseDropped({ path, fd, lock, memory, asyncFd }: Held): void {
-  const message = `${path}: a writer was dropped without close(): its lock is released, and what it had not committed is lost`;
+  const message = `${printable(path)}: a writer was dropped without close(): its lock is released, and what it had not committed is lost`;
   process.emitWarning(message, { type: "StorageWarning", code: "CELLAR_DROPPED_WRITER" });
   releaseAll(
     () => memory.abandon(),

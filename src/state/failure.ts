@@ -1,6 +1,6 @@
 /** Why a writer or a reader cannot go on as before. */
 
-import { StorageError } from "../error.ts";
+import { RESTORE, StorageError } from "../error.ts";
 import type { FileFault } from "../region/region.ts";
 
 /** `cause` is what the sync threw. */
@@ -29,7 +29,7 @@ export function fileGone(path: string, who: "writer" | "reader"): StorageError {
 /** Another program made the file shorter or wrote over it while a writer had it open. */
 export function fileChanged(path: string, fault: Exclude<FileFault, "gone">): StorageError {
   const what = fault === "cut" ? "made the file shorter" : "wrote over the header of the file";
-  const message = `${path}: another program ${what} while this writer had it open, so nothing in it can be trusted: close this writer, copy the backup again or restore one, and open the file again`;
+  const message = `${path}: another program ${what} while this writer had it open, so nothing in it can be trusted: close this writer, ${RESTORE}, and open the file again`;
   return new StorageError("FILE_CHANGED", message, { path });
 }
 

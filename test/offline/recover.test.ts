@@ -4,6 +4,7 @@
 import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { basename, dirname } from "node:path";
+import { pathToFileURL } from "node:url";
 import { recover, StorageError, StorageReader, StorageWriter } from "../../src/index.ts";
 import { libc } from "../../src/os/libc.ts";
 import { cellar } from "../support/cli.ts";
@@ -52,6 +53,14 @@ test("says what it would do, does it when told to, and then has nothing to do", 
   using reader = StorageReader.open(path);
   expect(reader.root).toBe(root);
   expect(recover(path, { apply: true })).toMatchObject({ needed: false, done: false, opening: { state: "clean" } });
+});
+
+test("paths may be file: URLs", () => {
+  const { path } = broken(fresh("with space.cellar"));
+  const keep = new URL("kept here.cellar", pathToFileURL(path));
+  const report = recover(pathToFileURL(path), { apply: true, keep });
+  expect(report).toMatchObject({ path, done: true, kept: fresh("kept here.cellar") });
+  expect(fs.existsSync(report.kept)).toBe(true);
 });
 
 test("arguments that are none are a TypeError, before the file is looked at", () => {

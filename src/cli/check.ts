@@ -44,7 +44,6 @@ function lines(findings: readonly Finding[], path: string): string[] {
     return labelled(label, printable(asCommands(message, path)), indent);
   });
   // All may be "ok" although no content was read.
-  return findings.some(({ part }) => part === "blob")
-    ? lines
-    : [...lines, ...wrap("No blob was checked: give their indices, or root.", widthOf())];
+  const isEnough = findings.some(({ part, level }) => part === "blob" || level === "damage");
+  return isEnough ? lines : [...lines, ...wrap("No blob was checked: give their indices, or root.", widthOf())];
 }

@@ -61,7 +61,7 @@ function stateText({ length, root }: RecoveryReport): string {
 }
 
 function lossText({ lostCells, lostRoot }: RecoveryReport): string {
-  return `${countText(lostCells, "cell")}${lostRoot === null ? "" : `, the root ${lostRoot} among them: give the others by their indices`}`;
+  return `${countText(lostCells, "cell")}${lostRoot === null ? "" : `, the root ${lostRoot} among them: what is left is read by its indices`}`;
 }
 
 function opensByItself({ opening, damagedConfig }: RecoveryReport): boolean {

@@ -1,9 +1,10 @@
 /** The checker, as a function: what it takes, and what it says of blobs. (Spoilt files: fuzz.test.ts.) */
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, mock, spyOn, test } from "bun:test";
+import * as fs from "node:fs";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { check, type Finding, StorageWriter } from "../../src/index.ts";
-import { FILE } from "../../src/format/layout.ts";
+import { FILE, HEADER_AREA_BYTES } from "../../src/format/layout.ts";
 import * as image from "../support/image.ts";
 import { useFolder } from "../support/folder.ts";
 
@@ -106,6 +107,24 @@ describe("cells under the checksum of a commit record", () => {
     expect(check(path)).toContainEqual(
       expect.objectContaining({ level: "note", message: expect.stringContaining("changed in place") }),
     );
+  });
+
+  test("that a writer replaces while they are read are not judged", () => {
+    const { path, first } = made();
+    flip(path, first * 32);
+    const { readSync } = fs;
+    let looks = 0;
+    spyOn(fs, "readSync").mockImplementation(((fd: number, bytes: Uint8Array, ...rest: [number, number, number]) => {
+      const readBytes = readSync(fd, bytes, ...rest);
+      // The area is read until it is twice the same: from the third look on a commit has come.
+      if (rest[1] === HEADER_AREA_BYTES && ++looks > 2) bytes.fill(1, FILE.process1.offset, FILE.process1.offset + 4);
+      return readBytes;
+    }) as typeof fs.readSync);
+    const said = notOk(path);
+    mock.restore();
+    expect(looks).toBeGreaterThan(2);
+    expect(said).toEqual([]);
+    expect(notOk(path)).toHaveLength(1);
   });
 
   test("of a record that points outside the file are not read", () => {

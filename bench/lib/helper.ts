@@ -39,6 +39,20 @@ export class Helper {
   }
 }
 
+/** Counts for at most so long: if its parent is killed, nothing else ends it. */
+const BUSY_PROGRAM = "for (let i = 0; i % 1e6 !== 0 || performance.now() < 10_000; i++);";
+
+/** Runs `work` beside a process that takes as much of a processor as it gets. */
+export async function besideBusyProcess<T>(work: () => Promise<T>): Promise<T> {
+  const busy = Bun.spawn([process.execPath, "-e", BUSY_PROGRAM]);
+  try {
+    return await work();
+  } finally {
+    busy.kill("SIGKILL");
+    await busy.exited;
+  }
+}
+
 /** The helper's end: answers line by line until its input ends. */
 export async function answerLines(answer: (line: string) => string | Promise<string>): Promise<void> {
   process.stdout.write("ready\n");

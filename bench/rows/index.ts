@@ -1,4 +1,7 @@
-/** Every row, in the order of the table. */
+/**
+ * Every row, in the order of the table. A new row is a `row(…)` in a file of this folder and a line here: its first
+ * contestant is Cellar, its peers each have a sentence for where they are faster, its targets one for a miss.
+ */
 
 import type { Row } from "../lib/row.ts";
 import { cold100k, cold1m, cold4k, coldSmall } from "./cold.ts";

@@ -20,7 +20,7 @@ export interface Lags {
 }
 
 /** A writer that was killed sends no END: then the reader ends by itself. */
-const MAX_LIFE_US = 30e6;
+const MAX_LIFE_US = 10e6;
 const LOOKS_AT_CLOCK_EVERY = 1024;
 
 function follow(reader: LatestReader, now: () => number, sleepMs: number): Lags {

@@ -1,7 +1,7 @@
 /** A writer that commits, and readers in other processes that look for it. LevelDB has no readers in other processes. */
 
 import { type LatestKind, latestWriter } from "../compare/latest.ts";
-import { Helper } from "../lib/helper.ts";
+import { besideBusyProcess, Helper } from "../lib/helper.ts";
 import { sharedClock } from "../lib/libc.ts";
 import { atMostTimes, cellar, grouped, limit, peer, type Row, row, type Slice, type Start } from "../lib/row.ts";
 import { END, type Lags } from "./lag-reader.ts";
@@ -105,13 +105,13 @@ function followed(kind: LatestKind, by: "none" | "readers" | "busy reader" | "bu
     };
     return {
       async slice(): Promise<Slice> {
-        const busy = by === "busy process" ? Bun.spawn([process.execPath, "-e", "while (true) {}"]) : null;
         const answers = helpers.map((helper) => helper.ask(`go ${sleepMs}`));
-        await Bun.sleep(20);
-        const value = commitFor(forMs);
+        const commit = async (): Promise<number> => {
+          await Bun.sleep(20);
+          return commitFor(forMs);
+        };
+        const value = by === "busy process" ? await besideBusyProcess(commit) : await commit();
         writer.put(END);
-        busy?.kill();
-        await busy?.exited;
         const lags = (await Promise.all(answers)).map((answer) => JSON.parse(answer) as Lags);
         if (lags.length === 0) return { value };
         return { value, notes: { "lag p99 µs": Math.max(...lags.map(({ p99 }) => p99)) } };

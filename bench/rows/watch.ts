@@ -4,7 +4,7 @@ import { closeSync, openSync, readSync, watch as watchFile } from "node:fs";
 import { join } from "node:path";
 import { StorageReader } from "../../src/index.ts";
 import { latestReader } from "../compare/latest.ts";
-import { Helper } from "../lib/helper.ts";
+import { besideBusyProcess, Helper } from "../lib/helper.ts";
 import { sharedClock } from "../lib/libc.ts";
 import { sleeps } from "../lib/proc.ts";
 import { cellar, grouped, limit, peer, type Row, row, type Slice, type Start } from "../lib/row.ts";
@@ -116,11 +116,9 @@ function watching(kind: string, machine: "idle" | "busy", follow: Follow): Start
     const end = await follow(folder, (value) => slice.push((now() - value) / 1e3));
     return {
       async slice(): Promise<number> {
-        const busy = machine === "busy" ? Bun.spawn([process.execPath, "-e", "while (true) {}"]) : null;
         slice = [];
-        await writer.ask(`${commits} ${pauseMs.join(" ")}`);
-        busy?.kill();
-        await busy?.exited;
+        const commit = (): Promise<string> => writer.ask(`${commits} ${pauseMs.join(" ")}`);
+        await (machine === "busy" ? besideBusyProcess(commit) : commit());
         if (slice.length < commits / 2) throw new Error(`${slice.length} of ${commits} commits were seen`);
         all.push(...slice);
         return quantile(slice, 0.5);

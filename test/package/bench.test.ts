@@ -95,7 +95,9 @@ describe.skipIf(missing)(`all rows${why}`, () => {
   test("leave their results, and no other file", () => {
     expect(readdirSync(ran.out).sort()).toEqual(["chart.svg", "report.json", "table.txt"]);
     expect(readFileSync(join(ran.out, "table.txt"), "utf8")).toBe(table(report));
-    expect(readFileSync(join(ran.out, "chart.svg"), "utf8")).toStartWith("<svg ");
+    const svg = readFileSync(join(ran.out, "chart.svg"), "utf8");
+    expect(svg).toStartWith("<svg ");
+    expect(svg.match(/class="group"/g)?.length).toBeGreaterThanOrEqual(3);
     expect(readdirSync(at("files"))).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
 import { copyData } from "../os/copy-data.ts";
-import { ENAMETOOLONG, fsError, withFsErrors } from "../os/errno.ts";
+import { EFBIG, ENAMETOOLONG, fsError, withFsErrors } from "../os/errno.ts";
 import { closeFile, openFile, statOf, syncFile } from "../os/file.ts";
 import { NewFile } from "../os/new-file.ts";
 import { releaseAfter } from "../os/release.ts";
@@ -66,7 +66,9 @@ function sharesBlocks(path: string, copyPath: string, name: string): boolean {
 
 function notKept(error: unknown, path: string, name: string): unknown {
   if (!(error instanceof StorageError)) return error;
-  const why = error.code === "DISK_FULL" ? `${name}: there is no room for a copy of the file` : error.message;
+  // Past a limit of the file's size more room would not help.
+  const isFull = error.code === "DISK_FULL" && error.errno !== EFBIG;
+  const why = isFull ? `${name}: there is no room for a copy of the file` : error.message;
   const message = `${path}: nothing was changed, because the file could not be kept first: ${why}: name another place, on another disk perhaps, by the option keep`;
   return new StorageError(error.code, message, { ...error, path, cause: error });
 }

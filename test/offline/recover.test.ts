@@ -115,6 +115,33 @@ test("an error after the file was kept names the copy", () => {
   expect(recover(path, { apply: true }).done).toBe(true);
 });
 
+test("a failure at any sync leaves a file of which the same is told again, or that opens at this state", () => {
+  let failed = 0;
+  for (let turn = 1; ; turn++) {
+    const { path, root } = broken();
+    const bytes = fs.readFileSync(path);
+    bytes[20] = 33;
+    fs.writeFileSync(path, bytes);
+    const { msync } = libc();
+    let syncs = 0;
+    spyOn(libc(), "msync").mockImplementation((...call) => (++syncs === turn ? -1 : msync(...call)));
+    let isDone = false;
+    try {
+      isDone = recover(path, { apply: true }).done;
+    } catch (error) {
+      expect((error as Error).message).toContain("is kept as");
+      failed++;
+    }
+    mock.restore();
+    if (!isDone) recover(path, { apply: true });
+    using reader = StorageReader.open(path);
+    expect([reader.root, reader.config.bytesPerCell, reader.read(root)[0]]).toEqual([root, 32, 7]);
+    if (isDone) break;
+  }
+  // The config, the cells, each copy of the disk-sync header, and those of opening and closing.
+  expect(failed).toBeGreaterThan(5);
+});
+
 test("an environment that is wrong for a writer says nothing to recovery, which grows nothing", async () => {
   const { path } = broken();
   const { status } = await cellar(["recover", path, "--yes"], { env: { PLEBEIA_RESIZE_STEP_BYTES: "abc" } });

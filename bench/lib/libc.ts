@@ -10,13 +10,26 @@ const POSIX_FADV_DONTNEED = 4;
 
 const { i32, i64_fast: i64, ptr } = FFIType;
 
+const declarations = {
+  // int clock_gettime(clockid_t clockid, struct timespec *tp)
+  clock_gettime: { args: [i32, ptr], returns: i32 },
+  // int posix_fadvise(int fd, off_t offset, off_t len, int advice)
+  posix_fadvise: { args: [i32, i64, i64, i32], returns: i32 },
+} as const;
+
+/** glibc's name, then musl's. */
+const NAMES = ["libc.so.6", `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
+
 function load() {
-  return dlopen("libc.so.6", {
-    // int clock_gettime(clockid_t clockid, struct timespec *tp)
-    clock_gettime: { args: [i32, ptr], returns: i32 },
-    // int posix_fadvise(int fd, off_t offset, off_t len, int advice)
-    posix_fadvise: { args: [i32, i64, i64, i32], returns: i32 },
-  }).symbols;
+  const causes: unknown[] = [];
+  for (const name of NAMES) {
+    try {
+      return dlopen(name, declarations).symbols;
+    } catch (cause) {
+      causes.push(cause);
+    }
+  }
+  throw new AggregateError(causes, `the benchmark runs on Linux: none of ${NAMES.join(", ")} could be loaded`);
 }
 
 /** Makes a clock in microseconds that all processes share: `performance.now()` counts from each one's own start. */

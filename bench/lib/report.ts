@@ -162,6 +162,7 @@ function wrapped(sentence: string, indent: string): string[] {
 /** A count as it is; of other numbers three digits that matter, and all whole ones. */
 export function figure(value: number): string {
   if (Number.isInteger(value)) return grouped(value);
-  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const size = Math.abs(value);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3;
   return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

@@ -27,6 +27,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const MINUTE_MS = 60_000;
 /** What S3 lists at once. */
 const PAGE_KEYS = 1000;
+/** A store may skip many deleted keys at a time; one that never ends is no store. */
+const MAX_EMPTY_PAGES = 1000;
 /** Longer than any listing of a thousand keys. */
 const MAX_TEXT_BYTES = 8 * 1024 * 1024;
 
@@ -108,6 +110,7 @@ export class S3Store implements ObjectStore {
   async list(prefix: string, { after = "", most = Infinity, signal }: ListOptions = {}): Promise<string[]> {
     const keys: string[] = [];
     let token: string | null = null;
+    let emptyPages = 0;
     while (keys.length < most) {
       const page: S3Listing = await this.#listPage(
         prefix,
@@ -124,7 +127,9 @@ export class S3Store implements ObjectStore {
         if (isKey(key) && keys.length < most) keys.push(key);
       }
       if (!page.isTruncated) break;
-      if (page.continuation === null || page.continuation === token) throw this.#disordered(prefix);
+      emptyPages = page.keys.length === 0 ? emptyPages + 1 : 0;
+      if (page.continuation === null || page.continuation === token || emptyPages > MAX_EMPTY_PAGES)
+        throw this.#disordered(prefix);
       token = page.continuation;
     }
     return keys;

@@ -30,7 +30,7 @@ export interface ListOptions extends CallOptions {
 
 /**
  * Object storage under one prefix. Keys are relative to it, and made of `0-9`, `a-z`, `-` and `/`. Every call ends within
- * the store's deadline.
+ * the store's deadline; a `list`, each page of it.
  * @throws STORE_UNREACHABLE (as rejections, as all) no answer, or one that may change by itself: try again. A `put` or a
  * `delete` may have taken effect.
  * @throws STORE_REFUSED an answer that will not change by itself: credentials, rights, a wrong bucket or clock

@@ -79,6 +79,7 @@ describe("requests", () => {
       `<ListBucketResult>${sorted.join("")}</ListBucketResult>`,
       "<html>welcome</html>",
       "<ListBucketResult>".repeat(9),
+      "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
     ];
     for (const page of pages) {
       using other = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(page) });

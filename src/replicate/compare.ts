@@ -3,6 +3,7 @@
 import { completeBlocks, firstOfBlock, tailStart } from "./geometry.ts";
 import type { History } from "./history.ts";
 import { STEP_BYTES } from "./object.ts";
+import type { FileIdentity } from "./record.ts";
 import { type FlushedState, FIXED_CONFIG_CHARACTERS, type Source } from "./source.ts";
 import type { Stop } from "./patient-store.ts";
 
@@ -41,7 +42,13 @@ export async function compare(
     options.stop.check();
     if (!(await isSame(block))) return differs(`cells of block ${block}`);
   }
-  if (blocks.count === stateBlocks) return { difference: null, keptBlocks: blocks.count };
+  if (blocks.count === stateBlocks) {
+    // An empty state has no cells to compare: any other file would begin with it.
+    const isProven = next > geometry.startIndex || isSameFile(source.identity, history.file);
+    return isProven
+      ? { difference: null, keptBlocks: blocks.count }
+      : differs("the file itself, of whose cells the newest state has none,");
+  }
   if (!options.all && (await isSame(blocks.count - 1))) return { difference: null, keptBlocks: blocks.count };
   let keptBlocks = stateBlocks;
   while (keptBlocks < blocks.count && (await isSame(keptBlocks))) {
@@ -53,6 +60,11 @@ export async function compare(
   const isProven = hasState && next > geometry.startIndex;
   if (keptBlocks < blocks.count && !isProven) return differs(`cells of block ${keptBlocks}`);
   return { difference: null, keptBlocks };
+}
+
+/** Whether records of a session are of this very file. */
+export function isSameFile(a: FileIdentity, b: FileIdentity | null): boolean {
+  return b !== null && a.host === b.host && a.inode === b.inode && a.created === b.created;
 }
 
 /** Whether the file has a block's cells. @throws TRUNCATED */

@@ -2,7 +2,7 @@
 
 import { StorageError } from "../error.ts";
 import { addState, blockChanged } from "./add-state.ts";
-import { type Comparison, compare, isBlockSame } from "./compare.ts";
+import { type Comparison, compare, isBlockSame, isSameFile } from "./compare.ts";
 import type { History, ReplicaState } from "./history.ts";
 import type { Log } from "./log.ts";
 import type { Stop } from "./patient-store.ts";
@@ -193,11 +193,9 @@ export class Replication {
 }
 
 /** Whether the newest record is of this very file, and the file was truncated since: then an epoch begins by itself. */
-function isTruncatedSince({ identity }: Source, { truncations }: FlushedState, { file, ...history }: History): boolean {
-  if (file === null) return false;
-  const isSameFile = file.host === identity.host && file.inode === identity.inode && file.created === identity.created;
+function isTruncatedSince({ identity }: Source, { truncations }: FlushedState, history: History): boolean {
   // Modulo 2^32, as the file counts.
-  return isSameFile && ((truncations - history.truncations) | 0) > 0;
+  return isSameFile(identity, history.file) && ((truncations - history.truncations) | 0) > 0;
 }
 
 function isNews({ next, root, config }: FlushedState, history: History): boolean {

@@ -68,6 +68,20 @@ describe("two primaries", () => {
     await flushed.check(store, path());
   });
 
+  test("a replica whose newest state is empty: no other file continues it, for there is nothing to compare", async () => {
+    const { store, flushed, first } = await begun();
+    await using healthy = first;
+    await using old = await healthy.copy(path());
+    healthy.writer.truncate();
+    await healthy.replicator?.replicated();
+    expect(await codeOf(old.start(store).replicated())).toBe("DIVERGED");
+    await healthy.stop();
+    healthy.start(store);
+    await healthy.replicate(1000, 9);
+    await healthy.stop();
+    flushed.flushFrom(healthy.path, healthy.writer);
+  });
+
   test("one that slept while another wrote and `prune` ran is FENCED", async () => {
     const { store, flushed, first } = await begun();
     await using sleeper = first;

@@ -151,6 +151,7 @@ describe("its own file", () => {
   test("with writes of its own, of another writer, or of another replica is DIVERGED, and untouched", async () => {
     const { store, primary } = await begun();
     await primary.stop();
+    primary.writer.close();
     const promoted = path();
     await catchUp(store, promoted);
     {

@@ -5,6 +5,7 @@ import type { Figures } from "./figures.ts";
 import { fileSizeLimit, fullExt4, fullMemory } from "./full-disk.ts";
 import { memoryError } from "./memory-error.ts";
 import { powerCut } from "./power-cut.ts";
+import { replicationKills } from "../../replicate/kills.ts";
 import { randomKill } from "./random-kill.ts";
 import { readersBeside } from "./readers-beside.ts";
 import type { Need } from "./requires.ts";
@@ -88,6 +89,11 @@ export const scenarios: readonly Scenario[] = [
     name: "readers beside a writer",
     needs: ["linux"],
     run: (length, seed) => readersBeside({ seconds: of(length, 4, 30), readers: 8, seed }),
+  },
+  {
+    name: "replication killed",
+    needs: ["linux"],
+    run: (length, seed) => replicationKills({ kills: of(length, 12, 300), seed }),
   },
 ];
 

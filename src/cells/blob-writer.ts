@@ -19,6 +19,8 @@ export class BlobWriter {
   readonly #publisher: Publisher;
   readonly #truncations: number;
   readonly #snapshot: Snapshot;
+  /** Cells that had room on the disk before this blob came. */
+  readonly #reservedCells: number;
   /** Bytes that do not fill a chunk yet. */
   readonly #rest = new Uint8Array(MAX_CHUNK_BYTES);
   #restBytes = 0;
@@ -31,6 +33,7 @@ export class BlobWriter {
     this.#cells = cells;
     this.#writable = writable;
     this.#publisher = publisher;
+    this.#reservedCells = writable.reservedCells;
     this.#truncations = publisher.truncations.done;
     this.#snapshot = writerSnapshot(publisher, cells.path);
   }
@@ -71,13 +74,18 @@ export class BlobWriter {
     return this.#last;
   }
 
-  /** Gives the cells back that nobody was given any after, as far as no other process knows of them. */
+  /**
+   * Gives the blob's last cells back, as far as no others were given out since and no other process can have seen them,
+   * and the disk space that was reserved for it.
+   */
   discard(): void {
     if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations.done !== this.#truncations) return;
     const { length } = this.#cells;
-    if (length !== this.#last + 1) return;
-    const from = Math.max(this.#runStart, this.#publisher.committed.next, this.#cells.root + 1);
-    if (from < length) this.#writable.giveBack(from);
+    if (length === this.#last + 1) {
+      const from = Math.max(this.#runStart, this.#publisher.committed.next, this.#cells.root + 1);
+      if (from < length) this.#writable.giveBack(from);
+    }
+    this.#writable.releaseReserve(this.#reservedCells);
   }
 
   #storeRest(): void {

@@ -35,6 +35,7 @@ export class Space {
   /**
    * Marks of a region that is open: `length` from its header.
    * @param beforeGrowth looks at the file: one that was cut would seem whole when it has grown
+   * @param reserved cells that are known to have room on the disk
    */
   constructor(
     region: WritableRegion,
@@ -42,6 +43,7 @@ export class Space {
     stepBytes: number | null,
     length: number,
     beforeGrowth: () => void,
+    reserved: number = length,
   ) {
     this.#region = region;
     this.#bytesPerCell = config.bytesPerCell;
@@ -49,7 +51,7 @@ export class Space {
     this.#stepBytes = stepBytes;
     this.#beforeGrowth = beforeGrowth;
     this.#length = length;
-    this.#reserved = length;
+    this.#reserved = reserved;
   }
 
   /** Cells given out, the header area included: the next index. */
@@ -109,6 +111,17 @@ export class Space {
     this.#length = length;
   }
 
+  /**
+   * Gives the disk space back that is reserved past the next step, but not that of the first `keptCells`: what a blob
+   * that was given up had reserved.
+   */
+  releaseReserve(keptCells: number): void {
+    const kept = Math.max(keptCells, this.#length + this.#stepCells());
+    if (kept >= this.#reserved) return;
+    this.#region.deallocate(wholePages(kept * this.#bytesPerCell), this.#reserved * this.#bytesPerCell);
+    this.#reserved = kept;
+  }
+
   /** Reserves at least up to `required`, a step if there is room for one. */
   #reserve(required: number): void {
     const { path } = this.#region;
@@ -125,7 +138,11 @@ export class Space {
         return;
       } catch (error) {
         const full = error instanceof StorageError && error.code === "DISK_FULL";
-        if (!full || target === required) throw error;
+        if (!full) throw error;
+        if (target > required) continue;
+        // A file system may have allocated a part before it met the end of its space.
+        this.#region.deallocate(wholePages(this.#reserved * this.#bytesPerCell), this.#region.sizeBytes);
+        throw error;
       }
     }
   }

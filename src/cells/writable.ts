@@ -115,6 +115,11 @@ export class WritableCells {
     this.#cells.setLength(this.#space.length, this.#stage.drained);
   }
 
+  /** Gives disk space back, but that of the first `keptCells`. */
+  releaseReserve(keptCells: number): void {
+    this.#space.releaseReserve(keptCells);
+  }
+
   setU8(index: number, offset: number, value: number): void {
     this.#change(index, offset, 1, value, 0xff);
     this.#cells.fields.setU8(index, offset, value);

@@ -52,3 +52,8 @@ export const O_TMPFILE: number = 0o20000000 | (process.arch === "arm64" ? 0o4000
 export const RENAME_NOREPLACE = 1;
 /** sys/syscall.h */
 export const SYS_renameat2: number = process.arch === "arm64" ? 276 : 316;
+
+/** linux/fs.h: attributes of a file (ioctl_iflags(2)) */
+export const FS_IOC_GETFLAGS = 0x80086601;
+export const FS_IOC_SETFLAGS = 0x40086602;
+export const FS_NOCOW_FL = 0x00800000;

@@ -37,12 +37,12 @@ export function copyData(from: Opened, to: Opened): void {
 }
 
 /** The next byte from `offset` on that is not in a hole, or the end. */
-function dataFrom(file: Opened, offset: number, endBytes: number): number {
+export function dataFrom(file: Opened, offset: number, endBytes: number): number {
   return seek(file, offset, SEEK_DATA, { [ENXIO]: endBytes, [EINVAL]: offset });
 }
 
 /** The first byte after `offset` that is in a hole, or the end. */
-function holeFrom(file: Opened, offset: number, endBytes: number): number {
+export function holeFrom(file: Opened, offset: number, endBytes: number): number {
   return Math.min(endBytes, seek(file, offset, SEEK_HOLE, { [ENXIO]: endBytes, [EINVAL]: endBytes }));
 }
 

@@ -17,7 +17,6 @@ import {
   systemError,
   withFsErrors,
 } from "./errno.ts";
-import { isInMemory } from "./filesystem.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
 import { releaseAfter } from "./release.ts";
@@ -131,8 +130,7 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
  * range reads as zeros then, and has to be allocated again before a store. Elsewhere the bytes stay.
  */
 export function punchHole(fd: number, fromBytes: number, toBytes: number, path: string): void {
-  // On tmpfs there is no disk that the cache may differ from, and reading a hole takes space, which may not be there.
-  if (!linux || isInMemory(path)) return;
+  if (!linux) return;
   try {
     fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
   } catch (error) {

@@ -2,7 +2,9 @@
 
 import * as fs from "node:fs";
 import { StorageError } from "../error.ts";
+import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOCOW_FL } from "./constants.ts";
 import { withFsErrors } from "./errno.ts";
+import { libc } from "./libc.ts";
 
 /** `f_type` of statfs(2), from linux/magic.h: a mapping, a lock or a sync there is not what the protocol rests on. */
 const UNSAFE: ReadonlyMap<number, string> = new Map([
@@ -15,6 +17,7 @@ const UNSAFE: ReadonlyMap<number, string> = new Map([
 ]);
 
 const TMPFS = 0x01021994;
+const BTRFS = 0x9123683e;
 
 /** Whether a file is on tmpfs. False where that is not known. */
 export function isInMemory(path: string): boolean {
@@ -34,4 +37,19 @@ export function checkFilesystem(place: string, path: string): void {
   const why = "its mappings, locks and syncs are not those of a local file system";
   const message = `${path}: on ${name}: ${why}; use a local disk, or allowUnsafeFilesystem: true if no other machine opens the file and you accept losing it`;
   throw new StorageError("UNSUPPORTED", message, { path });
+}
+
+/**
+ * Makes btrfs write a new, empty file in place, as other file systems do, so that allocated blocks hold their place.
+ * By default every store there takes a new block, and a store through a mapping ends the process when none is left.
+ * The price for this file: no checksums and no compression by btrfs. A refusal is no error: the file is then as safe as btrfs
+ * makes it.
+ */
+export function avoidCopyOnWrite(fd: number, directory: string): void {
+  if (process.platform !== "linux") return;
+  if (withFsErrors(directory, () => fs.statfsSync(directory).type) >>> 0 !== BTRFS) return;
+  const flags = new Uint32Array(2);
+  if (libc().ioctl(fd, FS_IOC_GETFLAGS, flags) !== 0) return;
+  flags[0] = (flags[0] ?? 0) | FS_NOCOW_FL;
+  libc().ioctl(fd, FS_IOC_SETFLAGS, flags);
 }

@@ -47,6 +47,8 @@ export interface Libc {
   fallocate(fd: number, mode: number, offset: number, lengthBytes: number): number;
   /** `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic, which Apple Silicon passes otherwise) */
   fcntl(fd: number, command: number, lock: NodeJS.TypedArray): number;
+  /** `int ioctl(int fd, unsigned long request, int *argument)`: Linux only (variadic, which Apple Silicon passes otherwise) */
+  ioctl(fd: number, request: number, argument: NodeJS.TypedArray): number;
   /**
    * `long syscall(long number, int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)`: Linux
    * only, and only for `renameat2`, which musl has no function for.
@@ -87,6 +89,7 @@ const everywhere = {
 const onLinux = {
   fallocate: { args: [i32, i32, i64, i64], returns: i32 },
   fcntl: { args: [i32, i32, ptr], returns: i32 },
+  ioctl: { args: [i32, u64, ptr], returns: i32 },
   syscall: { args: [i64, i32, ptr, i32, ptr, i32], returns: i64 },
   __errno_location: { args: [], returns: ptr },
 } as const;
@@ -156,10 +159,10 @@ function loadMacos(name: string): Libc {
   const { symbols } = dlopen(name, { ...everywhere, ...onMacos });
   const location = symbols.__error;
   const missing = (): never => {
-    throw new StorageError("UNSUPPORTED", "fallocate, fcntl and syscall are called on Linux only");
+    throw new StorageError("UNSUPPORTED", "fallocate, fcntl, ioctl and syscall are called on Linux only");
   };
   const errno = (): number => read.i32(location() as Pointer, 0);
-  return { ...symbols, fallocate: missing, fcntl: missing, syscall: missing, errno } as unknown as Libc;
+  return { ...symbols, fallocate: missing, fcntl: missing, ioctl: missing, syscall: missing, errno } as unknown as Libc;
 }
 
 /** Where the memory of bytes lies. Good for as long as they are referred to, and not detached. */

@@ -21,6 +21,7 @@ import {
 } from "./errno.ts";
 import { fsyncLater } from "./event-loop.ts";
 import { checkFileSizeLimit, checkProgress, closeFile } from "./file.ts";
+import { avoidCopyOnWrite } from "./filesystem.ts";
 import { libc } from "./libc.ts";
 import { releaseAfter } from "./release.ts";
 
@@ -59,15 +60,12 @@ export class NewFile {
     const fd = openUnnamed(path);
     const file = fd === null ? NewFile.#beside(path) : new NewFile(fd, path, null);
     try {
+      avoidCopyOnWrite(file.fd, dirname(path));
       const { mode } = withFsErrors(path, () => fs.fstatSync(file.fd));
       withFsErrors(path, () => fs.fchmodSync(file.fd, mode & permissions));
       return file;
     } catch (error) {
-      releaseAfter(
-        error,
-        () => file.discard(),
-        () => file.close(),
-      );
+      return file.#abandon(error);
     }
   }
 
@@ -78,7 +76,13 @@ export class NewFile {
    */
   static named(path: string): NewFile {
     checkFree(path);
-    return NewFile.#beside(path);
+    const file = NewFile.#beside(path);
+    try {
+      avoidCopyOnWrite(file.fd, dirname(path));
+      return file;
+    } catch (error) {
+      return file.#abandon(error);
+    }
   }
 
   /** A path by which this process can open the file until it is placed. */
@@ -144,6 +148,14 @@ export class NewFile {
 
   close(): void {
     closeFile(this.fd, this.#path);
+  }
+
+  #abandon(error: unknown): never {
+    releaseAfter(
+      error,
+      () => this.discard(),
+      () => this.close(),
+    );
   }
 
   #name(): void {

@@ -7,44 +7,50 @@
 
 import * as fs from "node:fs";
 import { StorageError } from "../error.ts";
-import { EINVAL, EOPNOTSUPP, fsError } from "./errno.ts";
-import { closeFile, reopenFile } from "./file.ts";
-import { type Address, libc } from "./libc.ts";
+import { dataFrom, holeFrom } from "./copy-data.ts";
+import { EFBIG, EINVAL, EIO, EOPNOTSUPP, fsError, systemError, withFsErrors } from "./errno.ts";
+import { closeFile, reopenFile, writeFile } from "./file.ts";
+import { isInMemory } from "./filesystem.ts";
 import { Mapping, pageSizeBytes } from "./mapping.ts";
 import { releaseAll } from "./release.ts";
 
 /**
  * The kernel caches files in folios of up to this many pages, each aligned to its size (MAX_XAS_ORDER in its
- * pagemap.h). A direct write drops whole folios, so no piece may end inside one: what is behind it would be lost
- * before it is copied.
+ * pagemap.h). A direct write drops whole folios, so all of one is read before any of it is written: what the disk
+ * does not have would be lost otherwise.
  */
 const MAX_FOLIO_PAGES = 2 ** 11;
 
+/** A part of a piece, in bytes from its beginning. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
 /**
- * Writes `[fromBytes, toBytes)`, whole pages, from the memory at `address` that shows the file.
- * @returns false where the file system takes no direct writes, as one in memory
+ * Writes `[fromBytes, toBytes)` again as the file shows it; `fromBytes` is a multiple of the page size. Holes whose
+ * bytes in memory are zero stay holes. A hole alone proves nothing: after a write-back that failed its page in memory
+ * may hold data.
  * @throws DISK_FULL, SYSTEM the device failed
  */
-export function rewriteDirect(fd: number, path: string, address: Address, fromBytes: number, toBytes: number): boolean {
-  if (fs.constants.O_DIRECT === undefined) return false;
+export function rewriteUncached(fd: number, path: string, fromBytes: number, toBytes: number): void {
+  // No disk differs from the memory there.
+  if (toBytes <= fromBytes || isInMemory(path)) return;
   // Direct writes want memory that is aligned, and not the file's own pages.
   const pieceBytes = MAX_FOLIO_PAGES * pageSizeBytes();
   const buffer = Mapping.of("anonymous", -1, pieceBytes, pieceBytes, path);
   let direct: number | null = null;
   try {
-    direct = reopenFile(fd, path, fs.constants.O_DIRECT);
-    if (direct === null) return false;
+    if (fs.constants.O_DIRECT !== undefined) direct = reopenFile(fd, path, fs.constants.O_DIRECT);
     for (let offset = fromBytes; offset < toBytes;) {
       const end = Math.min(toBytes, (Math.floor(offset / pieceBytes) + 1) * pieceBytes);
-      libc().memcpy(buffer.address, address + offset, end - offset);
-      if (!writeDirect(direct, buffer.view(0, end - offset, pieceBytes), offset, path)) {
-        // The cached pages may have been dropped all the same.
-        libc().memcpy(address + offset, buffer.address, end - offset);
-        return false;
+      const piece = buffer.view(0, end - offset, pieceBytes);
+      readAll(fd, path, piece, offset);
+      for (const { from, to } of rangesOf(fd, path, piece, offset)) {
+        writeRange({ fd, direct, path }, piece.subarray(from, to), offset + from);
       }
       offset = end;
     }
-    return true;
   } finally {
     releaseAll(
       () => buffer.release(),
@@ -53,6 +59,54 @@ export function rewriteDirect(fd: number, path: string, address: Address, fromBy
   }
 }
 
+/** The parts of a piece at `offset` that are written again: all but holes of zeros, in whole pages. */
+function rangesOf(fd: number, path: string, piece: Uint8Array, offset: number): Range[] {
+  const pageBytes = pageSizeBytes();
+  const endBytes = offset + piece.length;
+  const ranges: Range[] = [];
+  for (let from = offset; from < endBytes;) {
+    const data = Math.max(from, Math.floor(dataFrom({ fd, path }, from, endBytes) / pageBytes) * pageBytes);
+    const hole = { from: from - offset, to: data - offset };
+    if (!isZero(piece.subarray(hole.from, hole.to))) ranges.push(hole);
+    if (data >= endBytes) break;
+    from = Math.min(endBytes, Math.ceil(holeFrom({ fd, path }, data, endBytes) / pageBytes) * pageBytes);
+    ranges.push({ from: data - offset, to: from - offset });
+  }
+  return ranges;
+}
+
+/** The first byte is zero, and each byte is as the one before. */
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.length === 0 || (bytes[0] === 0 && Buffer.compare(bytes.subarray(1), bytes.subarray(0, -1)) === 0);
+}
+
+/** Reads all of `piece`. By `read`: a device that fails ends in an error, not in a signal. */
+function readAll(fd: number, path: string, piece: Uint8Array, offset: number): void {
+  for (let done = 0; done < piece.length;) {
+    const bytes = withFsErrors(path, () => fs.readSync(fd, piece, done, piece.length - done, offset + done));
+    if (bytes === 0) throw systemError(EIO, "read", path);
+    done += bytes;
+  }
+}
+
+interface Target {
+  readonly fd: number;
+  /** A descriptor for direct writes, if there is one. */
+  readonly direct: number | null;
+  readonly path: string;
+}
+
+/** Whole pages directly, where the file system can, and the rest through the page cache. */
+function writeRange({ fd, direct, path }: Target, bytes: Uint8Array, offset: number): void {
+  const wholeBytes = bytes.length - (bytes.length % pageSizeBytes());
+  const isDirect = direct !== null && writeDirect(direct, bytes.subarray(0, wholeBytes), offset, path);
+  // Also what was written directly in part: its cached pages may have been dropped.
+  const done = isDirect ? wholeBytes : 0;
+  if (done === bytes.length) return;
+  if (!writeFile(fd, offset + done, bytes.subarray(done), path)) throw systemError(EFBIG, "write", path);
+}
+
+/** False where the file system takes no direct writes. */
 function writeDirect(fd: number, bytes: Uint8Array, offset: number, path: string): boolean {
   try {
     for (let done = 0; done < bytes.length;) {

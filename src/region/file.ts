@@ -16,11 +16,12 @@ import {
   writeFile,
 } from "../os/file.ts";
 import { fdatasyncLater, fsyncLater } from "../os/event-loop.ts";
+import { isInMemory } from "../os/filesystem.ts";
 import { libc } from "../os/libc.ts";
 import { withHeaderLock, type WriterLock } from "../os/lock.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import { closed, releaseAfter, releaseAll, releaseWhenCollected } from "../os/release.ts";
-import { rewriteDirect } from "../os/rewrite.ts";
+import { rewriteUncached } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import { storeHeader } from "./header.ts";
 import type { FileFault, RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
@@ -140,21 +141,16 @@ export class FileRegion implements WritableRegion, Measured {
     this.#sizeBytes = Math.max(this.#sizeBytes, toBytes);
   }
 
-  deallocate(fromBytes: number, toBytes: number): void {
+  deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void {
+    if (diskOnly !== undefined && isInMemory(this.path)) return;
     punchHole(this.#fd, fromBytes, toBytes, this.path);
   }
 
   rewriteUncached(fromBytes: number, toBytes: number): void {
     const pageBytes = pageSizeBytes();
     const start = Math.floor(fromBytes / pageBytes) * pageBytes;
-    const end = Math.ceil(toBytes / pageBytes) * pageBytes;
-    // A page that is not whole, at the very end of a full storage, cannot be written directly.
-    const wholeEnd = Math.min(end, Math.floor(this.#sizeBytes / pageBytes) * pageBytes);
-    const direct = rewriteDirect(this.#fd, this.path, this.address, start, wholeEnd);
-    for (let offset = direct ? wholeEnd : start; offset < toBytes; offset += pageBytes) {
-      const byte = this.view(offset, 1);
-      Atomics.store(byte, 0, Atomics.load(byte, 0));
-    }
+    const end = Math.min(this.#sizeBytes, Math.ceil(toBytes / pageBytes) * pageBytes);
+    rewriteUncached(this.#fd, this.path, start, end);
   }
 
   sync(toBytes: number): void {

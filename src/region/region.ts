@@ -81,8 +81,12 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    * @throws DISK_FULL, and nothing has changed
    */
   grow(fromBytes: number, toBytes: number): void;
-  /** Gives the space of the range back, where there is a disk: it needs `grow` before the next store. */
-  deallocate(fromBytes: number, toBytes: number): void;
+  /**
+   * Gives the space of the range back, where the file system can: it reads as zeros then, and needs `grow` before the
+   * next store. With `diskOnly` a file in memory (tmpfs) keeps its bytes: no disk differs from them, and reading a hole
+   * takes space there, which may be missing.
+   */
+  deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void;
   /** After a crash: sends `[fromBytes, toBytes)` to the disk as it is, whatever earlier syncs have said of it. */
   rewriteUncached(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */

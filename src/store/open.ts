@@ -36,7 +36,9 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
   const running = new CommitChecksum(region, config.bytesPerCell, startIndex);
   const from = { durable: header, sequence: 0, truncations: 0, running };
   const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
-  const space = new Space(region, config, choices.stepBytes, startIndex, () => publisher.inspectFile());
+  // All of a new file has been allocated.
+  const reserved = Math.min(config.maxIndex, Math.floor(region.sizeBytes / config.bytesPerCell));
+  const space = new Space(region, config, choices.stepBytes, startIndex, () => publisher.inspectFile(), reserved);
   region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
   storeProcessId(region, process.pid);
   publisher.flushSync(header);
@@ -74,7 +76,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   publisher.startOver(header);
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
-  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);
+  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
   const space = new Space(region, config, choices.stepBytes, header.next, () => publisher.inspectFile());
   return { publisher, space, root: header.root, recovery };
 }

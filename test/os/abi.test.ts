@@ -103,6 +103,7 @@ describe("the prototypes", () => {
     int: ["i32"],
     long: ["i64"],
     size_t: ["u64"],
+    "unsigned long": ["u64"],
     off_t: ["i64"],
     pointer: ["u64", "i64", "ptr"],
   };
@@ -169,7 +170,7 @@ function constantsProgram(names: readonly string[]): string {
   return [
     "#define _GNU_SOURCE",
     ...headers.map((header) => `#include <${header}.h>`),
-    "#ifdef __linux__\n#include <linux/falloc.h>\n#endif",
+    "#ifdef __linux__\n#include <linux/falloc.h>\n#include <linux/fs.h>\n#endif",
     "int main(void) {",
     ...lines,
     ...[...fields, "sizeof(struct flock)"].map((value) => `  printf("flock %ld\\n", (long)${value});`),

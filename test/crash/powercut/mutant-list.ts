@@ -24,7 +24,7 @@ const bothCopies = "{ offset: FILE.disk1.offset, bytes: copy }, { offset: FILE.d
 const afterSync =
   "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.#durable;\n    this.#region.store";
 const giveBack =
-  "  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell);\n";
+  '  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");\n';
 const repair = "  repairDiskCopies(region, area, disk, header.next * bytesPerCell);\n";
 
 export const mutants: readonly Mutant[] = [

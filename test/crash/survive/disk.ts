@@ -4,14 +4,19 @@ import { closeSync, openSync, rmSync, statfsSync, statSync, truncateSync, writeS
 import { dirname, join } from "node:path";
 import { run, type Workplace } from "./workplace.ts";
 
-export type FileSystem = "ext4" | "xfs";
+export type FileSystem = "ext4" | "xfs" | "btrfs";
 
-/** mkfs.xfs makes nothing smaller. */
-export const SMALLEST_BYTES: Readonly<Record<FileSystem, number>> = { ext4: 64 * 2 ** 20, xfs: 320 * 2 ** 20 };
+/** Their makers make nothing smaller. */
+export const SMALLEST_BYTES: Readonly<Record<FileSystem, number>> = {
+  ext4: 64 * 2 ** 20,
+  xfs: 320 * 2 ** 20,
+  btrfs: 120 * 2 ** 20,
+};
 
 const makers: Readonly<Record<FileSystem, readonly string[]>> = {
   ext4: ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
   xfs: ["mkfs.xfs", "-q", "-f"],
+  btrfs: ["mkfs.btrfs", "-q", "-f"],
 };
 
 /** A process that has just been killed may hold the mount for a moment. */

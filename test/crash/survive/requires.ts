@@ -32,6 +32,7 @@ const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]
   loop: ["losetup", "mount"],
   ext4: ["mkfs.ext4", "e2fsprogs"],
   xfs: ["mkfs.xfs", "xfsprogs"],
+  btrfs: ["mkfs.btrfs", "btrfs-progs"],
   node: ["node", "nodejs"],
   python3: ["python3", "python3"],
   fuse: ["bindfs", "bindfs"],

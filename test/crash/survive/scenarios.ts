@@ -2,6 +2,7 @@
 
 import { deviceError } from "./device-error.ts";
 import type { Figures } from "./figures.ts";
+import { fullBtrfs } from "./full-btrfs.ts";
 import { fileSizeLimit, fullExt4, fullMemory } from "./full-disk.ts";
 import { memoryError } from "./memory-error.ts";
 import { powerCut } from "./power-cut.ts";
@@ -59,6 +60,11 @@ export const scenarios: readonly Scenario[] = [
     name: "full disk: ext4",
     needs: DISK,
     run: (length, seed) => fullExt4({ runs: of(length, 3, 30), seed }),
+  },
+  {
+    name: "full disk: btrfs",
+    needs: ["linux", "root", "mount", "loop", "btrfs"],
+    run: (length, seed) => fullBtrfs({ runs: of(length, 1, 10), seed }),
   },
   {
     name: "full disk: file size limit",

@@ -53,6 +53,7 @@ function regionOf(sizeBytes: number, grown: number[], room: number): WritableReg
       grown.push(toBytes - region.sizeBytes);
       region.sizeBytes = toBytes;
     },
+    deallocate(): void {},
   };
   return region as unknown as WritableRegion;
 }

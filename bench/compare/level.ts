@@ -1,3 +1,4 @@
+/// <reference path="./peers.d.ts" />
 /** classic-level (LevelDB): big-endian u32 keys, no compression. */
 
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+/// <reference path="./peers.d.ts" />
 /** lmdb-js: u32 keys, binary values, no compression. Keys come in order, so it may append. */
 
 import { join } from "node:path";

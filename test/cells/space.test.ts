@@ -72,6 +72,8 @@ test("an upload that is given up leaves what was reserved before it, and a step 
     }
   };
   await expect(writer.writeStream(source(), { signal: abort.signal })).rejects.toThrow("given up");
-  expect(writer.stats()).toMatchObject({ reservedBytes: MIB, allocatedBytes });
+  expect(writer.stats().reservedBytes).toBe(MIB);
+  // A page at the border, and what the file system needs to remember the hole.
+  expect(writer.stats().allocatedBytes - allocatedBytes).toBeLessThan(MIB / 16);
   expect(writer.length).toBe(writer.startIndex);
 });

@@ -69,7 +69,7 @@ export function writerStats(
   const { durable, metrics, truncations } = publisher;
   return {
     mode: "writer",
-    ...storageStats(region, cells, truncations.done),
+    ...storageStats(region, cells, truncations),
     reservedBytes: writable.reservedCells * cells.bytesPerCell,
     unflushedCells: cells.length - durable.next,
     commits: metrics.commits,

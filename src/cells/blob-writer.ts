@@ -34,7 +34,7 @@ export class BlobWriter {
     this.#writable = writable;
     this.#publisher = publisher;
     this.#reservedCells = writable.reservedCells;
-    this.#truncations = publisher.truncations.done;
+    this.#truncations = publisher.truncations;
     this.#snapshot = writerSnapshot(publisher, cells.path);
   }
 
@@ -79,7 +79,7 @@ export class BlobWriter {
    * and the disk space that was reserved for it.
    */
   discard(): void {
-    if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations.done !== this.#truncations) return;
+    if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations !== this.#truncations) return;
     const { length } = this.#cells;
     if (length === this.#last + 1) {
       const from = Math.max(this.#runStart, this.#publisher.committed.next, this.#cells.root + 1);

@@ -4,6 +4,7 @@
  */
 
 import { printable, quoted, StorageError, withoutPath } from "../error.ts";
+import { doneTruncations } from "../format/annex.ts";
 import { sameHeader } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { CopyState, Inspection } from "../offline/inspect.ts";
@@ -83,7 +84,7 @@ function annexText({ area, records }: Inspection): string {
   const sequences = records.map(({ sequence }) => sequence).sort((a, b) => a - b);
   if (sequences.length === 0) return "damaged: no commit record is whole";
   const commits = `commit${sequences.length === 1 ? "" : "s"} ${sequences.join(" and ")} on record`;
-  const truncations = records.reduce((most, record) => Math.max(most, record.truncations), 0);
+  const truncations = records.reduce((most, record) => Math.max(most, doneTruncations(record.truncations)), 0);
   return truncations === 0 ? commits : `${commits}, ${countText(truncations, "truncation")}`;
 }
 

@@ -1,6 +1,7 @@
 /** `cellar info`: what a file is, what state it is in, and what opening it for writing would make of it. */
 
 import { StorageError } from "../error.ts";
+import { doneTruncations } from "../format/annex.ts";
 import type { Inspection } from "../offline/inspect.ts";
 import { command, type Command } from "./command.ts";
 import { FAILED, OK } from "./failure.ts";
@@ -46,7 +47,13 @@ function jsonOf(inspection: Inspection): unknown {
     annex: {
       processId: annexHead?.processId ?? null,
       commits: inspection.records.map(({ sequence, base, next, root, truncations }) => {
-        return { sequence, base, length: next, root: root === 0 ? null : root, truncations };
+        return {
+          sequence,
+          base,
+          length: next,
+          root: root === 0 ? null : root,
+          truncations: doneTruncations(truncations),
+        };
       }),
     },
     writer: inspection.writer,

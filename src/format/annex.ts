@@ -27,7 +27,10 @@ export interface CommitRecord {
   readonly cellsCrc: number;
   /** Counts commits, modulo 2^32. */
   readonly sequence: number;
-  /** Counts truncations, modulo 2^32. */
+  /**
+   * A sequence lock, modulo 2^32: twice the truncations so far, and odd while one is under way. A record with an even
+   * count stands before any cell is given out again.
+   */
   readonly truncations: number;
   /** The root of that last flush: with `base` it tells which flush this commit came after. */
   readonly baseRoot: number;
@@ -110,6 +113,37 @@ export function decodeCommitRecords(area: Uint8Array): CommitRecord[] {
   if (a === undefined) return [];
   if (b === undefined) return [a];
   return isLater(a.sequence, b.sequence) ? [a, b] : [b, a];
+}
+
+/**
+ * The truncations before a state of `next` cells that the header area shows; null if no record is valid. While a
+ * truncation is under way the newest record tells what it leaves: a state that is longer came before it, and the cells
+ * of any other are left.
+ */
+export function truncationsOf(area: Uint8Array, next: number): number | null {
+  const [newest] = decodeCommitRecords(area);
+  if (newest === undefined) return null;
+  const isAfter = isTruncating(newest.truncations) && next <= newest.next;
+  return doneTruncations(newest.truncations) + (isAfter ? 1 : 0);
+}
+
+/** Whether no cell of a state was given out again since {@link truncationsOf} told its count: that of its neighbours too. */
+export function keepsCells(area: Uint8Array, truncations: number | null): boolean {
+  const [newest] = decodeCommitRecords(area);
+  // Records that are gone were cleared by a truncation of the original.
+  if (newest === undefined) return truncations === null;
+  const first = 2 * (truncations ?? 0) - 1;
+  return (newest.truncations - first) >>> 0 <= 2;
+}
+
+/** Whether a record's count says that a truncation is under way. */
+export function isTruncating(counted: number): boolean {
+  return counted % 2 === 1;
+}
+
+/** The truncations that a record's count says are done. */
+export function doneTruncations(counted: number): number {
+  return counted >>> 1;
 }
 
 /** Whether sequence `a` comes after `b`, across the wrap at 2^32. */

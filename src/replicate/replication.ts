@@ -194,8 +194,8 @@ export class Replication {
 
 /** Whether the newest record is of this very file, and the file was truncated since: then an epoch begins by itself. */
 function isTruncatedSince({ identity }: Source, { truncations }: FlushedState, history: History): boolean {
-  // Modulo 2^32, as the file counts.
-  return isSameFile(identity, history.file) && ((truncations - history.truncations) | 0) > 0;
+  // Modulo 2^31, as the file counts.
+  return isSameFile(identity, history.file) && (truncations - history.truncations) << 1 > 0;
 }
 
 function isNews({ next, root, config }: FlushedState, history: History): boolean {

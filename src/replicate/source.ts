@@ -6,7 +6,7 @@
 import * as fs from "node:fs";
 import { hostname } from "node:os";
 import { StorageError } from "../error.ts";
-import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import { decodeCommitRecords, doneTruncations, isTruncating, keepsCells, truncationsOf } from "../format/annex.ts";
 import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
 import { CONFIG, FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
 import { readArea } from "../offline/inspect.ts";
@@ -17,7 +17,6 @@ import { closeFile, identityOf, openFile, sizeOf } from "../os/file.ts";
 import { writerPresence } from "../os/lock.ts";
 import { releaseAfter } from "../os/release.ts";
 import { chooseState, decodeAt, firstBelievable } from "../state/choose-state.ts";
-import { haveMoved, type Mark, TruncationCount } from "../state/truncation-count.ts";
 import { checkedConfig } from "../store/files.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
 import { STEP_BYTES } from "./object.ts";
@@ -32,8 +31,6 @@ export interface FlushedState extends Header {
   /** The file's first 32 bytes, in hex. */
   readonly config: string;
   readonly truncations: number;
-  /** Words of the header area: one moves before a cell of this state is given out again. */
-  readonly marks: readonly Mark[];
 }
 
 export class Source {
@@ -44,7 +41,6 @@ export class Source {
   /** Device and inode. */
   readonly #place: string;
   readonly #config: string;
-  readonly #truncations = new TruncationCount();
   /** Reads under way: the descriptor's number may be another file's once it is closed. */
   #reads = 0;
   #isClosing = false;
@@ -109,26 +105,24 @@ export class Source {
     const header = presence === "none" ? await this.#lastFlush(area, bounds) : this.#copy2(area, bounds);
     if (header === null) return null;
     this.#checkWriter(area, bounds);
-    const tells = (record: CommitRecord): boolean => record.base <= header.next && header.next <= record.next;
-    this.#truncations.take(area, tells, bounds.startIndex);
-    const { count: truncations, marks } = this.#truncations;
-    return { next: header.next, root: header.root, config, truncations, marks };
+    return { next: header.next, root: header.root, config, truncations: truncationsOf(area, header.next) ?? 0 };
   }
 
   /** How often the storage was truncated by now, those that are under way included. @throws FILE_CUT */
   countTruncations(): number {
-    return decodeCommitRecords(this.#area())[0]?.truncations ?? 0;
+    const counted = decodeCommitRecords(this.#area())[0]?.truncations ?? 0;
+    return doneTruncations(counted) + (isTruncating(counted) ? 1 : 0);
   }
 
   /**
    * To be called after cells were copied, before the copy is used.
    * @throws TRUNCATED they may have been given out again; FILE_CUT they are gone
    */
-  check({ marks, next }: FlushedState): void {
+  check({ truncations, next }: FlushedState): void {
     this.#checkOpen();
     const sizeBytes = sizeOf(this.#fd, this.path);
     if (sizeBytes < next * this.geometry.bytesPerCell) throw this.#cut(sizeBytes);
-    if (haveMoved(marks, new Int32Array(this.#area().slice().buffer))) {
+    if (!keepsCells(this.#area(), truncations)) {
       const message = `${this.path}: the storage was truncated: what was flushed before is not in the file any more`;
       throw new StorageError("TRUNCATED", message, { path: this.path });
     }

@@ -4,22 +4,40 @@
  */
 
 import { RESTORE, StorageError } from "../error.ts";
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isAnnexBlank } from "../format/annex.ts";
+import {
+  type CommitRecord,
+  decodeAnnexHead,
+  decodeCommitRecords,
+  isAnnexBlank,
+  truncationsOf,
+} from "../format/annex.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { sameBytes } from "../format/hash.ts";
-import { CONFIG, FILE, HEADER_AREA_BYTES, HEADER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import {
+  COMMIT_RECORD,
+  CONFIG,
+  FILE,
+  HEADER_AREA_BYTES,
+  HEADER_BYTES,
+  type Place,
+  startIndexOf,
+} from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { loadHeader } from "../region/header.ts";
 import { cellsMatch } from "./commit-checksum.ts";
 import { decodeAt, diskHeader, firstBelievable, isProven, loadArea } from "./choose-state.ts";
 import { otherStorage } from "./failure.ts";
-import { type Mark, TruncationCount } from "./truncation-count.ts";
 
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const HEADER_WORDS = HEADER_BYTES / 4;
 const VERSION_WORD = (FILE.config.offset + CONFIG.version.offset) / 4;
+/** Words of the header area that count apart from headers: the version, and the counts of truncations. */
+const watchedWords: readonly number[] = [
+  VERSION_WORD,
+  ...[FILE.commitRecord1, FILE.commitRecord2].map(({ offset }) => (offset + COMMIT_RECORD.truncations.offset) / 4),
+];
 const AREA_WORDS = HEADER_AREA_BYTES / 4;
 const diskCopies = [FILE.disk1, FILE.disk2];
 const processCopies = [FILE.process1, FILE.process2];
@@ -36,7 +54,6 @@ export class Follower {
   #wanted: Follows;
   /** The header area, in words, at the last look that chose what is shown. */
   readonly #seen = new Int32Array(AREA_WORDS);
-  readonly #truncations = new TruncationCount();
   /** The header area as it is now, and as bytes. */
   readonly #now = new Int32Array(AREA_WORDS);
   readonly #nowBytes = new Uint8Array(this.#now.buffer);
@@ -44,6 +61,9 @@ export class Follower {
   readonly #fixedConfig: Uint8Array;
   #follows: Follows = "flushes";
   #header: CheckedHeader;
+  /** The count that belongs to it, as the annex told at the last look; and the last count that was told. */
+  #told: number | null = null;
+  #truncations = 0;
 
   /**
    * @param trusted the caller knows that the writer keeps the process-sync header current
@@ -76,7 +96,7 @@ export class Follower {
   }
 
   get truncations(): number {
-    return this.#truncations.count;
+    return this.#truncations;
   }
 
   /** The application's version, at the last look. */
@@ -84,9 +104,9 @@ export class Follower {
     return (this.#seen[VERSION_WORD] ?? 0) >>> 0;
   }
 
-  /** Words of the header area when what is shown was chosen: one moves before a cell of it is given out again. */
-  get truncationMarks(): readonly Mark[] {
-    return this.#truncations.marks;
+  /** The same, but null if the annex does not tell it: see `keepsCells`. */
+  get toldTruncations(): number | null {
+    return this.#told;
   }
 
   /** Goes by the process-sync header from the next refresh on; the caller knows that its writer keeps it current. */
@@ -125,7 +145,7 @@ export class Follower {
     loadHeader(this.#region.address, this.#nowBytes);
     if (this.#wanted === "commits" && this.#copyMoved(FILE.process1, this.#now)) return true;
     if (this.#follows === "flushes" && this.#copyMoved(FILE.disk2, this.#now)) return true;
-    return this.#now[VERSION_WORD] !== this.#seen[VERSION_WORD] || this.#truncations.hasMoved(this.#now);
+    return watchedWords.some((word) => this.#now[word] !== this.#seen[word]);
   }
 
   /**
@@ -169,8 +189,9 @@ export class Follower {
       if (first !== null && !(first === "torn" && isLastLook)) return first;
       // A kill has torn it, or nothing that fits the file is in it: flushes count until it changes again.
     }
-    // What is shown stands while disk-sync copy 2 does: at opening it may have been a newer copy 1.
-    if (!this.#copyMoved(FILE.disk2, words) && !this.#truncations.hasBegun(area)) return [this.#header, "flushes"];
+    // What is shown stands while disk-sync copy 2 and the count do: at opening it may have been a newer copy 1.
+    const isCounted = truncationsOf(area, this.#header.next) === this.#told;
+    if (isCounted && !this.#copyMoved(FILE.disk2, words)) return [this.#header, "flushes"];
     // Copy 2 is stored when a flush has returned, and is then the last that has; copy 1 may be of a flush under way, or of
     // one that was overtaken.
     return this.#firstOf([FILE.disk2, FILE.disk1], area, "flushes");
@@ -239,10 +260,9 @@ export class Follower {
   }
 
   #countTruncations(area: Uint8Array): void {
-    const shown = this.#header;
-    const tellsOfIt = (record: CommitRecord): boolean =>
-      this.#follows === "commits" ? sameHeader(record, shown) : record.base <= shown.next && shown.next <= record.next;
-    this.#truncations.take(area, tellsOfIt, this.#bounds().startIndex);
+    this.#told = truncationsOf(area, this.#header.next);
+    // The original may clear the annex: then the count stays what it was.
+    this.#truncations = this.#told ?? this.#truncations;
   }
 }
 

@@ -10,19 +10,19 @@
  */
 
 import { StorageError } from "../error.ts";
-import { encodeCommitRecord, placeOfRecord } from "../format/annex.ts";
+import { doneTruncations, encodeCommitRecord, isTruncating, placeOfRecord } from "../format/annex.ts";
 import { encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { closedBefore, fileChanged, fileGone, syncFailed } from "./failure.ts";
 import { Metrics } from "./metrics.ts";
 import type { CommitChecksum } from "./commit-checksum.ts";
-import { Truncations } from "./truncations.ts";
 
 /** Where a publisher goes on from. */
 export interface Published {
   readonly durable: Header;
   readonly sequence: number;
+  /** As the newest record counts them. */
   readonly truncations: number;
   readonly running: CommitChecksum;
 }
@@ -33,13 +33,15 @@ export class Publisher {
   readonly metrics: Metrics = new Metrics();
   /** The run of the next commit's proof: is told of cells that change. */
   readonly running: CommitChecksum;
-  readonly truncations: Truncations;
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
   readonly #writerKey: Uint8Array;
   #durable: Header;
   #committed: Header;
   #sequence: number;
+  /** As records count them, and the number of the last that was done: one that failed has taken no cell. */
+  #counted: number;
+  #truncations: number;
   #generation = 0;
   #failure: StorageError | null = null;
   #isGone = false;
@@ -59,7 +61,8 @@ export class Publisher {
     this.#durable = from.durable;
     this.#committed = from.durable;
     this.#sequence = from.sequence;
-    this.truncations = new Truncations(from.truncations);
+    this.#counted = from.truncations;
+    this.#truncations = doneTruncations(from.truncations);
     this.#request = { header: from.durable, generation: 0 };
   }
 
@@ -71,6 +74,11 @@ export class Publisher {
   /** The state of the last commit: what other processes see, also if it threw midway. */
   get committed(): Header {
     return this.#committed;
+  }
+
+  /** How often the storage was truncated, that is, how often its cells may have been given out again. */
+  get truncations(): number {
+    return this.#truncations;
   }
 
   /** Whether a sync has failed. */
@@ -121,7 +129,7 @@ export class Publisher {
       root: header.root,
       cellsCrc: this.running.extendTo(header.next),
       sequence: this.#sequence,
-      truncations: this.truncations.begun,
+      truncations: this.#counted,
     });
     const copy = encodeHeader(header, this.#writerKey);
     // Before the store: one that throws may be seen all the same, and none of its cells is to be given out again.
@@ -184,28 +192,40 @@ export class Publisher {
     // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
     if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);
     const before = this.#committed;
-    this.truncations.begin();
     this.running.restart(header.next);
     try {
-      this.startOver(header);
+      this.startOver(header, true);
     } catch (error) {
-      // Whatever was stored of it: the caller goes on from the state before, and the next commit shows that again.
+      // Whatever was stored of it: the caller goes on from the state before, and the next commit shows that again. It
+      // makes the count even, and not what it was: readers may have seen the odd one.
+      this.#endTruncation();
       this.#committed = before;
       this.running.invalidate();
       // A flush under way would move the base past what disk-sync copy 1 may say by now.
       this.#generation++;
       throw error;
     }
-    this.truncations.end();
   }
 
   /**
-   * Commits and flushes a state from which cells are given out that had been given out before: both records tell of
-   * it then. An old one would prove a later header that happens to say the same, with cells that the disk still has.
+   * Commits and flushes a state in place of another one: both records tell of it then. An old record would prove a later
+   * header that happens to say the same, with cells that the disk still has.
+   * @param reuses cells that readers may know are given out again: a truncation, for readers
    */
-  startOver(header: Header): void {
+  startOver(header: Header, reuses: boolean): void {
+    if (reuses && !isTruncating(this.#counted)) this.#counted++;
     this.commit(header);
+    // A crash up to here, or in the flush: the last flush stands. Readers see an odd count: no cell is given out again yet.
     this.flushSync(header);
+    if (!reuses) return;
+    // A kill here: the count is odd, which the next opening makes even.
+    this.#endTruncation();
+    this.commit(header);
+    this.#truncations = doneTruncations(this.#counted);
+  }
+
+  #endTruncation(): void {
+    if (isTruncating(this.#counted)) this.#counted = (this.#counted + 1) % (MAX_U32 + 1);
   }
 
   /** The region is closed: a flush under way, if its state is not durable by now, stores nothing and is rejected. */

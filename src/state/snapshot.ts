@@ -1,12 +1,11 @@
 /** A state that is held on to over some time, while the storage goes on: for copies and streams. */
 
 import { RESTORE, StorageError } from "../error.ts";
+import { keepsCells } from "../format/annex.ts";
 import type { CheckedHeader, Header } from "../format/header.ts";
-import { HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
-import { loadHeader } from "../region/header.ts";
+import { loadArea } from "./choose-state.ts";
 import type { Follower } from "./follower.ts";
-import { haveMoved } from "./truncation-count.ts";
 import type { Publisher } from "./publisher.ts";
 
 /** A state, and whether its cells are still there. */
@@ -27,9 +26,8 @@ export interface Snapshot {
 /** What a writer has committed last: the cells behind it are nobody's yet. */
 export function writerSnapshot(publisher: Publisher, path: string): Snapshot {
   const { committed, truncations } = publisher;
-  const { done } = truncations;
   const check = (): void => {
-    if (truncations.done !== done) throw truncated(path);
+    if (publisher.truncations !== truncations) throw truncated(path);
   };
   return { header: committed, check, checkTrust: () => publisher.checkFile() };
 }
@@ -46,8 +44,7 @@ export function readerSnapshot(
 ): Snapshot {
   const header: CheckedHeader = follower.header;
   // At the reader's last look, not now: a truncation since then has overtaken what it shows.
-  const marks = follower.truncationMarks;
-  const area = new Int32Array(HEADER_AREA_BYTES / 4);
+  const truncations = follower.toldTruncations;
   const check = (): void => {
     region.measure();
     if (region.sizeBytes < header.next * bytesPerCell) {
@@ -55,8 +52,7 @@ export function readerSnapshot(
       const message = `${region.path}: the file was cut to ${region.sizeBytes} bytes by another program: ${RESTORE}`;
       throw new StorageError("FILE_CUT", message, { path: region.path });
     }
-    loadHeader(region.address, new Uint8Array(area.buffer));
-    if (haveMoved(marks, area)) throw truncated(region.path);
+    if (!keepsCells(loadArea(region), truncations)) throw truncated(region.path);
   };
   // Whose writer it is that failed a reader cannot know: by default it shows flushes, which are on the disk.
   return { header, check, checkTrust: () => undefined };

@@ -1,7 +1,7 @@
 /** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
 
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecords } from "../format/annex.ts";
+import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isTruncating } from "../format/annex.ts";
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, type Place, startIndexOf } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
@@ -70,10 +70,10 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
     durable: header,
     sequence: latest?.sequence ?? 0,
-    truncations: truncationsAfter(latest?.truncations ?? 0, recovery),
+    truncations: latest?.truncations ?? 0,
     running: new CommitChecksum(region, bytesPerCell, header.next),
   });
-  publisher.startOver(header);
+  publisher.startOver(header, reusesCells(latest, recovery));
   // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
   // the flush: a reader may still be at a state that it replaced.
   if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
@@ -82,11 +82,11 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
 }
 
 /**
- * The count to go on from. Where the process-sync header is gone, or points past the file, nobody knows which cells readers
- * hold, and they may be given out again: for readers that is a truncation.
+ * Whether cells that readers may know are given out again, or may have been: a truncation was under way; or the
+ * process-sync header is gone, or points past the file, so that nothing tells which cells readers know.
  */
-function truncationsAfter(counted: number, { ignored }: Recovery): number {
-  return ignored === "pastEnd" || ignored === "torn" ? (counted + 1) >>> 0 : counted;
+function reusesCells(latest: CommitRecord | undefined, { ignored }: Recovery): boolean {
+  return isTruncating(latest?.truncations ?? 0) || ignored === "pastEnd" || ignored === "torn";
 }
 
 /**

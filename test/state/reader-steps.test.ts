@@ -17,7 +17,7 @@ const CELLS = 1000;
 const START = 8;
 
 const state = (next: number): image.State => ({ next, root: 0 });
-/** A record that tells of `next`. */
+/** A record that tells of `next`; its count is twice that of the truncations, and odd while one is under way. */
 const record = (next: number, base: number, sequence: number, truncations: number): image.Proof => {
   return { next, root: 0, base, cellsCrc: 0, sequence, truncations };
 };
@@ -62,49 +62,53 @@ function follow(wanted: "flushes" | "commits", steps: readonly Step[]): void {
 
 describe("a reader of flushes", () => {
   test("that opened at a flush under way does not go back when another overtakes it", () => {
-    const records = [record(200, 50, 1, 5), record(100, 50, 2, 5)] as const;
+    const records = [record(200, 50, 1, 10), record(100, 50, 2, 10)] as const;
     follow("flushes", [
       { what: "copy 1 of the first", area: area([100, 50], 100, records), shows: [100, 5] },
-      { what: "a commit", area: area([100, 50], 300, [record(300, 50, 3, 5), records[1]]), shows: [100, 5] },
+      { what: "a commit", area: area([100, 50], 300, [record(300, 50, 3, 10), records[1]]), shows: [100, 5] },
       {
         what: "copy 1 of the second",
-        area: area([300, 50], 300, [record(300, 50, 3, 5), records[1]]),
+        area: area([300, 50], 300, [record(300, 50, 3, 10), records[1]]),
         shows: [100, 5],
       },
-      { what: "copy 2 of it", area: area([300, 300], 300, [record(300, 50, 3, 5), records[1]]), shows: [300, 5] },
+      { what: "copy 2 of it", area: area([300, 300], 300, [record(300, 50, 3, 10), records[1]]), shows: [300, 5] },
     ]);
   });
 
   test("that opened at a flush under way sees that all was truncated, though copy 2 is what it was", () => {
     follow("flushes", [
-      { what: "copy 1", area: area([500, START], 500, [record(500, START, 1, 5), null]), shows: [500, 5] },
+      { what: "copy 1", area: area([500, START], 500, [record(500, START, 1, 10), null]), shows: [500, 5] },
       {
         what: "emptied, and written again",
-        area: area([START, START], 900, [record(START, START, 3, 6), record(900, START, 4, 6)]),
+        area: area([START, START], 900, [record(START, START, 3, 12), record(900, START, 4, 12)]),
         shows: [START, 6],
       },
     ]);
   });
 
   test("counts a truncation that it sees while the next one is under way", () => {
-    const next = [record(START, START, 5, 7), record(START, START, 6, 7)] as const;
+    const next = [record(START, START, 5, 13), record(START, START, 6, 13)] as const;
+    const done = [record(START, START, 7, 14), next[1]] as const;
     follow("flushes", [
-      { what: "before", area: area([500, 500], 500, [record(500, 500, 1, 5), null]), shows: [500, 5] },
+      { what: "before", area: area([500, 500], 500, [record(500, 500, 1, 10), null]), shows: [500, 5] },
       { what: "truncated, refilled, the next is under way", area: area([100, 100], START, next), shows: [100, 6] },
-      { what: "the next is done", area: area([START, START], START, next), shows: [START, 7] },
+      { what: "its header", area: area([START, START], START, next), shows: [START, 7] },
+      { what: "the next is done", area: area([START, START], START, done), shows: [START, 7] },
     ]);
   });
 
   test("counts a truncation when its header is there, not when its first record is", () => {
-    const old = record(500, 400, 1, 5);
-    const first = record(START, START, 2, 6);
-    const second = record(START, START, 3, 6);
+    const old = record(500, 400, 1, 10);
+    const first = record(START, START, 2, 11);
+    const second = record(START, START, 3, 11);
+    const last = record(START, START, 4, 12);
     follow("flushes", [
       { what: "before", area: area([500, 500], 500, [old, null]), shows: [500, 5] },
       { what: "one record", area: area([500, 500], 500, [old, first]), shows: [500, 5] },
       { what: "both records", area: area([500, 500], START, [second, first]), shows: [500, 5] },
       { what: "copy 1", area: area([START, 500], START, [second, first]), shows: [500, 5] },
       { what: "copy 2", area: area([START, START], START, [second, first]), shows: [START, 6] },
+      { what: "the last record", area: area([START, START], START, [second, last]), shows: [START, 6] },
     ]);
   });
 
@@ -121,7 +125,7 @@ describe("a reader of flushes", () => {
   });
 
   test("does not go back to an older copy 2 in a file with old records of another program's", () => {
-    const stale = [record(60, 50, 1, 5), null] as const;
+    const stale = [record(60, 50, 1, 9), null] as const;
     follow("flushes", [
       { what: "copy 1", area: area([100, 90], 100, stale), shows: [100, 4] },
       { what: "nothing new", area: area([100, 90], 100, stale), shows: [100, 4] },
@@ -131,7 +135,7 @@ describe("a reader of flushes", () => {
   });
 
   test("goes on in a file without records, or with old ones", () => {
-    const stale = [record(60, 50, 1, 5), null] as const;
+    const stale = [record(60, 50, 1, 9), null] as const;
     follow("flushes", [
       { what: "of the original", area: area([100, 100], 100, stale), shows: [100, 4] },
       { what: "looked at again", area: area([100, 100], 100, stale), shows: [100, 4] },
@@ -144,21 +148,21 @@ describe("a reader of flushes", () => {
 test("a reader that opens while a truncation is under way counts the ones before it, however many", () => {
   const emptied = [record(START, START, 1, 2 ** 31 + 5), record(START, START, 2, 2 ** 31 + 5)] as const;
   follow("flushes", [
-    { what: "under way", area: area([50, 50], START, emptied), shows: [50, 2 ** 31 + 4] },
-    { what: "done", area: area([START, START], START, emptied), shows: [START, 2 ** 31 + 5] },
+    { what: "under way", area: area([50, 50], START, emptied), shows: [50, 2 ** 30 + 2] },
+    { what: "done", area: area([START, START], START, emptied), shows: [START, 2 ** 30 + 3] },
   ]);
 });
 
 test("a reader of commits counts a truncation with the header that it shows", () => {
-  const old = record(500, 400, 1, 5);
-  const emptied = record(START, START, 2, 6);
+  const old = record(500, 400, 1, 10);
+  const emptied = record(START, START, 2, 11);
   follow("commits", [
     { what: "before", area: area([500, 500], 500, [old, null]), shows: [500, 5] },
     { what: "one record", area: area([500, 500], 500, [old, emptied]), shows: [500, 5] },
     { what: "the header", area: area([500, 500], START, [old, emptied]), shows: [START, 6] },
     {
       what: "the next one is under way, and its header not there yet",
-      area: area([START, START], 90, [record(START, START, 5, 7), record(START, START, 6, 7)]),
+      area: area([START, START], 90, [record(START, START, 5, 13), record(START, START, 6, 13)]),
       shows: [90, 6],
     },
   ]);
@@ -166,7 +170,7 @@ test("a reader of commits counts a truncation with the header that it shows", ()
 
 describe("a reader of commits that has none to believe", () => {
   test("goes by flushes until the process-sync header moves, whatever truncations are on record", () => {
-    const old = [record(START, START, 1, 3), record(START, START, 2, 3)] as const;
+    const old = [record(START, START, 1, 5), record(START, START, 2, 5)] as const;
     follow("commits", [
       { what: "what the original left when it was killed", area: area([20, 20], 30, old), shows: [20, 2] },
       { what: "nothing new", area: area([20, 20], 30, old), shows: [20, 2] },
@@ -187,7 +191,7 @@ describe("a reader of commits that has none to believe", () => {
 
   test("goes by flushes while copy 1 stays torn by a kill, or says what cannot be", () => {
     const records = [record(30, 20, 1, 0), null] as const;
-    const emptied = [record(START, START, 3, 1), record(START, START, 2, 1)] as const;
+    const emptied = [record(START, START, 3, 2), record(START, START, 2, 1)] as const;
     const left = (next: number, copy: image.State | null, told: typeof records | typeof emptied): image.Area => {
       return { ...area([next, next], 30, told), process: [copy, state(30)] };
     };
@@ -216,7 +220,7 @@ describe("a reader of commits that has none to believe", () => {
     follow("commits", [
       { what: "emptied for processes, not for the disk", area: area([90, 90], START, cut), shows: [90, 0] },
       { what: "nothing new", area: area([90, 90], START, cut), shows: [90, 0] },
-      { what: "recovered", area: area([90, 90], 90, [record(90, 90, 3, 1), cut[1]]), shows: [90, 1] },
+      { what: "recovered", area: area([90, 90], 90, [record(90, 90, 3, 2), cut[1]]), shows: [90, 1] },
     ]);
   });
 

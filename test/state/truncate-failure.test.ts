@@ -20,8 +20,8 @@ const fresh = useFolder({ inMemory: true });
 const CHUNK_BYTES = 65535;
 const blob = pattern(3 * CHUNK_BYTES, 1);
 const { store, sync } = FileRegion.prototype;
-/** A truncation of what is flushed stores two commits and both disk-sync copies, and syncs twice. */
-const STORES = 4;
+/** A truncation of what is flushed stores three commits and both disk-sync copies, and syncs twice. */
+const STORES = 5;
 const SYNCS = 2;
 
 afterEach(() => mock.restore());

@@ -120,11 +120,10 @@ export function readerState(file: DecodedFile, wanted: Shown["follows"], keyed =
       file.records.some((record) => same(record, header) && isWhole(file, record, disk)));
   const committed = wanted === "commits" && process !== null && isCurrent(process) ? process : null;
   const { root, next } = committed ?? disk;
-  const records = newestFirst(file);
-  const teller = records.find((record) =>
-    committed === null ? record.base <= next && next <= record.next : record.next === next && record.root === root,
-  );
-  const truncations = teller?.truncations ?? Math.max(0, (records[0]?.truncations ?? 0) - 1);
+  const [newest] = newestFirst(file);
+  const isUnderWay = newest !== undefined && newest.truncations % 2 === 1;
+  const isAfter = isUnderWay && next <= newest.next;
+  const truncations = Math.floor((newest?.truncations ?? 0) / 2) + (isAfter ? 1 : 0);
   return { root, next, follows: committed === null ? "flushes" : "commits", truncations };
 }
 

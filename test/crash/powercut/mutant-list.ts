@@ -8,8 +8,13 @@ export interface Mutant {
   readonly file: string;
   /** Each text must be there exactly once; it is replaced by the other. */
   readonly patches: readonly (readonly [text: string, instead: string])[];
+  /** The test that finds it, where the replay does not look. */
+  readonly test?: string;
 }
 
+const mixes = "test/crash/mixes.test.ts";
+const liveReaders = "test/crash/live-readers.test.ts";
+const annex = "src/format/annex.ts";
 const publisher = "src/state/publisher.ts";
 const proof = "src/state/commit-checksum.ts";
 const open = "src/store/open.ts";
@@ -173,7 +178,10 @@ export const mutants: readonly Mutant[] = [
     name: "records of what was given up stay",
     file: publisher,
     patches: [
-      ["  startOver(header: Header): void {\n    this.commit(header);\n", "  startOver(header: Header): void {\n"],
+      [
+        "    this.commit(header);\n    // A crash up to here, or in the flush",
+        "    // A crash up to here, or in the flush",
+      ],
     ],
   },
   {
@@ -241,5 +249,80 @@ export const mutants: readonly Mutant[] = [
     name: "cells above the length taken for zero",
     file: "src/cells/space.ts",
     patches: [["  #zeroedBytes = 0;\n", "  #zeroedBytes = 2 ** 50;\n"]],
+  },
+  {
+    name: "mixes: a record counts whatever root its flush had",
+    file: "src/state/choose-state.ts",
+    patches: [[" && record.baseRoot === disk.root", ""]],
+    test: mixes,
+  },
+  {
+    name: "mixes: the key is trusted though a writer of Cellar did not close",
+    file: "src/state/follower.ts",
+    patches: [["return wasClosed && !", "return !"]],
+    test: mixes,
+  },
+  {
+    name: "mixes: the annex head is not stored before the flush of opening",
+    file: open,
+    patches: [
+      ["  storeProcessId(region, process.pid);\n  const publisher = new", "  const publisher = new"],
+      [
+        "  publisher.startOver(header, reusesCells(latest, recovery));\n",
+        "  publisher.startOver(header, reusesCells(latest, recovery));\n  storeProcessId(region, process.pid);\n",
+      ],
+    ],
+    test: mixes,
+  },
+  {
+    name: "truncation: counted at once, without an odd count",
+    file: publisher,
+    patches: [
+      ["this.#counted++;", "this.#counted += 2;"],
+      ["    this.#endTruncation();\n    this.commit(header);\n", ""],
+    ],
+    test: liveReaders,
+  },
+  {
+    name: "truncation: the count is not made even by a commit",
+    file: publisher,
+    patches: [["    this.#endTruncation();\n    this.commit(header);\n", ""]],
+    test: liveReaders,
+  },
+  {
+    name: "truncation: opening leaves an odd count as it is",
+    file: open,
+    patches: [["isTruncating(latest?.truncations ?? 0) || ", ""]],
+    test: liveReaders,
+  },
+  {
+    name: "truncation: opening that may give out cells again does not count",
+    file: open,
+    patches: [[' || ignored === "pastEnd" || ignored === "torn"', ""]],
+    test: liveReaders,
+  },
+  {
+    name: "truncation: every state that is shown while one is under way came after it",
+    file: annex,
+    patches: [[" && next <= newest.next;", ";"]],
+    test: liveReaders,
+  },
+  {
+    name: "truncation: only the state of the newest record came after it",
+    file: annex,
+    patches: [[" && next <= newest.next;", " && next === newest.next;"]],
+    test: liveReaders,
+  },
+  {
+    name: "truncation: cells are kept for one more count",
+    file: annex,
+    patches: [[" >>> 0 <= 2;", " >>> 0 <= 3;"]],
+    test: liveReaders,
+  },
+  {
+    name: "truncation: copy 2 stands whatever is counted",
+    file: "src/state/follower.ts",
+    patches: [["    if (isCounted && !this", "    if (!this"]],
+    test: liveReaders,
   },
 ];

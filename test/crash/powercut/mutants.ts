@@ -1,7 +1,7 @@
 /**
- * Does the replay see? `bun test/crash/powercut/mutants.ts` copies the project into a temp folder, breaks it there, one
- * fault after the other, and runs the replay up to its first violation. It fails if a mutant survives, if a patch
- * does not match, or if the unbroken copy has violations.
+ * Does the replay see? `bun test/crash/powercut/mutants.ts [NAME]` copies the project into a temp folder, breaks it there,
+ * one fault after the other, and runs the replay up to its first violation, or the test that is to find the fault. It
+ * fails if a mutant survives, if a patch does not match, or if the unbroken copy has violations.
  */
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -16,17 +16,20 @@ const firstSeed = Number(process.env["SEED"] ?? 1);
 const project = resolve(import.meta.dir, "../../..");
 
 /** Tries every mutant, and says of each what found it. Returns those that nothing found. */
-export async function tryMutants(say: (line: string) => void): Promise<string[]> {
+export async function tryMutants(say: (line: string) => void, only = ""): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "cellar-mutants-"));
   try {
-    for (const name of ["src", "test/crash/powercut", "package.json", "tsconfig.json"]) {
+    for (const name of ["src", "test", "package.json", "tsconfig.json"]) {
       cpSync(join(project, name), join(folder, name), { recursive: true });
     }
     symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
-    const unbroken = await replayIn(folder, firstSeed);
-    if (unbroken !== null) throw new Error(`the project as it is: ${unbroken}`);
+    const chosen = mutants.filter(({ name }) => name.includes(only));
+    for (const test of new Set(chosen.map((mutant) => mutant.test))) {
+      const unbroken = await findIn(folder, test, firstSeed);
+      if (unbroken !== null) throw new Error(`the project as it is: ${unbroken}`);
+    }
     const survivors: string[] = [];
-    for (const mutant of mutants) {
+    for (const mutant of chosen) {
       const found = await withPatches(folder, mutant);
       say(`${mutant.name}: ${found ?? "SURVIVED"}`);
       if (found === null) survivors.push(mutant.name);
@@ -37,7 +40,7 @@ export async function tryMutants(say: (line: string) => void): Promise<string[]>
   }
 }
 
-async function withPatches(folder: string, { name, file, patches }: Mutant): Promise<string | null> {
+async function withPatches(folder: string, { name, file, patches, test }: Mutant): Promise<string | null> {
   const path = join(folder, file);
   const original = readFileSync(path, "utf8");
   let broken = original;
@@ -50,7 +53,7 @@ async function withPatches(folder: string, { name, file, patches }: Mutant): Pro
   writeFileSync(path, broken);
   try {
     for (let seed = firstSeed; seed < firstSeed + MAX_SEEDS; seed++) {
-      const found = await replayIn(folder, seed);
+      const found = await findIn(folder, test, seed);
       if (found !== null) return found;
     }
     return null;
@@ -59,9 +62,10 @@ async function withPatches(folder: string, { name, file, patches }: Mutant): Pro
   }
 }
 
-/** The first violation that the replay finds, or null. */
-async function replayIn(folder: string, seed: number): Promise<string | null> {
-  const child = Bun.spawn([process.execPath, "test/crash/powercut/replay.ts", "mutant"], {
+/** The first violation that the replay, or the test, finds; or null. */
+async function findIn(folder: string, test: string | undefined, seed: number): Promise<string | null> {
+  const args = test === undefined ? ["test/crash/powercut/replay.ts", "mutant"] : ["test", test];
+  const child = Bun.spawn([process.execPath, ...args], {
     cwd: folder,
     env: { ...process.env, SEED: String(seed) },
     stdout: "pipe",
@@ -70,13 +74,16 @@ async function replayIn(folder: string, seed: number): Promise<string | null> {
   const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (child.exitCode === 0) return null;
   if (child.signalCode !== null) return `ended by ${child.signalCode}`;
-  const violation = output.split("\n").find((line) => line.startsWith("  "));
-  if (violation === undefined) throw new Error(`the replay does not run: ${errors}`);
+  const isViolation = (line: string): boolean => line.startsWith(test === undefined ? "  " : '+   "');
+  const violation = `${output}\n${errors}`.split("\n").find(isViolation);
+  if (violation === undefined) throw new Error(`${args.join(" ")} does not run: ${errors}`);
   return violation.trim();
 }
 
 if (import.meta.main) {
-  const survivors = await tryMutants((line) => process.stdout.write(`${line}\n`));
-  process.stdout.write(`${mutants.length - survivors.length} of ${mutants.length} mutants found\n`);
+  const only = process.argv[2] ?? "";
+  const count = mutants.filter(({ name }) => name.includes(only)).length;
+  const survivors = await tryMutants((line) => process.stdout.write(`${line}\n`), only);
+  process.stdout.write(`${count - survivors.length} of ${count} mutants found\n`);
   process.exitCode = survivors.length === 0 ? 0 : 1;
 }

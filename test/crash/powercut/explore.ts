@@ -181,8 +181,10 @@ class Explorer {
 function boundsOfRecovery(outcome: Outcome, bounds: BoundsOfCrash, crash: CrashKind): BoundsOfCrash {
   const { begun, shownNext } = bounds.kill;
   const committed = stateSeen(outcome, "writer", begun);
-  const flushed = stateSeen(outcome, "flush reader", begun);
-  const kill = { begun, flushed, shown: stateSeen(outcome, "commit reader", begun), committed, shownNext };
+  // Of states that look alike, readers see the one that is not after the writer's.
+  const flushed = stateSeen(outcome, "flush reader", committed);
+  const shown = stateSeen(outcome, "commit reader", committed);
+  const kill = { begun, flushed, shown, committed, shownNext };
   // After a power cut all of it is on the disk, and nobody has read it yet. After a kill less of it may be there.
   if (crash === "kill") return { "power cut": bounds["power cut"], kill };
   return { "power cut": kill, kill: { ...kill, shownNext: 0 } };

@@ -10,7 +10,7 @@ import { type StorageState, stateOf } from "./state.ts";
 import { type WriterStats, writerStats } from "./stats.ts";
 import { BlobWriter } from "./cells/blob-writer.ts";
 import { Cells } from "./cells/cells.ts";
-import { storeProcessId, storeVersion } from "./state/in-place.ts";
+import { storeProcessId, storeVersion } from "./state/header-stores.ts";
 import type { Publisher } from "./state/publisher.ts";
 import type { Recovery } from "./state/choose-state.ts";
 import { writerSnapshot } from "./state/snapshot.ts";
@@ -46,7 +46,7 @@ export class StorageWriter extends Storage {
     this.#publisher = store.publisher;
     this.#writable = new WritableCells(region, cells, store.space, store.publisher);
     this.#writerKey = writerKey;
-    store.publisher.onFileChanged = (error) => cells.refuse(error);
+    store.publisher.whenFileChanged((error) => cells.refuse(error));
   }
 
   /**

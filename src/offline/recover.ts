@@ -13,7 +13,7 @@ import { closeFile, openFile, pathFrom } from "../os/file.ts";
 import { checkFilesystem } from "../os/filesystem.ts";
 import type { WritableRegion } from "../region/region.ts";
 import type { Recovery } from "../state/choose-state.ts";
-import { storeProcessId } from "../state/in-place.ts";
+import { storeProcessId } from "../state/header-stores.ts";
 import { openWriterFile } from "../store/files.ts";
 import { openStore } from "../store/open.ts";
 import { keep, keptName } from "./backup.ts";

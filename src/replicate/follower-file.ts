@@ -17,7 +17,7 @@ import { closeFile, openFile } from "../os/file.ts";
 import { removeFile, syncDirectory } from "../os/new-file.ts";
 import { releaseAfter, releaseAll } from "../os/release.ts";
 import { decodeAt } from "../state/choose-state.ts";
-import { storeProcessId, storeVersion } from "../state/in-place.ts";
+import { storeProcessId, storeVersion } from "../state/header-stores.ts";
 import { blockCells } from "./content.ts";
 import { firstOfBlock, tailStart } from "./geometry.ts";
 import type { History } from "./history.ts";

@@ -1,7 +1,6 @@
 /**
- * Publishing the state: commits, which other processes see, and flushes, which survive a power cut.
- * All stores of headers and commit records are made here, on the writer's own thread; what a crash at each step leaves
- * stands beside the step.
+ * Publishing the state: commits, which other processes see, and flushes, which survive a power cut. What is stored, and in
+ * which order, is in `header-stores.ts`; here are the syncs between the stores, their failures, and the queue of flushes.
  *
  * One flush at a time. Asynchronous flushes that are asked for while one runs share the next. A synchronous flush
  * does not wait for the running one: it raises the generation and runs the full sequence itself, and the
@@ -10,21 +9,23 @@
  */
 
 import { StorageError } from "../error.ts";
-import { doneTruncations, encodeCommitRecord, isTruncating, placeOfRecord } from "../format/annex.ts";
-import { encodeHeader, type Header, sameHeader } from "../format/header.ts";
-import { FILE, HEADER_AREA_BYTES, MAX_U32 } from "../format/layout.ts";
+import { type Header, sameHeader } from "../format/header.ts";
+import { HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
-import { closedBefore, fileChanged, fileGone, syncFailed } from "./failure.ts";
-import { Metrics } from "./metrics.ts";
 import type { CommitChecksum } from "./commit-checksum.ts";
+import { closedBefore, fileChanged, fileGone, syncFailed } from "./failure.ts";
+import { HeaderStores, type Published } from "./header-stores.ts";
 
-/** Where a publisher goes on from. */
-export interface Published {
-  readonly durable: Header;
-  readonly sequence: number;
-  /** As the newest record counts them. */
-  readonly truncations: number;
-  readonly running: CommitChecksum;
+/** The flushes of a writer, that of opening included. */
+export interface FlushStats {
+  /** Flushes that made a state durable; calls that shared one count as one. */
+  readonly count: number;
+  /** How long the last took, from its first sync to its last. */
+  readonly lastMs: number;
+  /** How long all of them took. */
+  readonly totalMs: number;
+  /** How long ago the last one ended. */
+  readonly ageMs: number;
 }
 
 type Request = { readonly header: Header; readonly generation: number };
@@ -35,19 +36,12 @@ export class Publisher {
   readonly running: CommitChecksum;
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
-  readonly #writerKey: Uint8Array;
-  #durable: Header;
-  #committed: Header;
-  #sequence: number;
-  /** As records count them, and the number of the last that was done: one that failed has taken no cell. */
-  #counted: number;
-  #truncations: number;
+  readonly #stores: HeaderStores;
   #generation = 0;
   #failure: StorageError | null = null;
   #isGone = false;
   #isEnded = false;
-  /** Called once, when the file turns out to be changed: nothing of it may be read any more. */
-  onFileChanged: (error: StorageError) => void = () => undefined;
+  #onFileChanged: (error: StorageError) => void = () => undefined;
   /** The latest flush that was asked for, the one that runs, and the one that waits for it. */
   #request: Request;
   #inFlight: Promise<Header> | null = null;
@@ -56,29 +50,24 @@ export class Publisher {
   constructor(region: WritableRegion, bytesPerCell: number, writerKey: Uint8Array, from: Published) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
-    this.#writerKey = writerKey;
+    this.#stores = new HeaderStores(region, writerKey, from);
     this.running = from.running;
-    this.#durable = from.durable;
-    this.#committed = from.durable;
-    this.#sequence = from.sequence;
-    this.#counted = from.truncations;
-    this.#truncations = doneTruncations(from.truncations);
     this.#request = { header: from.durable, generation: 0 };
   }
 
   /** The state that the disk has. */
   get durable(): Header {
-    return this.#durable;
+    return this.#stores.durable;
   }
 
   /** The state of the last commit: what other processes see, also if it threw midway. */
   get committed(): Header {
-    return this.#committed;
+    return this.#stores.committed;
   }
 
   /** How often the storage was truncated, that is, how often its cells may have been given out again. */
   get truncations(): number {
-    return this.#truncations;
+    return this.#stores.truncations;
   }
 
   /** Whether a sync has failed. */
@@ -93,6 +82,11 @@ export class Publisher {
     if (this.#failure !== null) throw this.#failure;
   }
 
+  /** Calls back once, when the file turns out to be changed: nothing of it may be read any more. */
+  whenFileChanged(callback: (error: StorageError) => void): void {
+    this.#onFileChanged = callback;
+  }
+
   /** Looks at the file. What it finds, the next `checkFailure` or flush throws. @throws SYSTEM */
   inspectFile(): void {
     if (this.#failure !== null) return;
@@ -100,7 +94,7 @@ export class Publisher {
     this.#isGone = fault === "gone";
     if (fault === null || fault === "gone") return;
     this.#failure = fileChanged(this.#region.path, fault);
-    this.onFileChanged(this.#failure);
+    this.#onFileChanged(this.#failure);
   }
 
   /**
@@ -113,40 +107,11 @@ export class Publisher {
     this.checkFailure();
   }
 
-  /**
-   * Makes the state visible to other processes: the record that proves it, then the process-sync copies. The caller has
-   * called `checkFile`.
-   */
+  /** Makes the state visible to other processes. The caller has called `checkFile`. */
   commit(header: Header): void {
     this.checkFailure();
-    this.#sequence = (this.#sequence + 1) % (MAX_U32 + 1);
-    const { base } = this.running;
-    const record = encodeCommitRecord({
-      base,
-      // Within a truncation the base is not that of the last flush but the start, which has no root.
-      baseRoot: base === this.#durable.next ? this.#durable.root : 0,
-      next: header.next,
-      root: header.root,
-      cellsCrc: this.running.extendTo(header.next),
-      sequence: this.#sequence,
-      truncations: this.#counted,
-    });
-    const copy = encodeHeader(header, this.#writerKey);
-    // Before the store: one that throws may be seen all the same, and none of its cells is to be given out again.
-    this.#committed = header;
-    try {
-      this.#region.store(
-        // A kill here: the other record still proves the process-sync header that stands.
-        { offset: placeOfRecord(this.#sequence).offset, bytes: record },
-        // A kill inside copy 1: torn, copy 2 stands. Between the two: copy 1 is chosen, its record is there.
-        { offset: FILE.process1.offset, bytes: copy },
-        { offset: FILE.process2.offset, bytes: copy },
-      );
-    } catch (error) {
-      this.running.invalidate();
-      throw error;
-    }
-    this.metrics.commits++;
+    this.#stores.commit(header);
+    this.metrics.addCommit();
   }
 
   /** Makes the state durable, and returns when it is. */
@@ -154,16 +119,15 @@ export class Publisher {
     this.commit(header);
     this.#checkNotGone();
     const begunAt = performance.now();
-    const copy = encodeHeader(header, null);
     // A power cut up to here: the disk-sync header is the last flush's, and the cells that it refers to are there.
     this.#sync(header.next * this.#bytesPerCell);
-    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
+    this.#stores.storeDisk1(header);
     // Up to here: copy 1 is old, new or torn; copy 2 is the last flush's. If new, its cells are there.
     this.#sync(HEADER_AREA_BYTES);
     this.#checkAcknowledgement();
     // Not before: a flush under way goes on if this one was refused.
     this.#generation++;
-    this.#acknowledge(header, copy, begunAt);
+    this.#acknowledge(header, begunAt);
     return header;
   }
 
@@ -173,7 +137,7 @@ export class Publisher {
    */
   async flush(header: Header): Promise<Header> {
     // Many may ask at once; a commit of the same says nothing new.
-    if (!sameHeader(header, this.#committed) || this.running.hasChanges) this.commit(header);
+    if (!sameHeader(header, this.committed) || this.running.hasChanges) this.commit(header);
     else this.checkFailure();
     this.#checkNotGone();
     this.running.prepare(header.next);
@@ -190,17 +154,13 @@ export class Publisher {
     this.checkFailure();
     this.#checkNotGone();
     // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
-    if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);
-    const before = this.#committed;
+    if (!sameHeader(this.committed, this.durable)) this.flushSync(this.committed);
+    const before = this.committed;
     this.running.restart(header.next);
     try {
       this.startOver(header, true);
     } catch (error) {
-      // Whatever was stored of it: the caller goes on from the state before, and the next commit shows that again. It
-      // makes the count even, and not what it was: readers may have seen the odd one.
-      this.#endTruncation();
-      this.#committed = before;
-      this.running.invalidate();
+      this.#stores.cancelTruncation(before);
       // A flush under way would move the base past what disk-sync copy 1 may say by now.
       this.#generation++;
       throw error;
@@ -213,19 +173,11 @@ export class Publisher {
    * @param reuses cells that readers may know are given out again: a truncation, for readers
    */
   startOver(header: Header, reuses: boolean): void {
-    if (reuses && !isTruncating(this.#counted)) this.#counted++;
+    if (reuses) this.#stores.beginTruncation();
     this.commit(header);
-    // A crash up to here, or in the flush: the last flush stands. Readers see an odd count: no cell is given out again yet.
     this.flushSync(header);
-    if (!reuses) return;
     // A kill here: the count is odd, which the next opening makes even.
-    this.#endTruncation();
-    this.commit(header);
-    this.#truncations = doneTruncations(this.#counted);
-  }
-
-  #endTruncation(): void {
-    if (isTruncating(this.#counted)) this.#counted = (this.#counted + 1) % (MAX_U32 + 1);
+    if (reuses) this.#stores.endTruncation();
   }
 
   /** The region is closed: a flush under way, if its state is not durable by now, stores nothing and is rejected. */
@@ -250,16 +202,15 @@ export class Publisher {
 
   /** The steps of `flushSync`, with the same crash states; each store only if nothing synchronous came between. */
   async #flushLater({ header, generation }: Request): Promise<Header> {
-    if (this.#overtaken(generation)) return this.#durable;
+    if (this.#overtaken(generation)) return this.durable;
     const begunAt = performance.now();
-    const copy = encodeHeader(header, null);
     await this.#syncLater();
-    if (this.#overtaken(generation)) return this.#durable;
-    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });
+    if (this.#overtaken(generation)) return this.durable;
+    this.#stores.storeDisk1(header);
     await this.#syncLater();
-    if (this.#overtaken(generation)) return this.#durable;
+    if (this.#overtaken(generation)) return this.durable;
     this.#checkAcknowledgement();
-    this.#acknowledge(header, copy, begunAt);
+    this.#acknowledge(header, begunAt);
     return header;
   }
 
@@ -285,11 +236,8 @@ export class Publisher {
     if (this.#isGone) throw fileGone(this.#region.path, "writer");
   }
 
-  #acknowledge(header: Header, copy: Uint8Array, begunAt: number): void {
-    this.#durable = header;
-    this.running.restart(header.next);
-    // Durable with the next flush's first sync. Two copies are never in flight at once: they share a sector.
-    this.#region.store({ offset: FILE.disk2.offset, bytes: copy });
+  #acknowledge(header: Header, begunAt: number): void {
+    this.#stores.acknowledge(header);
     this.metrics.addFlush(begunAt);
   }
 
@@ -313,5 +261,36 @@ export class Publisher {
   #fail(cause: unknown): StorageError {
     this.#failure ??= syncFailed(this.#region.path, cause);
     return this.#failure;
+  }
+}
+
+/** What a writer has done since it was opened: numbers for operators, on which nothing depends. */
+export class Metrics {
+  #commits = 0;
+  #flushes = 0;
+  #lastMs = 0;
+  #totalMs = 0;
+  #flushedAt: number = performance.now();
+
+  /** Commits, those that flushes make included. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  addCommit(): void {
+    this.#commits++;
+  }
+
+  /** A flush has ended that began then, by `performance.now()`. */
+  addFlush(begunAt: number): void {
+    this.#flushedAt = performance.now();
+    this.#flushes++;
+    this.#lastMs = this.#flushedAt - begunAt;
+    this.#totalMs += this.#lastMs;
+  }
+
+  get flushes(): FlushStats {
+    const ageMs = performance.now() - this.#flushedAt;
+    return { count: this.#flushes, lastMs: this.#lastMs, totalMs: this.#totalMs, ageMs };
   }
 }

@@ -5,7 +5,7 @@ import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isTruncating }
 import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, type Place, startIndexOf } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
-import { storeProcessId } from "../state/in-place.ts";
+import { storeProcessId } from "../state/header-stores.ts";
 import { cellsMatch, CommitChecksum } from "../state/commit-checksum.ts";
 import { Publisher } from "../state/publisher.ts";
 import { chooseState, decodeAt, firstBelievable, loadArea, type Recovery } from "../state/choose-state.ts";

@@ -60,7 +60,7 @@ describe.each([1, 2])("during sync %d", (last) => {
 test.each(changes)("%s: everything is refused from then on, and nothing is stored", async (fault) => {
   const { region, publisher, header } = stubbed();
   const refused: unknown[] = [];
-  publisher.onFileChanged = (error) => refused.push(error);
+  publisher.whenFileChanged((error) => refused.push(error));
   region.fault = fault;
   publisher.inspectFile();
   region.clearLog();

@@ -16,18 +16,18 @@ const mixes = "test/crash/mixes.test.ts";
 const liveReaders = "test/crash/live-readers.test.ts";
 const annex = "src/format/annex.ts";
 const publisher = "src/state/publisher.ts";
+const stores = "src/state/header-stores.ts";
 const proof = "src/state/commit-checksum.ts";
 const open = "src/store/open.ts";
 const cellSync = "    this.#sync(header.next * this.#bytesPerCell);\n";
-const copy1 = "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n    // Up to here";
-const copy1Later = "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n    await";
-const copy2 = "    this.#region.store({ offset: FILE.disk2.offset, bytes: copy });\n";
+const copy1 = "    this.#stores.storeDisk1(header);\n    // Up to here";
+const copy1Store = "    this.#region.store({ offset: FILE.disk1.offset, bytes: encodeHeader(header, null) });\n";
+const copy2Store = "    this.#region.store({ offset: FILE.disk2.offset, bytes: encodeHeader(header, null) });\n";
 const recordFirst = "        { offset: placeOfRecord(this.#sequence).offset, bytes: record },\n";
 const processCopies =
   "        { offset: FILE.process1.offset, bytes: copy },\n        { offset: FILE.process2.offset, bytes: copy },\n";
-const bothCopies = "{ offset: FILE.disk1.offset, bytes: copy }, { offset: FILE.disk2.offset, bytes: copy }";
 const afterSync =
-  "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.#durable;\n    this.#region.store";
+  "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.durable;\n    this.#stores.storeDisk1";
 const giveBack =
   '  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");\n';
 const repair = "  repairDiskCopies(region, area, disk, header.next * bytesPerCell);\n";
@@ -37,7 +37,7 @@ export const mutants: readonly Mutant[] = [
     name: "disk-sync copy before the cells are synced",
     file: publisher,
     patches: [
-      [cellSync, "    this.#region.store({ offset: FILE.disk1.offset, bytes: copy });\n"],
+      [cellSync, "    this.#stores.storeDisk1(header);\n"],
       [copy1, "    this.#sync(header.next * this.#bytesPerCell);\n    // Up to here"],
     ],
   },
@@ -48,33 +48,24 @@ export const mutants: readonly Mutant[] = [
     patches: [[cellSync, "    this.#sync(Math.max(HEADER_AREA_BYTES, header.next * this.#bytesPerCell - 4096));\n"]],
   },
   { name: "no sync of copy 1", file: publisher, patches: [["    this.#sync(HEADER_AREA_BYTES);\n", ""]] },
-  { name: "only copy 1", file: publisher, patches: [[copy2, ""]] },
-  {
-    name: "both copies at once",
-    file: publisher,
-    patches: [[copy1, `    this.#region.store(${bothCopies});\n    // Up to here`]],
-  },
-  {
-    name: "flush later: both copies at once",
-    file: publisher,
-    patches: [[copy1Later, `    this.#region.store(${bothCopies});\n    await`]],
-  },
+  { name: "only copy 1", file: stores, patches: [[copy2Store, ""]] },
+  { name: "both copies at once", file: stores, patches: [[copy1Store, copy1Store + copy2Store.trimStart()]] },
   {
     name: "flush later: no sync of the cells",
     file: publisher,
-    patches: [[afterSync, "    this.#region.store"]],
+    patches: [[afterSync, "    this.#stores.storeDisk1"]],
   },
   {
     name: "flush later: an overtaken one stores",
     file: publisher,
-    patches: [[afterSync, "    await this.#syncLater();\n    this.#region.store"]],
+    patches: [[afterSync, "    await this.#syncLater();\n    this.#stores.storeDisk1"]],
   },
   {
     name: "flush later: an overtaken one acknowledges",
     file: publisher,
     patches: [
       [
-        "    if (this.#overtaken(generation)) return this.#durable;\n    this.#checkAcknowledgement",
+        "    if (this.#overtaken(generation)) return this.durable;\n    this.#checkAcknowledgement",
         "    this.#checkAcknowledgement",
       ],
     ],
@@ -131,7 +122,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "record stored after the copies",
-    file: publisher,
+    file: stores,
     patches: [
       [recordFirst, ""],
       [processCopies, processCopies + recordFirst],
@@ -179,8 +170,8 @@ export const mutants: readonly Mutant[] = [
     file: publisher,
     patches: [
       [
-        "    this.commit(header);\n    // A crash up to here, or in the flush",
-        "    // A crash up to here, or in the flush",
+        "    if (reuses) this.#stores.beginTruncation();\n    this.commit(header);\n",
+        "    if (reuses) this.#stores.beginTruncation();\n",
       ],
     ],
   },
@@ -209,7 +200,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "truncate does not flush the last commit first",
     file: publisher,
-    patches: [["    if (!sameHeader(this.#committed, this.#durable)) this.flushSync(this.#committed);\n", ""]],
+    patches: [["    if (!sameHeader(this.committed, this.durable)) this.flushSync(this.committed);\n", ""]],
   },
   {
     name: "opening gives cells back before its flush",
@@ -276,17 +267,17 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "truncation: counted at once, without an odd count",
-    file: publisher,
+    file: stores,
     patches: [
       ["this.#counted++;", "this.#counted += 2;"],
-      ["    this.#endTruncation();\n    this.commit(header);\n", ""],
+      ["    this.commit(this.#committed);\n", ""],
     ],
     test: liveReaders,
   },
   {
     name: "truncation: the count is not made even by a commit",
-    file: publisher,
-    patches: [["    this.#endTruncation();\n    this.commit(header);\n", ""]],
+    file: stores,
+    patches: [["    this.commit(this.#committed);\n", ""]],
     test: liveReaders,
   },
   {

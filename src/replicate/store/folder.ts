@@ -96,10 +96,10 @@ export class FolderStore implements ObjectStore {
     const path = this.#pathOf(key);
     return this.#run(`delete ${key}`, path, signal, async () => {
       await this.#look();
-      const gone = await unless(["ENOENT"], fs.promises.unlink(path));
-      if (gone === null) return;
-      // A deletion must not come after a later one: the objects that remain may name each other.
-      await syncFolder(dirname(path));
+      await unless(["ENOENT"], fs.promises.unlink(path));
+      // A deletion must not come after a later one: the objects that remain may name each other. Also where there was
+      // nothing: an earlier call may have failed here.
+      await unless(["ENOENT"], syncFolder(dirname(path)));
       await this.#removeEmpty(dirname(path));
     });
   }
@@ -145,6 +145,7 @@ export class FolderStore implements ObjectStore {
       throw new StorageError("STORE_REFUSED", message, { path: this.#root });
     }
     await makeFolder(this.#root);
+    await syncFolder(dirname(this.#root));
     await this.#look();
   }
 
@@ -184,7 +185,7 @@ export class FolderStore implements ObjectStore {
   /** Makes an object's name durable, and the names of the folders that lead to it, once. */
   async #syncNames(path: string): Promise<void> {
     const synced: [folder: string, identity: string][] = [];
-    for (const folder of [...this.#foldersOf(path), this.#root, dirname(this.#root)]) {
+    for (const folder of [...this.#foldersOf(path), this.#root]) {
       const identity = await syncFolder(folder);
       if (this.#rooted.get(folder) === identity) break;
       synced.push([folder, identity]);

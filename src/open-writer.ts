@@ -3,7 +3,7 @@
 import { dirname } from "node:path";
 import { StorageError } from "./error.ts";
 import { type CheckedConfig, mismatchIn, type StorageConfig } from "./format/config.ts";
-import { HEADER_AREA_BYTES, startIndexOf } from "./format/layout.ts";
+import { startIndexOf } from "./format/layout.ts";
 import {
   capacityFrom,
   checkOptions,
@@ -107,7 +107,7 @@ export function openMemory(options: CreateOptions): OpenedWriter {
   const config = configFrom(options);
   const choices = choicesFrom(options);
   const sizeBytes = cellsAtFirst(config, options, choices.stepBytes) * config.bytesPerCell;
-  const region = new MemoryRegion(sizeBytes, config.maxIndex * config.bytesPerCell, HEADER_AREA_BYTES);
+  const region = new MemoryRegion(sizeBytes, config.maxIndex * config.bytesPerCell);
   return { region, config, store: createStore(region, config, choices), writerKey: choices.writerKey };
 }
 

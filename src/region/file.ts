@@ -23,10 +23,7 @@ import { pageSizeBytes } from "../os/mapping.ts";
 import { closed, releaseAfter, releaseAll, releaseWhenCollected } from "../os/release.ts";
 import { rewriteUncached } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
-import { storeHeader } from "./header.ts";
 import type { FileFault, RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
-
-const SMALL_WRITE_BYTES = 8 * 1024;
 
 /** What a writer's region holds of the system. It does not refer to the region, so that it outlives it. */
 interface Held {
@@ -41,7 +38,6 @@ interface Held {
 /** The writer's region. Owns the descriptor and the writer's lock. */
 export class FileRegion implements WritableRegion, Measured {
   readonly path: string;
-  readonly #header: Int32Array;
   readonly #fd: number;
   readonly #lock: WriterLock;
   readonly #memory: FileMemory;
@@ -75,7 +71,6 @@ export class FileRegion implements WritableRegion, Measured {
     } catch (error) {
       releaseAfter(error, () => asyncFd !== null && closeFile(asyncFd, file.path));
     }
-    this.#header = new Int32Array(this.#memory.ownBuffer(0, file.headerBytes));
     this.#held = { path: file.path, fd: file.fd, lock, memory: this.#memory, asyncFd };
     releaseWhenCollected(this, releaseDropped.bind(null, this.#held));
   }
@@ -97,23 +92,41 @@ export class FileRegion implements WritableRegion, Measured {
     // A write up to the end would make a file that was cut as long again as it was.
     if (offset + bytes.length >= this.#sizeBytes) this.#findCut();
     if (this.#change !== null) return;
-    // A page fault costs more than a call of the kernel that fills many pages, and less than one that fills a part.
-    if (bytes.length >= SMALL_WRITE_BYTES && writeFile(this.#fd, offset, bytes, this.path)) return;
-    libc().memcpy(this.address + offset, bytes, bytes.length);
+    this.#put(offset, bytes);
   }
 
   stat(): RegionStat {
-    // The header's buffer is the region's own.
-    return { ...statOf(this.#fd, this.path), windows: this.#memory.windows - 1 };
+    return { ...statOf(this.#fd, this.path), windows: this.#memory.windows };
   }
 
   store(...stores: HeaderStore[]): void {
     withHeaderLock(this.#fd, this.path, () => {
       for (const { offset, bytes } of stores) {
-        storeHeader(this.#header, offset, bytes);
-        this.#storedArea.set(bytes, offset);
+        this.#storeHeader(offset, bytes);
       }
     });
+  }
+
+  /** A write that fails may have stored a part: what the file has then is this writer's too. */
+  #storeHeader(offset: number, bytes: Uint8Array): void {
+    try {
+      this.#put(offset, bytes);
+      this.#storedArea.set(bytes, offset);
+    } catch (error) {
+      readStartInto(this.#fd, this.#storedArea, this.path);
+      throw error;
+    }
+  }
+
+  /**
+   * By `pwrite`, not by a store into the mapping: that makes a whole folio dirty, of up to 2 MiB in a file that was
+   * read or copied before, and can meet a full disk on a copy-on-write file system, which is SIGBUS. Other processes
+   * see one write after the other: the kernel locks the file for each.
+   */
+  #put(offset: number, bytes: Uint8Array): void {
+    if (writeFile(this.#fd, offset, bytes, this.path)) return;
+    // Past the process's limit of a file's size, in a file that was longer already.
+    libc().memcpy(this.address + offset, bytes, bytes.length);
   }
 
   fileFault(): FileFault | null {

@@ -1,5 +1,5 @@
 /**
- * Loads and stores of the header area, such that other processes see them in order with the cells.
+ * Loads of the header area, such that they are in order with loads of cells.
  *
  * A load is a `memcpy` by libc, never `Atomics.load`: JSC's optimizing compiler makes of that an instruction that
  * needs a writable page, and on a reader's mapping the process dies (Bun 1.4.5, x64).
@@ -14,10 +14,4 @@ export function loadHeader(address: number, target: Uint8Array): void {
   libc().memcpy(target, address, target.byteLength);
   // A sequentially consistent read-modify-write: no load of a cell is done before the loads above, on arm64 either.
   Atomics.add(barrier, 0, 0);
-}
-
-/** Stores `bytes` at `offset` of a writable header; both are multiples of 4. Every store before it is seen first. */
-export function storeHeader(header: Int32Array, offset: number, bytes: Uint8Array): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let i = 0; i < bytes.byteLength; i += 4) Atomics.store(header, (offset + i) / 4, view.getInt32(i, true));
 }

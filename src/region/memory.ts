@@ -4,7 +4,6 @@ import { StorageError } from "../error.ts";
 import { libc } from "../os/libc.ts";
 import { Mapping } from "../os/mapping.ts";
 import { closed, releaseWhenCollected } from "../os/release.ts";
-import { storeHeader } from "./header.ts";
 import type { RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
 /** Of what it is copied to: anyone may read it, as a new file. */
@@ -17,19 +16,17 @@ export class MemoryRegion implements WritableRegion, Measured {
   readonly address: number;
   sizeBytes: number;
   readonly #mapping: Mapping;
-  readonly #header: Int32Array;
 
   /** `sizeBytes` of zeros, with addresses reserved for `maxBytes`, as far as there are any. */
-  constructor(sizeBytes: number, maxBytes: number, headerBytes: number) {
+  constructor(sizeBytes: number, maxBytes: number) {
     this.sizeBytes = sizeBytes;
     this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);
     this.address = this.#mapping.address;
-    this.#header = new Int32Array(this.#mapping.ownBuffer(0, headerBytes));
     releaseWhenCollected(this, Mapping.prototype.abandon.bind(this.#mapping));
   }
 
   store(...stores: HeaderStore[]): void {
-    for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
+    for (const { offset, bytes } of stores) this.write(offset, bytes);
   }
 
   view(offset: number, lengthBytes: number, own = false): Uint8Array<ArrayBuffer> {
@@ -42,8 +39,7 @@ export class MemoryRegion implements WritableRegion, Measured {
   }
 
   stat(): RegionStat {
-    // The header's buffer is the region's own.
-    const windows = this.#mapping.windows - 1;
+    const { windows } = this.#mapping;
     return { sizeBytes: this.sizeBytes, allocatedBytes: 0, permissions: PERMISSIONS, links: 1, windows };
   }
 

@@ -5,7 +5,7 @@
  * | step                          | after a kill            | after a power cut                                |
  * |-------------------------------|-------------------------|--------------------------------------------------|
  * | commit: record                | this commit, or the one before it | a commit that its record proves, or the last flush |
- * | process sync, copy 1, copy 2  | this commit             | the same                                         |
+ * | process sync, both copies     | this commit             | the same                                         |
  * | flush: commit, sync of cells  | this commit             | this commit                                      |
  * | disk sync, copy 1             | this flush              | this commit or flush, which are the same state   |
  * | sync of headers               | this flush              | this flush: only now it has returned             |
@@ -17,7 +17,7 @@
 
 import { doneTruncations, encodeAnnexHead, encodeCommitRecord, isTruncating, placeOfRecord } from "../format/annex.ts";
 import { encodeHeader, type Header } from "../format/header.ts";
-import { CONFIG, FILE, MAX_U32 } from "../format/layout.ts";
+import { CONFIG, FILE, HEADER_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { loadArea } from "./choose-state.ts";
 import type { CommitChecksum } from "./commit-checksum.ts";
@@ -83,15 +83,18 @@ export class HeaderStores {
       truncations: this.#counted,
     });
     const copy = encodeHeader(header, this.#writerKey);
+    const copies = new Uint8Array(2 * HEADER_BYTES);
+    copies.set(copy);
+    copies.set(copy, HEADER_BYTES);
     // Before the store: one that throws may be seen all the same, and none of its cells is to be given out again.
     this.#committed = header;
     try {
       this.#region.store(
         // A kill here: the other record still proves the process-sync header that stands.
         { offset: placeOfRecord(this.#sequence).offset, bytes: record },
-        // A kill inside copy 1: torn, copy 2 stands. Between the two: copy 1 is chosen, its record is there.
-        { offset: FILE.process1.offset, bytes: copy },
-        { offset: FILE.process2.offset, bytes: copy },
+        // One write, because the copies are neighbours. A kill inside it leaves a prefix: copy 1 torn and copy 2 as it was,
+        // or copy 1 whole, and its record is there. A power cut may tear both: then the newest record that counts stands.
+        { offset: FILE.process1.offset, bytes: copies },
       );
     } catch (error) {
       this.#running.invalidate();

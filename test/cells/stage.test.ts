@@ -22,7 +22,7 @@ class FailingRegion extends MemoryRegion {
   failAt = 0;
 
   constructor() {
-    super(HEADER_AREA_BYTES, SIZE_BYTES, HEADER_AREA_BYTES);
+    super(HEADER_AREA_BYTES, SIZE_BYTES);
   }
 
   override write(offset: number, written: Uint8Array): void {

@@ -79,16 +79,32 @@ describe("what a disk may hold", () => {
     return later;
   });
 
-  test("a header line has a version after every word", () => {
+  test("a header line has a version after every word, in both orders", () => {
     const { disk, region } = diskAndRegion(1);
     region.store({ offset: 96, bytes: new Uint8Array(32).fill(7) });
     catchUp(disk, region);
     const [first, second] = disk.units;
     expect(first?.versions.length).toBe(1);
-    expect(second?.versions.map(({ bytes }) => bytes.filter((byte) => byte === 7).length)).toEqual([
-      0, 4, 8, 12, 16, 20, 24, 28, 32,
+    const stored = (bytes: Uint8Array): number => bytes.filter((byte) => byte === 7).length;
+    const partly = [4, 8, 12, 16, 20, 24, 28];
+    expect(second?.versions.map(({ bytes }) => stored(bytes))).toEqual([0, ...partly, ...partly, 32]);
+    // The line ends with the copy's place in it: bytes 32 to 63.
+    expect(second?.versions.map(({ bytes }) => stored(bytes.subarray(32, 36)))).toEqual([
+      ...new Array<number>(8).fill(0),
+      ...new Array<number>(8).fill(4),
     ]);
-    expect(second?.versions.map(({ kind }) => kind).join(" ")).toBe("whole torn torn torn half torn torn torn whole");
+    const kinds = second?.versions.map(({ kind }) => kind).join(" ");
+    expect(kinds).toBe(`whole ${"torn ".repeat(7)}torn torn torn half torn torn torn whole`);
+  });
+
+  test("a store over two lines may be torn in both, or whole in either alone", () => {
+    const { disk, region } = diskAndRegion(1);
+    region.store({ offset: 96, bytes: new Uint8Array(64).fill(7) });
+    catchUp(disk, region);
+    const images = [...new Images(disk).within(1000, new Random(1))].filter(({ enumerated }) => enumerated);
+    const kinds = images.map(({ picks }) => [1, 2].map((line) => disk.units[line]?.versions[picks[line] ?? 0]?.kind));
+    expect(kinds).toContainEqual(["half", "half"]);
+    expect(images.length).toBe(3 * 3);
   });
 
   test("the size is any since the last sync that made it durable", () => {
@@ -114,7 +130,7 @@ describe("what a disk may hold", () => {
     expect(new Set(images.map(({ picks }) => picks.join())).size).toBe(images.length);
     const lateLine = newest(itemAt(disk.units, 1)).instant - 1;
     const fresh = [...new Images(disk, lateLine).within(1000, new Random(1))];
-    expect(fresh.every(({ picks }) => picks[1] === 8)).toBe(true);
+    expect(fresh.every(({ picks }) => picks[1] === 15)).toBe(true);
   });
 });
 

@@ -26,7 +26,7 @@ export class StubRegion implements WritableRegion {
   fault: FileFault | null = null;
   /** The header area as it was when the first sync failed. */
   headersAtFailure: Uint8Array = new Uint8Array(0);
-  readonly #memory: MemoryRegion = new MemoryRegion(SIZE_BYTES, SIZE_BYTES, HEADER_AREA_BYTES);
+  readonly #memory: MemoryRegion = new MemoryRegion(SIZE_BYTES, SIZE_BYTES);
   readonly #gates: (() => void)[] = [];
   /** The openings that have not been told of the error yet. */
   readonly #untold = new Set<Opening>();

@@ -2,15 +2,12 @@
 
 import { ptr } from "bun:ffi";
 import { StorageError } from "../../../src/error.ts";
-import { HEADER_AREA_BYTES } from "../../../src/format/layout.ts";
 import type { HeaderStore, ReadableRegion, WritableRegion } from "../../../src/region/region.ts";
-import { storeHeader } from "../../../src/region/header.ts";
 
 export class ArrayRegion implements ReadableRegion, WritableRegion {
   readonly path = "(array)";
   readonly memory: Uint8Array<ArrayBuffer>;
   readonly address: number;
-  readonly #header: Int32Array<ArrayBuffer>;
   sizeBytes = 0;
   /** Whether `punch` works, as it does on most file systems. */
   punches = true;
@@ -20,7 +17,6 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
   constructor(maxBytes: number) {
     this.memory = new Uint8Array(new ArrayBuffer(maxBytes));
     this.address = Number(ptr(this.memory));
-    this.#header = new Int32Array(this.memory.buffer, 0, HEADER_AREA_BYTES / 4);
   }
 
   /** Becomes the file that `image` is. */
@@ -43,7 +39,7 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
   }
 
   store(...stores: HeaderStore[]): void {
-    for (const { offset, bytes } of stores) storeHeader(this.#header, offset, bytes);
+    for (const { offset, bytes } of stores) this.memory.set(bytes, offset);
   }
 
   fileFault(): null {

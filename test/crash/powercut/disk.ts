@@ -2,7 +2,7 @@
  * What a disk may hold at a moment. A unit is what reaches the disk at one instant: each page; of page 0, which is
  * stored into while it may be on its way, each 64-byte line of the header area, and the rest of the page.
  * A unit has every version that it had since the start of its last completed sync. Versions of header lines are taken
- * after each 4-byte word, for so a copy is stored.
+ * after each 4-byte word, in both orders: a store is one `pwrite`, whose bytes may be seen in any.
  */
 
 import { HEADER_AREA_BYTES } from "../../../src/format/layout.ts";
@@ -81,20 +81,43 @@ export class Disk {
   }
 
   #store({ offset, bytes }: Span): void {
-    const changed: { unit: Unit; bytes: Uint8Array; instant: number }[] = [];
-    for (let at = 0; at < bytes.length; at += 4) {
+    for (let at = 0; at < bytes.length;) {
       const unit = itemAt(this.units, Math.floor((offset + at) / LINE_BYTES));
-      const before = changed.findLast((change) => change.unit === unit)?.bytes ?? newest(unit).bytes;
-      const after = before.slice();
-      after.set(bytes.subarray(at, at + 4), offset + at - unit.offset);
-      this.instant++;
-      if (Buffer.compare(before, after) !== 0) changed.push({ unit, bytes: after, instant: this.instant });
+      const end = Math.min(bytes.length, unit.offset + LINE_BYTES - offset);
+      this.#storeInLine(unit, { offset: offset + at - unit.offset, bytes: bytes.subarray(at, end) });
+      at = end;
     }
-    const middle = Math.floor((changed.length - 1) / 2);
-    changed.forEach(({ unit, bytes: after, instant }, i) => {
-      const half = i === middle;
-      const last = changed.findLast((change) => change.unit === unit)?.instant === instant;
-      unit.versions.push({ bytes: after, instant, kind: last ? "whole" : half ? "half" : "torn" });
+  }
+
+  /**
+   * The part of a store in one line: each line is at a version of its own, so all copies in one store may be torn at once.
+   */
+  #storeInLine(unit: Unit, { offset, bytes }: Span): void {
+    const before = newest(unit).bytes;
+    const words: number[] = [];
+    for (let at = 0; at < bytes.length; at += 4) {
+      const old = before.subarray(offset + at, offset + at + 4);
+      if (Buffer.compare(old, bytes.subarray(at, at + 4)) !== 0) words.push(at);
+    }
+    const versionsIn = (order: readonly number[]): Uint8Array[] => {
+      const line = before.slice();
+      return order.map((at) => {
+        line.set(bytes.subarray(at, at + 4), offset + at);
+        return line.slice();
+      });
+    };
+    const ascending = versionsIn(words);
+    // The last of either order is the whole store.
+    const descending = versionsIn(words.toReversed()).slice(0, -1);
+    const middle = Math.floor((words.length - 1) / 2);
+    descending.forEach((after) => {
+      this.instant++;
+      unit.versions.push({ bytes: after, instant: this.instant, kind: "torn" });
+    });
+    ascending.forEach((after, i) => {
+      this.instant++;
+      const kind = i === words.length - 1 ? "whole" : i === middle ? "half" : "torn";
+      unit.versions.push({ bytes: after, instant: this.instant, kind });
     });
   }
 

@@ -24,8 +24,7 @@ const copy1 = "    this.#stores.storeDisk1(header);\n    // Up to here";
 const copy1Store = "    this.#region.store({ offset: FILE.disk1.offset, bytes: encodeHeader(header, null) });\n";
 const copy2Store = "    this.#region.store({ offset: FILE.disk2.offset, bytes: encodeHeader(header, null) });\n";
 const recordFirst = "        { offset: placeOfRecord(this.#sequence).offset, bytes: record },\n";
-const processCopies =
-  "        { offset: FILE.process1.offset, bytes: copy },\n        { offset: FILE.process2.offset, bytes: copy },\n";
+const processCopies = "        { offset: FILE.process1.offset, bytes: copies },\n";
 const afterSync =
   "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.durable;\n    this.#stores.storeDisk1";
 const giveBack =

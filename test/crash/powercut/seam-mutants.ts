@@ -1,6 +1,6 @@
 /** Faults that can be told at the seam: what a protocol that stores or syncs otherwise would leave on the disk. */
 
-import { FILE } from "../../../src/format/layout.ts";
+import { FILE, HEADER_BYTES } from "../../../src/format/layout.ts";
 import type { HeaderStore } from "../../../src/region/region.ts";
 import { PAGE_BYTES, RecordingRegion } from "./recording-region.ts";
 import { REGION_BYTES } from "./replay.ts";
@@ -67,6 +67,17 @@ class StoresReversed extends RecordingRegion {
   }
 }
 
+/** Stores process-sync copy 1 alone. */
+class NoProcessCopy2 extends RecordingRegion {
+  override store(...stores: HeaderStore[]): void {
+    super.store(
+      ...stores.map(({ offset, bytes }) => {
+        return offset === FILE.process1.offset ? { offset, bytes: bytes.subarray(0, HEADER_BYTES) } : { offset, bytes };
+      }),
+    );
+  }
+}
+
 /** Never stores at one of the places. */
 function without(...places: readonly { readonly offset: number }[]): Fault {
   return () =>
@@ -86,6 +97,6 @@ export const seamMutants: Readonly<Record<string, Fault>> = {
   "both copies at once": () => new BothCopiesAtOnce(REGION_BYTES),
   "stores reversed": () => new StoresReversed(REGION_BYTES),
   "no disk-sync copy 2": without(FILE.disk2),
-  "no process-sync copy 2": without(FILE.process2),
+  "no process-sync copy 2": () => new NoProcessCopy2(REGION_BYTES),
   "no commit record": without(FILE.commitRecord1, FILE.commitRecord2),
 };

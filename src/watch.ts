@@ -3,13 +3,17 @@
 import { wrongType } from "./error.ts";
 import { checkOptions, signalFrom } from "./options.ts";
 import { yieldToEventLoop } from "./os/event-loop.ts";
+import type { Closable } from "./region/region.ts";
 import type { StorageState } from "./state.ts";
 
 /** How to follow. */
 export interface WatchOptions {
   /** Ends the iteration, which is no error. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds between two looks, at least 1. Default: 1 to 50, by how long nothing has happened. */
+  /**
+   * Milliseconds between two looks at the file, at least 1. Without it the system tells of each change, where it can, and
+   * a timer looks besides: every second, or every 1 to 50 ms where the system tells of none.
+   */
   readonly intervalMs?: number | undefined;
   /**
    * Whether the process lives as long as the iteration, as it does for a server. Default false. For a program that does
@@ -19,43 +23,19 @@ export interface WatchOptions {
   readonly keepAlive?: boolean | undefined;
 }
 
-/** What is followed. */
-interface Watched extends StorageState {
-  readonly closed: boolean;
-}
-
-/** The states that were new to a reader, whoever refreshed it; and who waits for the next, or for its end. */
-export class Changes {
-  #count = 0;
-  readonly #waiting = new Set<() => void>();
-
-  get count(): number {
-    return this.#count;
-  }
-
-  add(): void {
-    this.#count++;
-    this.wake();
-  }
-
-  wake(): void {
-    for (const callback of this.#waiting) callback();
-  }
-
-  /** Calls back at every wake; answers how to call that off. */
-  wait(callback: () => void): () => void {
-    this.#waiting.add(callback);
-    return () => this.#waiting.delete(callback);
-  }
-}
-
 /** No timer takes more: it would fire at once. */
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
+/** Beside events a timer looks for what makes none: a writer that stores through a mapping, as the original does. */
+const BESIDE_EVENTS_MS = 1000;
+/** A writer of much data makes many events: after one that told of no new state, the next look waits so long. */
+const EVENT_PAUSE_MS = 1;
+/** Events are let go so long after the last watch has ended its wait: the next one may come at once. */
+const LINGER_MS = 1000;
 
 /**
- * Milliseconds until the next look, after so long a silence. A timer costs some 80 µs of processor time, whatever is
- * done in it: 1 ms right after a change for bursts, 3 ms while a writer that commits every other second may still be
- * at work, then less and less, down to 20 looks a second.
+ * Milliseconds until the next look without events, after so long a silence. A timer costs some 80 µs of processor time,
+ * whatever is done in it: 1 ms right after a change for bursts, 3 ms while a writer that commits every other second
+ * may still be at work, then less and less, down to 20 looks a second.
  */
 function adaptedPauseMs(silenceMs: number): number {
   if (silenceMs < 100) return 1;
@@ -63,137 +43,234 @@ function adaptedPauseMs(silenceMs: number): number {
   return silenceMs < 10_000 ? 20 : 50;
 }
 
-/** The iterator of `StorageReader.watch`. It ends when the reader is closed or the signal is aborted. */
-export class Watch implements AsyncIterableIterator<StorageState, undefined>, AsyncDisposable {
-  readonly #reader: Watched;
-  /** Refreshes the reader. */
+/** A watch that waits for news. */
+interface Waiter {
+  readonly intervalMs: number | undefined;
+  readonly keepAlive: boolean;
+  readonly wake: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** Looks at one reader's file for all of its watches, which share the timer, the events, and each look. */
+export class Lookout {
   readonly #refresh: () => void;
-  readonly #changes: Changes;
-  readonly #signal: AbortSignal | undefined;
-  readonly #intervalMs: number | undefined;
-  readonly #keepAlive: boolean;
-  #seen: number;
-  #lastChange: number = performance.now();
-  #ended = false;
-  /** Calls of `next` are answered one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
-  #wake: (() => void) | undefined;
+  readonly #openEvents: (callback: () => void) => Closable | null;
+  readonly #waiters = new Set<Waiter>();
+  #news = 0;
+  #newsAt: number = performance.now();
+  #lookedThisTurn = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerMs = 0;
+  #events: Closable | null = null;
+  #eventPause: ReturnType<typeof setTimeout> | undefined;
+  #lingering: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the writer's changes make events, as far as is known. */
+  #eventsTell = true;
+  #isClosed = false;
 
-  constructor(reader: Watched, refresh: () => void, changes: Changes, options: WatchOptions) {
-    checkOptions(options);
-    const { signal, intervalMs, keepAlive } = options;
-    if (
-      intervalMs !== undefined &&
-      !(typeof intervalMs === "number" && intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)
-    ) {
-      throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
-    }
-    this.#reader = reader;
+  /**
+   * @param refresh refreshes the reader, which calls `addNews`; what it throws ends the watches that wait
+   * @param openEvents calls back after changes of the file; null where there are no events
+   */
+  constructor(refresh: () => void, openEvents: (callback: () => void) => Closable | null) {
     this.#refresh = refresh;
-    this.#signal = signalFrom(signal);
-    this.#intervalMs = intervalMs;
-    this.#keepAlive = keepAlive === true;
-    this.#changes = changes;
-    this.#seen = changes.count;
+    this.#openEvents = openEvents;
   }
 
-  /** The next state that is not the one before; `done` after the end. @throws as `refresh`, once, then it has ended */
-  next(): Promise<IteratorResult<StorageState, undefined>> {
-    const answer = this.#last.then(() => this.#advance());
-    // What it rejects with is its caller's; the next call finds the end.
-    this.#last = answer.catch(() => undefined);
-    return answer;
+  /** The states that were new to the reader, by a look or by a call of its `refresh`. */
+  get news(): number {
+    return this.#news;
   }
 
-  /** Ends the iteration, also for a `next` that waits. */
-  return(): Promise<IteratorResult<StorageState, undefined>> {
-    this.#end();
-    return Promise.resolve({ done: true, value: undefined });
+  addNews(): void {
+    this.#news++;
+    this.#newsAt = performance.now();
+    this.#wakeAll((waiter) => waiter.wake());
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
+  close(): void {
+    this.#isClosed = true;
+    this.#wakeAll((waiter) => waiter.wake());
+    this.#closeEvents();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#end();
+  /** Refreshes the reader, once for all watches that ask in the same turn of the event loop. @throws as `refresh` */
+  look(): void {
+    if (this.#lookedThisTurn) return;
+    this.#lookedThisTurn = true;
+    setImmediate(() => {
+      this.#lookedThisTurn = false;
+    });
+    this.#refresh();
   }
 
-  async #advance(): Promise<IteratorResult<StorageState, undefined>> {
-    // Where there is news at every call, everything else must not wait for ever. And whoever got a state from another
-    // watch of this reader is at work on it before this one refreshes the reader again.
-    await yieldToEventLoop();
-    if (!this.#isOver() && !this.#look()) await this.#news();
-    if (this.#isOver()) {
-      this.#end();
-      return { done: true, value: undefined };
+  /** Resolves at news, at `close` or when a signal is aborted; rejects with what a look throws. */
+  async wait(options: Pick<Waiter, "intervalMs" | "keepAlive">, signals: readonly AbortSignal[]): Promise<void> {
+    if (this.#isClosed) return;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const waiter: Waiter = { ...options, wake: () => resolve(undefined), fail: reject };
+    this.#waiters.add(waiter);
+    for (const signal of signals) signal.addEventListener("abort", resolve, { once: true });
+    try {
+      if (options.intervalMs === undefined) this.#needEvents();
+      this.#joinTimer(waiter);
+      await promise;
+    } finally {
+      for (const signal of signals) signal.removeEventListener("abort", resolve);
+      this.#waiters.delete(waiter);
+      if (this.#waiters.size === 0) this.#rest();
+      // The timer must not hold the process for one that is gone.
+      else if (waiter.keepAlive) this.#setTimer();
     }
-    this.#seen = this.#changes.count;
-    this.#lastChange = performance.now();
-    return { done: false, value: { root: this.#reader.root, length: this.#reader.length } };
   }
 
-  #isOver(): boolean {
-    return this.#ended || this.#reader.closed || this.#signal?.aborted === true;
+  #wakeAll(wake: (waiter: Waiter) => void): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) wake(waiter);
   }
 
-  /** Refreshes; whether the reader shows something new, by this or by somebody else's look. */
-  #look(): boolean {
+  /** A look for those that wait. */
+  #lookAgain(): void {
     try {
       this.#refresh();
     } catch (error) {
-      // Nobody is woken: the one that waits, if any, is to get the error.
-      this.#ended = true;
-      throw error;
-    }
-    return this.#hasNews();
-  }
-
-  #hasNews(): boolean {
-    return this.#changes.count !== this.#seen;
-  }
-
-  /** Looks again and again, until there is news or the end. Without a promise for each look: most find nothing. */
-  async #news(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    let pauseMs = this.#pauseMs();
-    const look = (): void => {
-      try {
-        if (this.#look()) return resolve(undefined);
-      } catch (error) {
-        return reject(error);
-      }
-      const before = pauseMs;
-      pauseMs = this.#pauseMs();
-      // The same timer once more costs less than another.
-      if (pauseMs === before) timer.refresh();
-      else timer = this.#timer(look, pauseMs);
-    };
-    let timer = this.#timer(look, pauseMs);
-    const callOff = this.#changes.wait(() => (this.#hasNews() || this.#isOver()) && resolve(undefined));
-    this.#wake = () => resolve(undefined);
-    this.#signal?.addEventListener("abort", resolve, { once: true });
-    try {
-      await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#signal?.removeEventListener("abort", resolve);
-      callOff();
+      this.#wakeAll((waiter) => waiter.fail(error));
     }
   }
 
-  #pauseMs(): number {
-    return this.#intervalMs ?? adaptedPauseMs(performance.now() - this.#lastChange);
+  #needEvents(): void {
+    clearTimeout(this.#lingering);
+    this.#events ??= this.#openEvents(() => this.#onEvent());
   }
 
-  #timer(callback: () => void, pauseMs: number): ReturnType<typeof setTimeout> {
-    const timer = setTimeout(callback, pauseMs);
-    if (!this.#keepAlive) timer.unref();
-    return timer;
+  #onEvent(): void {
+    if (this.#waiters.size === 0 || this.#eventPause !== undefined) return;
+    const { news } = this;
+    this.#lookAgain();
+    if (this.#news !== news) {
+      this.#eventsTell = true;
+      return;
+    }
+    // What comes during the pause is seen by the look at its end.
+    this.#eventPause = setTimeout(() => {
+      this.#eventPause = undefined;
+      if (this.#waiters.size > 0) this.#lookAgain();
+    }, EVENT_PAUSE_MS);
+    this.#eventPause.unref();
   }
 
-  #end(): void {
-    this.#ended = true;
-    this.#wake?.();
+  /** Has the timer fire soon enough for one more waiter. */
+  #joinTimer(waiter: Waiter): void {
+    if (this.#timer === undefined || this.#pauseOf(waiter) < this.#timerMs) this.#setTimer();
+    else if (waiter.keepAlive) this.#timer.ref();
+  }
+
+  /** Sets the timer for all that wait. */
+  #setTimer(): void {
+    this.#clearTimer();
+    if (this.#waiters.size === 0) return;
+    const waiters = [...this.#waiters];
+    this.#timerMs = Math.min(...waiters.map((waiter) => this.#pauseOf(waiter)));
+    this.#timer = setTimeout(() => this.#onTimer(), this.#timerMs);
+    if (!waiters.some(({ keepAlive }) => keepAlive)) this.#timer.unref();
+  }
+
+  #clearTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #onTimer(): void {
+    const { news } = this;
+    this.#lookAgain();
+    // Found without an event: this writer makes none, so the timer has to be quick.
+    if (this.#news !== news) this.#eventsTell = false;
+    this.#setTimer();
+  }
+
+  #pauseOf({ intervalMs }: Waiter): number {
+    if (intervalMs !== undefined) return intervalMs;
+    const adaptedMs = adaptedPauseMs(performance.now() - this.#newsAt);
+    return this.#events !== null && this.#eventsTell ? BESIDE_EVENTS_MS : adaptedMs;
+  }
+
+  /** No watch waits. */
+  #rest(): void {
+    this.#clearTimer();
+    if (this.#events === null) return;
+    clearTimeout(this.#lingering);
+    this.#lingering = setTimeout(() => this.#closeEvents(), LINGER_MS);
+    this.#lingering.unref();
+  }
+
+  #closeEvents(): void {
+    clearTimeout(this.#lingering);
+    clearTimeout(this.#eventPause);
+    this.#eventPause = undefined;
+    this.#events?.close();
+    this.#events = null;
+  }
+}
+
+/** What is followed. */
+interface Watched extends StorageState {
+  readonly closed: boolean;
+}
+
+/**
+ * The iterator of `StorageReader.watch`. It ends when the reader is closed, when the signal is aborted, or by `return`,
+ * also for a `next` that waits.
+ */
+export function watchStates(
+  reader: Watched,
+  lookout: Lookout,
+  options: WatchOptions,
+): AsyncIterableIterator<StorageState, undefined> & AsyncDisposable {
+  checkOptions(options);
+  const { intervalMs, keepAlive } = options;
+  const isNumber = typeof intervalMs === "number" && intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS;
+  if (intervalMs !== undefined && !isNumber) {
+    throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
+  }
+  const signal = signalFrom(options.signal);
+  const end = new AbortController();
+  const signals = signal === undefined ? [end.signal] : [end.signal, signal];
+  // Counted from this call on, not from the first `next`.
+  const states = statesAfter(lookout.news, reader, lookout, { intervalMs, keepAlive: keepAlive === true }, signals);
+  const stop = async (): Promise<IteratorResult<StorageState, undefined>> => {
+    end.abort();
+    return states.return(undefined);
+  };
+  return {
+    next: () => states.next(),
+    return: stop,
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async [Symbol.asyncDispose]() {
+      await stop();
+    },
+  };
+}
+
+async function* statesAfter(
+  seen: number,
+  reader: Watched,
+  lookout: Lookout,
+  options: Pick<Waiter, "intervalMs" | "keepAlive">,
+  signals: readonly AbortSignal[],
+): AsyncGenerator<StorageState, undefined> {
+  const isOver = (): boolean => reader.closed || signals.some(({ aborted }) => aborted);
+  for (;;) {
+    // Other work gets its turn, even where there is news at every call.
+    await yieldToEventLoop();
+    if (isOver()) return;
+    lookout.look();
+    if (lookout.news === seen) await lookout.wait(options, signals);
+    if (isOver()) return;
+    if (lookout.news === seen) continue;
+    seen = lookout.news;
+    yield { root: reader.root, length: reader.length };
   }
 }

@@ -57,3 +57,12 @@ export const SYS_renameat2: number = process.arch === "arm64" ? 276 : 316;
 export const FS_IOC_GETFLAGS = 0x80086601;
 export const FS_IOC_SETFLAGS = 0x40086602;
 export const FS_NOCOW_FL = 0x00800000;
+
+/** sys/inotify.h */
+export const IN_MODIFY = 0x2;
+export const IN_ATTRIB = 0x4;
+export const IN_DELETE_SELF = 0x400;
+export const IN_Q_OVERFLOW = 0x4000;
+export const IN_IGNORED = 0x8000;
+export const IN_NONBLOCK = 0o4000;
+export const IN_CLOEXEC = 0o2000000;

@@ -47,6 +47,12 @@ export interface Libc {
   fallocate(fd: number, mode: number, offset: number, lengthBytes: number): number;
   /** `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic, which Apple Silicon passes otherwise) */
   fcntl(fd: number, command: number, lock: NodeJS.TypedArray): number;
+  /** `int inotify_init1(int flags)`: Linux only, as the two below */
+  inotify_init1(flags: number): number;
+  /** `int inotify_add_watch(int fd, const char *path, unsigned int mask)` */
+  inotify_add_watch(fd: number, path: NodeJS.TypedArray, mask: number): number;
+  /** `int inotify_rm_watch(int fd, int wd)` */
+  inotify_rm_watch(fd: number, watch: number): number;
   /** `int ioctl(int fd, unsigned long request, int *argument)`: Linux only (variadic, which Apple Silicon passes otherwise) */
   ioctl(fd: number, request: number, argument: NodeJS.TypedArray): number;
   /**
@@ -65,7 +71,7 @@ export interface Libc {
   errno(): number;
 }
 
-const { i32, ptr } = FFIType;
+const { i32, u32, ptr } = FFIType;
 const voidType = FFIType.void;
 /** 64 bits that arrive as a number when they fit one, which every length, offset and address of ours does. */
 const u64 = FFIType.u64_fast;
@@ -89,6 +95,9 @@ const everywhere = {
 const onLinux = {
   fallocate: { args: [i32, i32, i64, i64], returns: i32 },
   fcntl: { args: [i32, i32, ptr], returns: i32 },
+  inotify_init1: { args: [i32], returns: i32 },
+  inotify_add_watch: { args: [i32, ptr, u32], returns: i32 },
+  inotify_rm_watch: { args: [i32, i32], returns: i32 },
   ioctl: { args: [i32, u64, ptr], returns: i32 },
   syscall: { args: [i64, i32, ptr, i32, ptr, i32], returns: i64 },
   __errno_location: { args: [], returns: ptr },
@@ -159,10 +168,20 @@ function loadMacos(name: string): Libc {
   const { symbols } = dlopen(name, { ...everywhere, ...onMacos });
   const location = symbols.__error;
   const missing = (): never => {
-    throw new StorageError("UNSUPPORTED", "fallocate, fcntl, ioctl and syscall are called on Linux only");
+    throw new StorageError("UNSUPPORTED", "this call is made on Linux only");
   };
   const errno = (): number => read.i32(location() as Pointer, 0);
-  return { ...symbols, fallocate: missing, fcntl: missing, ioctl: missing, syscall: missing, errno } as unknown as Libc;
+  return {
+    ...symbols,
+    fallocate: missing,
+    fcntl: missing,
+    inotify_init1: missing,
+    inotify_add_watch: missing,
+    inotify_rm_watch: missing,
+    ioctl: missing,
+    syscall: missing,
+    errno,
+  } as unknown as Libc;
 }
 
 /** Where the memory of bytes lies. Good for as long as they are referred to, and not detached. */
@@ -173,4 +192,9 @@ export function addressOf(bytes: Uint8Array): Address {
 /** An ArrayBuffer over native memory, which must stay mapped until the buffer is detached. */
 export function bufferOver(address: Address, lengthBytes: number): ArrayBuffer {
   return toArrayBuffer(address as Pointer, 0, lengthBytes);
+}
+
+/** A text as C reads it. */
+export function cString(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`);
 }

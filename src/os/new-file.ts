@@ -22,7 +22,7 @@ import {
 import { fsyncLater } from "./event-loop.ts";
 import { checkFileSizeLimit, checkProgress, closeFile } from "./file.ts";
 import { avoidCopyOnWrite } from "./filesystem.ts";
-import { libc } from "./libc.ts";
+import { cString, libc } from "./libc.ts";
 import { releaseAfter } from "./release.ts";
 
 const linux: boolean = process.platform === "linux";
@@ -241,11 +241,6 @@ export function removeFile(path: string): void {
 
 function randomName(): string {
   return crypto.getRandomValues(new Uint8Array(8)).toHex();
-}
-
-/** A path as C reads it. */
-function cString(path: string): Uint8Array {
-  return new TextEncoder().encode(`${path}\0`);
 }
 
 async function later<T>(path: string, call: () => Promise<T>): Promise<T> {

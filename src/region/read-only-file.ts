@@ -1,6 +1,7 @@
 /** The reader's region over a file, which it cannot change. */
 
 import { closeFile, statOf, sizeOf } from "../os/file.ts";
+import { type FileEvents, watchFile } from "../os/file-events.ts";
 import { isWriterLive } from "../os/lock.ts";
 import { closed, releaseAfter, releaseAll, releaseWhenCollected } from "../os/release.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
@@ -60,6 +61,10 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
 
   isWriterLive(): boolean {
     return isWriterLive(this.#fd, this.path);
+  }
+
+  watch(callback: () => void): FileEvents | null {
+    return watchFile(this.#fd, callback);
   }
 
   close(): void {

@@ -12,6 +12,11 @@
  */
 export type FileFault = "gone" | "cut" | "overwritten";
 
+/** Something that ends by `close`. */
+export interface Closable {
+  close(): void;
+}
+
 /** What a reader needs. */
 export interface ReadableRegion {
   /** For messages. */
@@ -35,6 +40,8 @@ export interface ReadableRegion {
   measure(): void;
   /** Whether a writer holds the header in memory current, so that it may be believed. */
   isWriterLive(): boolean;
+  /** Calls back after changes of the file until closed; null where the system does not tell of any. */
+  watch(callback: () => void): Closable | null;
   /** Detaches every view and gives everything back. */
   close(): void;
 }
@@ -65,7 +72,7 @@ export interface HeaderStore {
 }
 
 /** What a writer needs besides. */
-export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWriterLive"> {
+export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWriterLive" | "watch"> {
   /**
    * Writes cells that `grow` made storable: cheaper than stores into fresh pages.
    * @throws DISK_FULL, SYSTEM a file system that allocates anew; the range may hold anything then

@@ -101,6 +101,7 @@ describe("the prototypes", () => {
   /** What a C type may be declared as. A pointer that only the library makes up is a number of 64 bits. */
   const declaredAs: Readonly<Record<string, readonly string[]>> = {
     int: ["i32"],
+    "unsigned int": ["u32"],
     long: ["i64"],
     size_t: ["u64"],
     "unsigned long": ["u64"],
@@ -170,7 +171,7 @@ function constantsProgram(names: readonly string[]): string {
   return [
     "#define _GNU_SOURCE",
     ...headers.map((header) => `#include <${header}.h>`),
-    "#ifdef __linux__\n#include <linux/falloc.h>\n#include <linux/fs.h>\n#endif",
+    "#ifdef __linux__\n#include <linux/falloc.h>\n#include <linux/fs.h>\n#include <sys/inotify.h>\n#endif",
     "int main(void) {",
     ...lines,
     ...[...fields, "sizeof(struct flock)"].map((value) => `  printf("flock %ld\\n", (long)${value});`),

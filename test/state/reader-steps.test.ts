@@ -239,6 +239,7 @@ describe("a reader of commits that has none to believe", () => {
       fileFault: () => region.fileFault(),
       close: () => region.close(),
       // A writer recovers while the reader waits for the answer.
+      watch: () => null,
       isWriterLive: () => {
         const fd = openSync(path, "r+");
         writeSync(fd, recovered, 0, image.AREA_BYTES, 0);

@@ -63,6 +63,10 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
 
   measure(): void {}
 
+  watch(): null {
+    return null;
+  }
+
   isWriterLive(): boolean {
     return false;
   }

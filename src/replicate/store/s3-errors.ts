@@ -28,20 +28,20 @@ const CONFLICTS: ReadonlySet<string> = new Set(["ConditionalRequestConflict", "O
 const EXPIRED: ReadonlySet<string> = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"]);
 const CERTIFICATE = /CERT|SELF_SIGNED|ALTNAME|ERR_TLS|SSL/;
 
-const advice: Readonly<Record<string, string>> = {
-  InvalidAccessKeyId: "check accessKeyId, and that it is of this server",
-  SignatureDoesNotMatch: "check secretAccessKey, and that no proxy changes requests",
-  NoSuchBucket: "create the bucket, or check its name, the endpoint and the region",
-  InvalidBucketName: "check the name of the bucket",
-  RequestTimeTooSkewed: "check the clock of this machine",
-  InvalidToken: "check sessionToken",
-  ExpiredToken: "the session token has expired: pass credentials(), which is asked again in time",
-  PermanentRedirect: "check endpoint and region",
-  TemporaryRedirect: "the bucket is being made: try again later, or check endpoint and region",
-  AuthorizationHeaderMalformed: "check the region",
-  AuthorizationQueryParametersError: "check the region",
-  NotImplemented: "use a store that has this call",
-};
+const advice: ReadonlyMap<string, string> = new Map([
+  ["InvalidAccessKeyId", "check accessKeyId, and that it is of this server"],
+  ["SignatureDoesNotMatch", "check secretAccessKey, and that no proxy changes requests"],
+  ["NoSuchBucket", "create the bucket, or check its name, the endpoint and the region"],
+  ["InvalidBucketName", "check the name of the bucket"],
+  ["RequestTimeTooSkewed", "check the clock of this machine"],
+  ["InvalidToken", "check sessionToken"],
+  ["ExpiredToken", "the session token has expired: pass credentials(), which is asked again in time"],
+  ["PermanentRedirect", "check endpoint and region"],
+  ["TemporaryRedirect", "the bucket is being made: try again later, or check endpoint and region"],
+  ["AuthorizationHeaderMalformed", "check the region"],
+  ["AuthorizationQueryParametersError", "check the region"],
+  ["NotImplemented", "use a store that has this call"],
+]);
 
 const rights: Readonly<Record<Operation, string>> = {
   get: "allow s3:GetObject on the prefix, and s3:ListBucket on the bucket: without it a missing object is refused too",
@@ -113,7 +113,7 @@ export function networkFailure(what: string, operation: Operation, thrown: unkno
 }
 
 function adviceOn(operation: Operation, status: number, { code }: S3Fault): string {
-  const known = advice[EXPIRED.has(code ?? "") ? "ExpiredToken" : (code ?? "")];
+  const known = advice.get(EXPIRED.has(code ?? "") ? "ExpiredToken" : (code ?? ""));
   if (known !== undefined) return known;
   if (status === 403) return rights[operation];
   if (code === null) return "check the endpoint: this may be no S3 server";

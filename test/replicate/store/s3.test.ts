@@ -11,6 +11,26 @@ const TARGET = "s3://cellar/a b/ü+&%";
 const bytes = new TextEncoder().encode("an object");
 const KEY = recordKey(1);
 
+/** A key and a certificate of nothing. */
+const SELF_SIGNED = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/XN+EhQkmwkTQ5Lh
+bjeuK8qjow/Lo0NrxRyT9BHczxOhRANCAASC5ErNVslUBzvH1zBcZfN1SPm5xAGZ
+QNB9uPdr4lUWGntSv9wF/3pfu9XwTCNN9MpjpE/141aFJLMDITEJNhK3
+-----END PRIVATE KEY-----`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUAzEvNz7O+eJQbOEWKKkoK92WB3UwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODE1NDYxNFoYDzIxMjYxMTA0
+MTU0NjE0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASC5ErNVslUBzvH1zBcZfN1SPm5xAGZQNB9uPdr4lUWGntSv9wF/3pf
+u9XwTCNN9MpjpE/141aFJLMDITEJNhK3o1MwUTAdBgNVHQ4EFgQUOOxjz3f0FxA+
+zoRL0P7a5t1dX2owHwYDVR0jBBgwFoAUOOxjz3f0FxA+zoRL0P7a5t1dX2owDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiBJG4GJ1jByld0KZ1neDahz
+ll7JzpVhDeAQ7Oygyr6gLwIhAK4yDq207yn94ioLbVRSUGsLHqhbFbtNxctpiaXC
+V4mi
+-----END CERTIFICATE-----`,
+};
+
 let server: S3Server;
 beforeAll(async () => void (server = await S3Server.start()));
 afterAll(() => server[Symbol.asyncDispose]());
@@ -307,6 +327,19 @@ describe("a fault of the setup", () => {
     expect([error.code, error.message]).toEqual(["FENCING_UNSUPPORTED", expect.stringContaining("501 NotImplemented")]);
     server.condition = "ignored";
     expect([await create(open()), await create(open())]).toEqual(["created", "created"]);
+  });
+
+  test("a certificate that is not trusted", async () => {
+    using other = Bun.serve({ port: 0, hostname: "127.0.0.1", tls: SELF_SIGNED, fetch: () => new Response("") });
+    for (const [, call] of calls) {
+      const error = await errorOf(call(open({ endpoint: `https://127.0.0.1:${other.port}` })));
+      expect([error.code, error.message]).toEqual(["STORE_REFUSED", expect.stringContaining("certificate")]);
+    }
+  });
+
+  test("a code that is a name of something else is only a code", async () => {
+    server.fail({ status: 400, code: "constructor", message: "&constructor;" });
+    expect((await errorOf(open().get(KEY))).message).toMatch(/refused with 400 constructor \(&constructor;\): see /);
   });
 
   test("secrets that a server repeats are not shown", async () => {

@@ -158,6 +158,8 @@ export class S3Server implements AsyncDisposable {
         "RequestTimeTooSkewed",
         "The difference between the request time and the server's time is too large.",
       );
+    if (request.method === "PUT" && headers["content-length"] === undefined)
+      return error(411, "MissingContentLength", "");
     const token = headers["x-amz-security-token"];
     if (token !== undefined && this.expiredTokens.has(String(token)))
       return error(400, "ExpiredToken", `The provided token has expired: ${String(token)}`);

@@ -2,7 +2,7 @@
 
 import { wrongType } from "./error.ts";
 import { asBytes, checkOptions, signalFrom } from "./options.ts";
-import { yieldToEventLoop } from "./os/event-loop.ts";
+import { shareEventLoop } from "./os/event-loop.ts";
 import type { BlobWriter } from "./cells/blob-writer.ts";
 
 /** What `writeStream` reads. */
@@ -14,10 +14,8 @@ export interface WriteStreamOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** After so many bytes the event loop has a turn, also if the source never waits for anything. */
-const BYTES_A_TURN = 4 * 1024 * 1024;
-/** What a piece counts besides its bytes. */
-const PIECE_BYTES = 1024;
+/** What is stored of a piece before the event loop may have a turn. */
+const STEP_BYTES = 256 * 1024;
 
 /** Pieces of a source, one after the other. */
 interface Pieces {
@@ -43,8 +41,12 @@ export async function storeStream(
   const signals = signal === undefined ? [closeSignal] : [signal, closeSignal];
   const pieces = piecesOf(source);
   let isOpen = true;
+  const check = (): void => {
+    checkWritable();
+    blob.check();
+  };
   try {
-    for (let bytesInTurn = 0; ;) {
+    for (;;) {
       for (const each of signals) each.throwIfAborted();
       const piece = await nextOf(pieces, signals).catch((error: unknown) => {
         // A source that has failed has stopped; one that is only given up has not.
@@ -55,20 +57,37 @@ export async function storeStream(
       const isLast = piece.done === true;
       isOpen = !isLast;
       const bytes = isLast ? null : asBytes(piece.value);
-      checkWritable();
-      blob.check();
-      if (bytes === null) return blob.end();
-      blob.append(bytes);
-      bytesInTurn += bytes.length + PIECE_BYTES;
-      if (bytesInTurn < BYTES_A_TURN) continue;
-      bytesInTurn = 0;
-      await yieldToEventLoop();
+      if (bytes === null) {
+        check();
+        return blob.end();
+      }
+      await append(bytes, blob, check, signals);
     }
   } catch (error) {
     blob.discard();
     if (isOpen) stop(pieces, error);
     throw error;
   }
+}
+
+/** Stores a piece in steps, between which the event loop may have a turn. */
+async function append(
+  bytes: Uint8Array,
+  blob: BlobWriter,
+  check: () => void,
+  signals: readonly AbortSignal[],
+): Promise<void> {
+  // Read the length once: the memory may be gone, and the length 0, after a turn.
+  const lengthBytes = bytes.length;
+  let done = 0;
+  // A source of empty pieces must not hold the event loop either.
+  do {
+    check();
+    blob.append(asBytes(bytes).subarray(done, Math.min(done + STEP_BYTES, lengthBytes)));
+    done += STEP_BYTES;
+    await shareEventLoop();
+    for (const each of signals) each.throwIfAborted();
+  } while (done < lengthBytes);
 }
 
 /** The next piece, or an abort's reason if that comes first. A listener for each: a race would keep them all. */

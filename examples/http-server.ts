@@ -59,7 +59,7 @@ function download(request: Request, entry: Entry): Response {
   const isWhole = to - from === entry.bytes;
   const said = { ...headers, "Content-Length": String(to - from) };
   const shown = isWhole ? said : { ...said, "Content-Range": `bytes ${from}-${to - 1}/${entry.bytes}` };
-  const body = isWhole ? writer.stream(entry.index) : piecesOf(writer.chunks(entry.index), asked);
+  const body = writer.stream(entry.index, { offset: from, length: to - from });
   return new Response(request.method === "HEAD" ? null : body, { status: isWhole ? 200 : 206, headers: shown });
 }
 
@@ -70,16 +70,6 @@ function partFrom(header: string | null, bytes: number): Part | null {
   const from = first === "" ? Math.max(0, bytes - Number(last)) : Number(first);
   const to = first === "" || last === "" ? bytes : Math.min(bytes, Number(last) + 1);
   return from < to ? { from, to } : null;
-}
-
-/** The bytes of a range, copied from the views piece by piece as the client takes them. */
-async function* piecesOf(chunks: readonly Uint8Array[], { from, to }: Part): AsyncGenerator<Uint8Array> {
-  let offset = 0;
-  for (const chunk of chunks) {
-    const piece = chunk.slice(Math.max(0, from - offset), Math.max(0, to - offset));
-    if (piece.length > 0) yield piece;
-    offset += chunk.length;
-  }
 }
 
 const etagOf = ({ index }: Entry): string => `"${index}"`;

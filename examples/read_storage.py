@@ -40,7 +40,8 @@ class Storage:
         while last != 0:
             size, previous = struct.unpack("<HI", self.bytes_at((last + 1) * self.bytes_per_cell - 6, 6))
             first = last + 1 - -(-(size + 6) // self.bytes_per_cell)
-            if first < self.start_index or not (previous == 0 or self.start_index <= previous < first):
+            is_full = size == 65535 if chunks else size > 0 or previous == 0
+            if first < self.start_index or not (previous == 0 or self.start_index <= previous < first) or not is_full:
                 raise ValueError(f"no chunk ends at {last}")
             chunks.append(self.bytes_at(first * self.bytes_per_cell, size))
             last = previous

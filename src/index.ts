@@ -10,7 +10,7 @@ export { type ErrorCode, type ErrorDetails, StorageError } from "./error.ts";
 export type { StorageConfig } from "./format/config.ts";
 export { makeWriterKey } from "./key.ts";
 export { nullStorage } from "./null-storage.ts";
-export type { CreateOptions, OpenReaderOptions, OpenWriterOptions, WriteOptions } from "./options.ts";
+export type { CreateOptions, OpenReaderOptions, OpenWriterOptions, PartOptions, WriteOptions } from "./options.ts";
 export type { StorageState } from "./state.ts";
 export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";

@@ -4,6 +4,7 @@ import { StorageError, wrongType } from "./error.ts";
 import { type CheckedConfig, checkConfig, headStringOf, type StorageConfig } from "./format/config.ts";
 import { MAX_U32 } from "./format/layout.ts";
 import { copyOfKey, makeWriterKey } from "./key.ts";
+import type { Part } from "./cells/blob.ts";
 import type { WriterChoices } from "./store/open.ts";
 import type { Follows } from "./state/follower.ts";
 
@@ -63,6 +64,14 @@ export interface OpenReaderOptions {
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
+/** Which bytes of a blob are read. What lies past its end is left out. */
+export interface PartOptions {
+  /** The first byte. Default 0. */
+  readonly offset?: number | undefined;
+  /** How many bytes at most. Default: all from `offset` on. */
+  readonly length?: number | undefined;
+}
+
 const RESIZE_STEP_VARIABLE = "PLEBEIA_RESIZE_STEP_BYTES";
 const DEFAULT_CELL_BYTES = 32;
 
@@ -118,6 +127,19 @@ export function capacityFrom(
   if (capacityCells === undefined) return null;
   positive("capacityCells", capacityCells);
   return Math.max(startIndex, Math.min(capacityCells, maxIndex));
+}
+
+/** The part of a blob that is asked for. */
+export function partFrom(options: PartOptions): Part {
+  checkOptions(options);
+  const { offset = 0, length = Infinity } = options;
+  if (!isCount(offset)) throw wrongType("offset", "a whole number from 0 on", offset);
+  if (!isCount(length) && length !== Infinity) throw wrongType("length", "a whole number from 0 on", length);
+  return { from: offset, to: offset + length };
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** Milliseconds to wait. */

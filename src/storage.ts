@@ -6,10 +6,11 @@ import type { CheckedConfig, StorageConfig } from "./format/config.ts";
 import { carriesKey } from "./format/header.ts";
 import { FILE } from "./format/layout.ts";
 import { copyOfKey } from "./key.ts";
-import { blobLength, chunkViews, readBlob } from "./cells/blob.ts";
+import { blobLength, chunkViews, readBlob, readBlobInto } from "./cells/blob.ts";
 import { Cells } from "./cells/cells.ts";
 import { decodeAt, loadArea } from "./state/choose-state.ts";
 import { blobStream } from "./cells/blob-stream.ts";
+import { asBytes, partFrom, type PartOptions } from "./options.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
 import type { StorageState } from "./state.ts";
 import type { StorageStats } from "./stats.ts";
@@ -28,7 +29,8 @@ export interface StorageParts {
  * A storage that is open: a file of cells, or anonymous memory.
  *
  * An index names a cell, and is a capability: see `read`. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
- * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner.
+ * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner, nor
+ * post a view to a Worker: the whole buffer under it is copied, up to 64 MiB. Post an index, or a copy by `slice()`.
  *
  * A writer gathers blobs, and writes many at a time: whatever reads, commits, flushes or closes it may throw DISK_FULL or
  * SYSTEM for them, where a file system has no room although it promised it. They are kept for the next try.
@@ -136,12 +138,32 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The blob with this index, copied: the bytes are the caller's. An index is a capability: one inside a blob whose bytes
-   * look like a blob's end reads whatever they name, so never take an index from an untrusted caller.
+   * The blob with this index, or a part of it, copied: the bytes are the caller's. An index is a capability: one inside a
+   * blob whose bytes look like a blob's end reads whatever they name, so never take an index from an untrusted caller.
+   *
+   * For a part, only footers are read besides its own chunks. What lies past the blob's end is left out, as in `slice`.
    * @throws INDEX_OUT_OF_RANGE; CHUNK_CORRUPT no blob ends there; UNSUPPORTED more than 2^31 bytes; CLOSED; TypeError
+   *
+   * @example
+   * const start = reader.read(index, { length: 512 });
    */
-  read(index: number): Uint8Array<ArrayBuffer> {
-    return readBlob(this.#cells, index);
+  read(index: number, part?: PartOptions): Uint8Array<ArrayBuffer> {
+    return readBlob(this.#cells, index, part === undefined ? undefined : partFrom(part));
+  }
+
+  /**
+   * Copies the blob with this index, or a part of it, into `target` from its beginning, as far as it reaches: the
+   * same buffer serves for many blobs, and the collector has nothing to do.
+   * @returns the bytes that were copied; `target` keeps its others
+   * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
+   *
+   * @example
+   * const page = new Uint8Array(4096);
+   * const lengthBytes = reader.readInto(index, page, { offset: 8192 });
+   */
+  readInto(index: number, target: ArrayBufferView | ArrayBufferLike, part: PartOptions = {}): number {
+    const range = partFrom(part);
+    return readBlobInto(this.#cells, index, asBytes(target), range);
   }
 
   /**
@@ -179,9 +201,10 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The blob with this index as a stream of copies, each of at most 65535 bytes, which are read when they are pulled.
-   * The bytes are the caller's; the storage may be closed, which errors the stream with CLOSED. It is a byte stream:
-   * readers may bring their own buffers. For blobs of any length. Never take an index from an untrusted caller: see `read`.
+   * The blob with this index, or a part of it, as a stream of copies, each of at most 4 × 65535 bytes, which are read when
+   * they are pulled. The bytes are the caller's; the storage may be closed, which errors the stream with CLOSED. It is a
+   * byte stream: readers may bring their own buffers. For blobs of any length; the event loop is not held for more than
+   * a few milliseconds. Never take an index from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there;
    * TRUNCATED the storage was truncated meanwhile, or since a reader's last refresh; FILE_CUT another program cut the file;
    * CLOSED
@@ -189,9 +212,10 @@ export abstract class Storage implements Disposable, AsyncDisposable {
    * @example
    * Bun.serve({ fetch: () => new Response(reader.stream(index)) });
    */
-  stream(index: number): ReadableStream<Uint8Array<ArrayBuffer>> {
+  stream(index: number, part: PartOptions = {}): ReadableStream<Uint8Array<ArrayBuffer>> {
+    const range = partFrom(part);
     this.#cells.checkOpen();
-    return blobStream(this.#cells, this.#parts.snapshot(), index);
+    return blobStream(this.#cells, this.#parts.snapshot(), index, range);
   }
 
   /**

@@ -1,110 +1,228 @@
-/** Reading blobs: chains of chunks, from their last chunk back. */
+/** Reading blobs: chains of chunks, which are found from their last chunk back, and copied from the first on. */
 
 import { StorageError } from "../error.ts";
-import { firstIndexOf } from "../format/chunk.ts";
-import { FOOTER, FOOTER_BYTES } from "../format/layout.ts";
-import { addressOf, libc } from "../os/libc.ts";
+import { chunkCells, firstIndexOf } from "../format/chunk.ts";
+import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
+import { type Address, addressOf, libc } from "../os/libc.ts";
 import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
+import { type Range, ChunkReadAhead } from "./read-ahead.ts";
 
-/** Called for each chunk, from the last to the first. */
-type Visit = (offsetBytes: number, sizeBytes: number) => void;
+/** Bytes `[from, to)` of a blob. What lies past its end is left out. */
+export interface Part {
+  readonly from: number;
+  readonly to: number;
+}
 
-/** A chunk that may be believed. */
-interface Chunk {
-  readonly first: number;
-  readonly sizeBytes: number;
-  /** The last index of the chunk before it, 0 for none. */
-  readonly previous: number;
+/** Views handed out at once are read ahead up to so many bytes: more could fill the memory with what is never used. */
+const MAX_VIEWS_AHEAD_BYTES = 64 * 1024 * 1024;
+
+/** The chunks of a blob, as far as its footers have been followed. */
+export class Chain {
+  readonly #cells: Cells;
+  readonly #index: number;
+  /** The last index of each chunk, the last chunk first. */
+  readonly #lasts: number[] = [];
+  #next: number;
+  #lastChunkBytes = 0;
+
+  /** Of a blob whose index `reachBlob` has checked. */
+  constructor(cells: Cells, index: number) {
+    this.#cells = cells;
+    this.#index = index;
+    this.#next = index;
+  }
+
+  /**
+   * Follows at most `count` footers. Each is checked before it is used, and each step goes to a lower index.
+   * @returns whether all chunks are found
+   * @throws CHUNK_CORRUPT
+   */
+  follow(count: number): boolean {
+    const { bytesPerCell, readAhead } = this.#cells;
+    for (let left = count; left > 0 && this.#next !== 0; left--) {
+      const last = this.#next;
+      const found = this.#lasts.length;
+      if (found > 0) readAhead.beforeFooter(found, (last + 1) * bytesPerCell);
+      const { sizeBytes, previous } = chunkAt(this.#cells, last, found > 0);
+      if (found === 0) this.#lastChunkBytes = sizeBytes;
+      this.#lasts.push(last);
+      this.#next = previous;
+    }
+    return this.#next === 0;
+  }
+
+  get count(): number {
+    return this.#lasts.length;
+  }
+
+  /** Of the chunks that were found: all but the last are full. */
+  get lengthBytes(): number {
+    return (this.count - 1) * MAX_CHUNK_BYTES + this.#lastChunkBytes;
+  }
+
+  /** The last index of a chunk, counted from the first one; 0 before it. */
+  lastOf(chunk: number): number {
+    return this.#lasts[this.count - 1 - chunk] ?? 0;
+  }
+
+  /** The bytes of a chunk's data. */
+  sizeOf(chunk: number): number {
+    return chunk === this.count - 1 ? this.#lastChunkBytes : MAX_CHUNK_BYTES;
+  }
+
+  /** Where a chunk lies in the region, from its first cell to its last one. */
+  rangeOf(chunk: number): Range {
+    const { bytesPerCell } = this.#cells;
+    const endBytes = (this.lastOf(chunk) + 1) * bytesPerCell;
+    return { fromBytes: endBytes - chunkCells(this.sizeOf(chunk), bytesPerCell) * bytesPerCell, toBytes: endBytes };
+  }
+
+  /** The chunks `[first, end)` that have bytes of a part: none, if it has no bytes. */
+  chunksOf({ from, to }: Part): { readonly first: number; readonly end: number } {
+    const first = Math.floor(from / MAX_CHUNK_BYTES);
+    return { first, end: from < to ? Math.ceil(to / MAX_CHUNK_BYTES) : first };
+  }
+
+  /** How many bytes of a part are in the chunks `[first, end)`. */
+  lengthOf({ from, to }: Part, first: number, end: number): number {
+    return Math.min(to, end * MAX_CHUNK_BYTES) - Math.max(from, first * MAX_CHUNK_BYTES);
+  }
+
+  /** Copies what a chunk has of a part to an address. Returns how many bytes that is. */
+  copyChunk(chunk: number, { from, to }: Part, target: Address): number {
+    const startBytes = chunk * MAX_CHUNK_BYTES;
+    const fromBytes = Math.max(0, from - startBytes);
+    const lengthBytes = Math.min(this.sizeOf(chunk), to - startBytes) - fromBytes;
+    const source = this.#cells.region.address + this.rangeOf(chunk).fromBytes + fromBytes;
+    if (lengthBytes > 0) libc().memcpy(target, source, lengthBytes);
+    return lengthBytes;
+  }
+
+  /** The part that a blob of this length has of what was asked for. */
+  partOf({ from, to }: Part): Part {
+    const end = Math.min(to, this.lengthBytes);
+    return { from: Math.min(from, end), to: end };
+  }
+
+  /** The error that a chunk is not what it was when its footer was followed. */
+  changed(): StorageError {
+    const { path } = this.#cells;
+    const message = `${path}: the blob at ${this.#index} changed while it was read: the writer has stored over it: refresh(), and read again`;
+    return new StorageError("CHUNK_CORRUPT", message, { path, index: this.#index });
+  }
 }
 
 /**
  * The chunk that ends at an index of data, which must be in memory.
  * @throws CHUNK_CORRUPT
  */
-export function chunkAt(cells: Cells, last: number): Chunk {
-  const footer = cells.bytesPerCell - FOOTER_BYTES;
-  const sizeBytes = cells.fields.u16(last, footer + FOOTER.size.offset);
-  const previous = cells.fields.u32(last, footer + FOOTER.previous.offset);
-  const first = firstIndexOf(last, sizeBytes, previous, cells.startIndex, cells.bytesPerCell);
+export function chunkAt(
+  cells: Cells,
+  last: number,
+  isFollowed: boolean,
+): { readonly first: number; readonly sizeBytes: number; readonly previous: number } {
+  const { bytesPerCell, fields, startIndex } = cells;
+  const footer = bytesPerCell - FOOTER_BYTES;
+  const sizeBytes = fields.u16(last, footer + FOOTER.size.offset);
+  const previous = fields.u32(last, footer + FOOTER.previous.offset);
+  const first = firstIndexOf(last, sizeBytes, previous, isFollowed, startIndex, bytesPerCell);
   if (first === 0) throw corrupt(cells, last, sizeBytes, previous);
   return { first, sizeBytes, previous };
 }
 
-/** The blob's bytes, copied. */
-export function readBlob(cells: Cells, index: number): Uint8Array<ArrayBuffer> {
-  cells.checkOpen();
-  cells.reach(index);
-  const footer = cells.bytesPerCell - FOOTER_BYTES;
-  const sizeBytes = cells.fields.u16(index, footer + FOOTER.size.offset);
-  const previous = cells.fields.u32(index, footer + FOOTER.previous.offset);
-  // Most blobs are one chunk: without the two walks.
-  if (previous !== 0) return readChunks(cells, index);
-  const first = firstIndexOf(index, sizeBytes, previous, cells.startIndex, cells.bytesPerCell);
-  if (first === 0) throw corrupt(cells, index, sizeBytes, previous);
-  const bytes = new Uint8Array(sizeBytes);
-  if (sizeBytes > 0) libc().memcpy(bytes, cells.region.address + first * cells.bytesPerCell, sizeBytes);
+/** The blob's bytes, or those of a part, copied. */
+export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<ArrayBuffer> {
+  reachBlob(cells, index);
+  const { bytesPerCell, readAhead } = cells;
+  const { first, sizeBytes, previous } = chunkAt(cells, index, false);
+  // Most blobs are one chunk.
+  if (previous !== 0) return readChain(cells, index, part);
+  const from = part === undefined ? 0 : Math.min(part.from, sizeBytes);
+  const lengthBytes = part === undefined ? sizeBytes : Math.min(part.to, sizeBytes) - from;
+  const offset = first * bytesPerCell + from;
+  readAhead.found(offset, lengthBytes);
+  const bytes = new Uint8Array(lengthBytes);
+  if (lengthBytes > 0) libc().memcpy(bytes, cells.region.address + offset, lengthBytes);
   return bytes;
 }
 
-function readChunks(cells: Cells, index: number): Uint8Array<ArrayBuffer> {
-  const lengthBytes = blobLength(cells, index);
+/**
+ * Checks that a blob may be read that ends at an index, and sees to it that its end is in memory.
+ * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
+ */
+export function reachBlob(cells: Cells, index: number): void {
+  cells.checkOpen();
+  cells.reach(index);
+  if (cells.readAhead.isExpecting) cells.readAhead.before((index + 1) * cells.bytesPerCell);
+}
+
+function readChain(cells: Cells, index: number, asked?: Part): Uint8Array<ArrayBuffer> {
+  const chain = chainOf(cells, index);
+  const part = chain.partOf(asked ?? { from: 0, to: Infinity });
+  const lengthBytes = part.to - part.from;
   if (lengthBytes > MAX_VIEW_BYTES) {
-    const message = `${cells.path}: the blob at ${index} has ${lengthBytes} bytes, more than read() copies: use chunks()`;
+    const message = `${cells.path}: read() copies at most 2^31 bytes, and the blob at ${index} has ${lengthBytes}: use stream(), or read it in parts`;
     throw new StorageError("UNSUPPORTED", message, { path: cells.path, index });
   }
   const bytes = new Uint8Array(lengthBytes);
-  // Not a view for each chunk: it would cost more than the copy, and memory until the collector comes.
-  const address = addressOf(bytes);
-  const { memcpy } = libc();
-  let left = lengthBytes;
-  walk(cells, index, (offsetBytes, sizeBytes) => {
-    left -= sizeBytes;
-    // The memory is shared: it may have changed since its length was taken.
-    if (left < 0) throw changed(cells, index);
-    if (sizeBytes > 0) memcpy(address + left, cells.region.address + offsetBytes, sizeBytes);
-  });
-  if (left !== 0) throw changed(cells, index);
+  if (lengthBytes > 0) copyPart(cells, chain, part, bytes);
   return bytes;
+}
+
+/**
+ * Copies the blob's bytes, or those of a part, into memory of the caller's, as far as it reaches.
+ * @returns how many bytes were copied
+ */
+export function readBlobInto(cells: Cells, index: number, target: Uint8Array, asked: Part): number {
+  reachBlob(cells, index);
+  const chain = chainOf(cells, index);
+  const part = chain.partOf({ from: asked.from, to: Math.min(asked.to, asked.from + target.length) });
+  if (part.to > part.from) copyPart(cells, chain, part, target);
+  return part.to - part.from;
+}
+
+function copyPart(cells: Cells, chain: Chain, part: Part, target: Uint8Array): void {
+  const { first, end } = chain.chunksOf(part);
+  const ahead = new ChunkReadAhead(cells.readAhead, chain, end);
+  // Not a view for each chunk: it would cost more than the copy, and memory until the collector comes.
+  let address = addressOf(target);
+  for (let chunk = first; chunk < end; chunk++) {
+    ahead.before(chunk);
+    address += chain.copyChunk(chunk, part, address);
+  }
 }
 
 /** The blob's chunks as views, first to last. */
 export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>[] {
-  const views: Uint8Array<ArrayBuffer>[] = [];
-  walk(cells, index, (offsetBytes, sizeBytes) => views.push(cells.viewBytes(offsetBytes, sizeBytes)));
-  return views.reverse();
+  reachBlob(cells, index);
+  const { bytesPerCell, readAhead } = cells;
+  const { first, sizeBytes, previous } = chunkAt(cells, index, false);
+  if (previous === 0) {
+    readAhead.found(first * bytesPerCell, sizeBytes);
+    return [cells.viewBytes(first * bytesPerCell, sizeBytes)];
+  }
+  const chain = chainOf(cells, index);
+  const most = Math.min(chain.count, Math.ceil(MAX_VIEWS_AHEAD_BYTES / MAX_CHUNK_BYTES));
+  new ChunkReadAhead(readAhead, chain, most, most).before(0);
+  return Array.from({ length: chain.count }, (_, chunk) =>
+    cells.viewBytes(chain.rangeOf(chunk).fromBytes, chain.sizeOf(chunk)),
+  );
 }
 
 /** The blob's bytes in all. */
 export function blobLength(cells: Cells, index: number): number {
-  let lengthBytes = 0;
-  walk(cells, index, (_offsetBytes, sizeBytes) => {
-    lengthBytes += sizeBytes;
-  });
-  return lengthBytes;
+  reachBlob(cells, index);
+  return chainOf(cells, index).lengthBytes;
 }
 
-/** Follows the chain. Each footer is checked before it is used, and each step goes to a lower index. */
-function walk(cells: Cells, index: number, visit: Visit): void {
-  cells.checkOpen();
-  cells.reach(index);
-  const { bytesPerCell, startIndex, fields } = cells;
-  const footer = bytesPerCell - FOOTER_BYTES;
-  for (let last = index; last !== 0;) {
-    const sizeBytes = fields.u16(last, footer + FOOTER.size.offset);
-    const previous = fields.u32(last, footer + FOOTER.previous.offset);
-    const first = firstIndexOf(last, sizeBytes, previous, startIndex, bytesPerCell);
-    if (first === 0) throw corrupt(cells, last, sizeBytes, previous);
-    visit(first * bytesPerCell, sizeBytes);
-    last = previous;
-  }
+/** All chunks of a blob that was reached. */
+function chainOf(cells: Cells, index: number): Chain {
+  const chain = new Chain(cells, index);
+  chain.follow(Infinity);
+  return chain;
 }
 
 function corrupt(cells: Cells, index: number, sizeBytes: number, previous: number): StorageError {
   const message = `${cells.path}: no chunk ends at index ${index}: its footer says ${sizeBytes} bytes after index ${previous}; was this index returned by write()?`;
-  return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
-}
-
-export function changed(cells: Cells, index: number): StorageError {
-  const message = `${cells.path}: the blob at ${index} changed while it was read: the writer has stored over it: refresh(), and read again`;
   return new StorageError("CHUNK_CORRUPT", message, { path: cells.path, index });
 }

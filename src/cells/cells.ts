@@ -1,10 +1,12 @@
 /** What a storage that is open knows of its cells: the checks of indices, the views, and the fields. */
 
 import { StorageError, wrongType } from "../error.ts";
-import { startIndexOf } from "../format/layout.ts";
+import { chunkCells } from "../format/chunk.ts";
+import { MAX_CHUNK_BYTES, startIndexOf } from "../format/layout.ts";
 import type { StorageConfig } from "../format/config.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { FieldAccess } from "./field-access.ts";
+import { ReadAhead } from "./read-ahead.ts";
 
 /** The longest view, and the longest blob that is read in one piece. */
 export const MAX_VIEW_BYTES: number = 2 ** 31;
@@ -26,6 +28,7 @@ export class Cells {
   readonly startIndex: number;
   /** For loads and stores of checked fields. */
   readonly fields: FieldAccess;
+  readonly readAhead: ReadAhead;
   /** 0 for none. Set by the owner of the storage. */
   root: number;
   closed = false;
@@ -43,6 +46,8 @@ export class Cells {
     this.bytesPerCell = config.bytesPerCell;
     this.startIndex = startIndexOf(config.bytesPerCell);
     this.fields = new FieldAccess(region, config.bytesPerCell);
+    const chunkBytes = chunkCells(MAX_CHUNK_BYTES, config.bytesPerCell) * config.bytesPerCell;
+    this.readAhead = new ReadAhead(region, this.startIndex * config.bytesPerCell, chunkBytes);
     this.root = root;
     this.#length = length;
     this.#inMemory = length;

@@ -3,11 +3,12 @@
 import { StorageError } from "../error.ts";
 import { firstIndexOf } from "../format/chunk.ts";
 import { FOOTER, FOOTER_BYTES } from "../format/layout.ts";
+import type { PartOptions } from "../options.ts";
 import type { StorageReader } from "../reader.ts";
 import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
 import { countText } from "./figures.ts";
-import { indexIn, openReader, readingOptions } from "./opening.ts";
+import { indexIn, openReader, readingOptions, wholeNumber } from "./opening.ts";
 import { columns, paint, print, printJson, write } from "./output.ts";
 
 /** More would not fit a string, as base64. */
@@ -23,13 +24,25 @@ export const cat: Command = command({
   name: "cat",
   summary: "Writes a blob's bytes to standard output, as they are",
   positionals: blobPositionals,
-  options: readingOptions,
-  examples: ["cellar cat data.cellar 4711 > picture.png", "cellar cat data.cellar root | less"],
+  options: {
+    offset: { value: "BYTES", help: "the first byte to write; default: 0" },
+    length: { value: "BYTES", help: "how many bytes to write at most; default: all" },
+    ...readingOptions,
+  },
+  examples: [
+    "cellar cat data.cellar 4711 > picture.png",
+    "cellar cat data.cellar root | less",
+    "cellar cat data.cellar 4711 --offset 1000000 --length 4096 | hexdump -C",
+  ],
   run: async ({ positionals: [path = "", word], values, json }) => {
     using reader = openReader(path, values);
     const index = indexIn(reader, word);
-    if (json) await printJson({ path, index, ...contentOf(reader, index) });
-    else for await (const chunk of reader.stream(index)) await write(chunk);
+    const part: PartOptions = {
+      offset: wholeNumber("--offset", values.offset ?? "0"),
+      ...(values.length === undefined ? {} : { length: wholeNumber("--length", values.length) }),
+    };
+    if (json) await printJson({ path, index, ...contentOf(reader, index, part) });
+    else for await (const piece of reader.stream(index, part)) await write(piece);
     return OK;
   },
 });
@@ -57,13 +70,18 @@ export const chain: Command = command({
   },
 });
 
-/** A blob as it goes into JSON, which has no bytes. */
-function contentOf(reader: StorageReader, index: number): { readonly byteLength: number; readonly base64: string } {
-  const byteLength = reader.blobLength(index);
+/** A part of a blob as it goes into JSON, which has no bytes. */
+function contentOf(
+  reader: StorageReader,
+  index: number,
+  part: PartOptions,
+): { readonly byteLength: number; readonly base64: string } {
+  const { offset = 0, length = Infinity } = part;
+  const byteLength = Math.max(0, Math.min(reader.blobLength(index) - offset, length));
   if (byteLength > MAX_JSON_BYTES) {
     throw new CommandError("TOO_LARGE", `${reader.path}: ${byteLength} bytes do not fit in JSON: leave out --json`);
   }
-  return { byteLength, base64: reader.read(index).toBase64() };
+  return { byteLength, base64: reader.read(index, part).toBase64() };
 }
 
 interface Chunk {
@@ -87,7 +105,7 @@ function chainOf(reader: StorageReader, index: number): { chunks: readonly Chunk
     const view = new DataView(cells.buffer, cells.byteOffset + cells.byteLength - FOOTER_BYTES, FOOTER_BYTES);
     const byteLength = view.getUint16(FOOTER.size.offset, true);
     const previous = view.getUint32(FOOTER.previous.offset, true);
-    const first = firstIndexOf(last, byteLength, previous, reader.startIndex, bytesPerCell);
+    const first = firstIndexOf(last, byteLength, previous, chunks.length > 0, reader.startIndex, bytesPerCell);
     if (first === 0) return { chunks, error: corrupt(reader, last) };
     chunks.push({ first, last, byteLength, previous });
     last = previous;

@@ -20,18 +20,22 @@ export function blobCells(sizeBytes: number, bytesPerCell: number): number {
 }
 
 /**
- * The first index of the chunk that ends at `lastIndex`, or 0 if its footer cannot be right: the chunk must begin
- * at or after `startIndex`, and the one before it must end before it begins. That rule alone excludes every cycle.
+ * The first index of the chunk that ends at `lastIndex`, or 0 if its footer cannot be right:
+ * - The chunk begins at or after `startIndex`, and the one before it ends before it begins. That excludes every cycle.
+ * - A chunk that another one follows (`isFollowed`) is full, and only a whole blob is empty. So a chain has no more
+ *   chunks than its bytes need, and neither time nor memory depends on what a footer says.
  */
 export function firstIndexOf(
   lastIndex: number,
   sizeBytes: number,
   previous: number,
+  isFollowed: boolean,
   startIndex: number,
   bytesPerCell: number,
 ): number {
   const firstIndex = lastIndex + 1 - chunkCells(sizeBytes, bytesPerCell);
   if (firstIndex < startIndex) return 0;
-  if (previous !== 0 && (previous < startIndex || previous >= firstIndex)) return 0;
+  if (previous !== 0 && (previous < startIndex || previous >= firstIndex || sizeBytes === 0)) return 0;
+  if (isFollowed && sizeBytes !== MAX_CHUNK_BYTES) return 0;
   return firstIndex;
 }

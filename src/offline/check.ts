@@ -203,7 +203,7 @@ function checkBlob({ fd, config, bounds }: Subject, length: number, index: numbe
     }
     const sizeBytes = view.getUint16(FOOTER.size.offset, true);
     const previous = view.getUint32(FOOTER.previous.offset, true);
-    if (firstIndexOf(last, sizeBytes, previous, bounds.startIndex, bytesPerCell) === 0) {
+    if (firstIndexOf(last, sizeBytes, previous, chunks > 0, bounds.startIndex, bytesPerCell) === 0) {
       const footer = `its footer says ${sizeBytes} bytes after index ${previous}`;
       const advice = `if write() returned this index, the blob is damaged: ${RESTORE}`;
       report("blob", "damage", `no chunk ends at ${last}: ${footer}: ${advice}`, index);

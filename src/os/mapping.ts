@@ -43,6 +43,17 @@ export function pageSizeBytes(): number {
   return pageBytes;
 }
 
+/** Linux reads no more than its read-ahead window for one piece of advice, and the smallest of those is this. */
+const ADVICE_BYTES = 128 * 1024;
+
+/** Has the kernel read a mapped range of a file, and does not wait for it. Advice: a refusal changes nothing. */
+export function readAhead(address: Address, lengthBytes: number): void {
+  const end = lengthBytes > 0 ? address + lengthBytes : 0;
+  for (let at = address - (address % pageSizeBytes()); at < end; at += ADVICE_BYTES) {
+    libc().madvise(at, Math.min(ADVICE_BYTES, end - at), c.MADV_WILLNEED);
+  }
+}
+
 /** Mappings that a native job still holds. */
 const retained = new Set<Mapping>();
 let retryTimer: ReturnType<typeof setTimeout> | undefined;

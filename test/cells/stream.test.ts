@@ -18,23 +18,32 @@ const file = useFolder();
 const child = join(import.meta.dir, "../support/stream-child.ts");
 const stubConfig = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 1000 });
 const CHUNK_BYTES = 65535;
-const lengths = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 3 * CHUNK_BYTES + 7];
+/** What a stream yields at once, at most. */
+const PIECE_BYTES = 4 * CHUNK_BYTES;
+const lengths = [
+  0,
+  1,
+  CHUNK_BYTES - 1,
+  CHUNK_BYTES,
+  CHUNK_BYTES + 1,
+  2 * CHUNK_BYTES,
+  3 * CHUNK_BYTES + 7,
+  9 * CHUNK_BYTES,
+];
 
 const all = (stream: ReadableStream<Uint8Array>): Promise<Uint8Array> => new Response(stream).bytes();
 
 describe("stream", () => {
-  test("has the bytes of the blob, chunk by chunk, as the caller's own", async () => {
+  test("has the bytes of the blob, a few chunks at a time, as the caller's own", async () => {
     using writer = StorageWriter.create(file());
     for (const [i, lengthBytes] of lengths.entries()) {
       const bytes = pattern(lengthBytes, i);
       const index = writer.write(bytes);
       const pieces = await Array.fromAsync(writer.stream(index));
-      expect(pieces.map((piece) => piece.length)).toEqual(
-        writer
-          .chunks(index)
-          .map((c) => c.length)
-          .filter((n) => n > 0),
+      const sizes = Array.from({ length: Math.ceil(lengthBytes / PIECE_BYTES) }, (_, piece) =>
+        Math.min(PIECE_BYTES, lengthBytes - piece * PIECE_BYTES),
       );
+      expect(pieces.map((piece) => piece.length)).toEqual(sizes);
       expect(new Uint8Array(Buffer.concat(pieces))).toEqual(bytes);
       for (const piece of pieces) piece.fill(0);
       expect(writer.read(index)).toEqual(bytes);
@@ -73,7 +82,7 @@ describe("stream", () => {
     let turned = false;
     setImmediate(() => (turned = true));
     const reader = writer.stream(index).getReader();
-    expect((await reader.read()).value).toHaveLength(CHUNK_BYTES);
+    expect((await reader.read()).value).toHaveLength(PIECE_BYTES);
     expect(turned).toBe(true);
     await reader.cancel();
     const closing = writer.stream(index).getReader().read();
@@ -83,9 +92,9 @@ describe("stream", () => {
 
   test("may be cancelled, and left", async () => {
     using writer = StorageWriter.create(file());
-    const index = writer.write(pattern(4 * CHUNK_BYTES, 1));
+    const index = writer.write(pattern(5 * CHUNK_BYTES, 1));
     for await (const piece of writer.stream(index)) {
-      expect(piece).toHaveLength(CHUNK_BYTES);
+      expect(piece).toHaveLength(PIECE_BYTES);
       break;
     }
     await writer.stream(index).cancel("never mind");
@@ -113,7 +122,7 @@ describe("stream", () => {
         if (++checks === last) throw new Error("given out");
       };
       const header = { next: cells.length, root: 0 };
-      const stream = blobStream(cells, { header, check, checkTrust: check }, index);
+      const stream = blobStream(cells, { header, check, checkTrust: check }, index, { from: 0, to: Infinity });
       // One before the chain, and one on either side of the copy.
       expect(await reason(all(stream))).toEqual(last < 4 ? expect.any(Error) : "fulfilled");
       expect(checks).toBe(Math.min(last, 3));
@@ -125,14 +134,14 @@ describe("stream", () => {
     using writer = StorageWriter.create(file());
     const options = { follow: "commits" } as const;
     for (const kind of ["writer", "reader", "stale reader"]) {
-      const index = writer.write(pattern(4 * CHUNK_BYTES, 1));
+      const index = writer.write(pattern(12 * CHUNK_BYTES, 1));
       writer.commit();
       using reader = StorageReader.open(writer.path, options);
       const storage = kind === "writer" ? writer : reader;
       const pieces = storage.stream(index).getReader();
       if (kind !== "stale reader") expect((await pieces.read()).done).toBe(false);
       writer.truncate();
-      expect(writer.write(pattern(4 * CHUNK_BYTES, 2))).toBe(index);
+      expect(writer.write(pattern(12 * CHUNK_BYTES, 2))).toBe(index);
       writer.commit();
       expect([kind, await reason(pieces.read())]).toEqual([kind, rejected("TRUNCATED")]);
       writer.truncate();
@@ -141,16 +150,17 @@ describe("stream", () => {
 
   test("errors where no blob is, or its chunks change", async () => {
     using writer = StorageWriter.create(file());
-    const index = writer.write(pattern(3 * CHUNK_BYTES, 1));
+    const index = writer.write(pattern(6 * CHUNK_BYTES, 1));
     const footerOf = (last: number): Uint8Array => writer.cell(last).subarray(26);
     expect(await reason(all(writer.stream(index - 1)))).toEqual(rejected("CHUNK_CORRUPT"));
     const middle = index - 2049;
+    const before = footerOf(middle).slice();
     footerOf(middle).fill(0xff);
     expect(await reason(writer.stream(index).getReader().read())).toEqual(rejected("CHUNK_CORRUPT"));
-    footerOf(middle).set(Uint8Array.of(255, 255, 0, 0, 0, 0));
+    footerOf(middle).set(before);
     const pieces = writer.stream(index).getReader();
-    expect((await pieces.read()).value).toHaveLength(CHUNK_BYTES);
-    // Whole, but no longer after what was read.
+    expect((await pieces.read()).value).toHaveLength(PIECE_BYTES);
+    // A whole blob, but no longer after what was read.
     footerOf(index).set(Uint8Array.of(1, 0, 0, 0, 0, 0));
     expect(await reason(pieces.read())).toEqual(rejected("CHUNK_CORRUPT"));
     for (const wrong of [0, 7, -1, 1.5, Number.NaN, writer.length]) {

@@ -147,6 +147,13 @@ describe("blobs", () => {
       expect(Buffer.compare(bytes, large)).toBe(0);
     }
     expect((await cellar(["cat", path, String(small)])).stdout).toBe("small");
+    const part = ["--offset", "65530", "--length", "70000"];
+    expect(Buffer.compare((await cellar(["cat", path, ...part])).bytes, large.subarray(65_530, 135_530))).toBe(0);
+    expect(await cellarJson("cat", path, String(small), "--offset", "3")).toMatchObject({
+      byteLength: 2,
+      base64: "bGw=",
+    });
+    expect(await cellarJson("cat", path, String(small), "--offset", "9")).toMatchObject({ byteLength: 0, base64: "" });
     const { base64, byteLength } = await cellarJson("cat", path);
     expect(Buffer.compare(Buffer.from(String(base64), "base64"), large)).toBe(0);
     expect(byteLength).toBe(large.length);

@@ -175,6 +175,7 @@ const anyFile = fc.record({
   restBytes: fc.constantFrom(0, 0, 1, CELL_BYTES - 1),
 });
 const CELLS = 30;
+const FULL_CHUNK_THIRD = 21_847;
 /** Chunks one after the other; sizes and links are right, nearly right, or wrong. */
 const anyChunk = fc.record({
   gapCells: fc.constantFrom(0, 0, 1),
@@ -184,7 +185,8 @@ const anyChunk = fc.record({
   previousOff: fc.constantFrom(-CELLS, -1, 1, 2, CELLS),
 });
 const anyCells = fc.record({
-  bytesPerCell: fc.constantFrom(4, 5, 6, 7, 32),
+  /** Three cells of the largest are a full chunk, which another one may follow. */
+  bytesPerCell: fc.constantFrom(4, 5, 6, 7, 32, FULL_CHUNK_THIRD, FULL_CHUNK_THIRD),
   chunks: fc.array(anyChunk, { minLength: 1, maxLength: 15 }),
 });
 

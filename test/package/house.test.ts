@@ -204,6 +204,7 @@ describe("index.ts", () => {
       "type Follows",
       "type OpenReaderOptions",
       "type OpenWriterOptions",
+      "type PartOptions",
       "type ReaderStats",
       "type RecoverOptions",
       "type Recovery",

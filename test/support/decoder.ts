@@ -77,6 +77,7 @@ export interface DecodedFile {
 
 const FIRST_BYTES = 256;
 const FOOTER_BYTES = 6;
+const MAX_CHUNK_BYTES = 65535;
 const MAGIC = "434c5231";
 
 /** @throws Refused a config that cannot be, or that its guard says is damaged */
@@ -169,7 +170,8 @@ export function blobAt({ bytes, config, startIndex }: DecodedFile, index: number
     const [size, previous] = [view.getUint16(footer, true), view.getUint32(footer + 2, true)];
     const first = last + 1 - Math.ceil((size + FOOTER_BYTES) / bytesPerCell);
     const previousHolds = previous === 0 || (startIndex <= previous && previous < first);
-    if (first < startIndex || !previousHolds) throw new Refused("blob", `no chunk ends at ${last}`);
+    const isFull = pieces.length === 0 ? size > 0 || previous === 0 : size === MAX_CHUNK_BYTES;
+    if (first < startIndex || !previousHolds || !isFull) throw new Refused("blob", `no chunk ends at ${last}`);
     pieces.unshift(bytes.subarray(first * bytesPerCell, first * bytesPerCell + size));
     if (previous === 0) return Buffer.concat(pieces);
     last = previous;

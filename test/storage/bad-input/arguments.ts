@@ -38,6 +38,8 @@ const byIndex: Record<string, ByIndex> = {
   bytes: (storage, index) => storage.bytes(index, 1),
   read: (storage, index) => storage.read(index),
   chunks: (storage, index) => storage.chunks(index),
+  readInto: (storage, index) => storage.readInto(index, new Uint8Array(1)),
+  stream: (storage, index) => storage.stream(index),
   blobLength: (storage, index) => storage.blobLength(index),
 };
 

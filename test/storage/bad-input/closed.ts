@@ -18,6 +18,7 @@ const shared: Calls<Storage> = {
   u32: (storage) => storage.u32(8, 0),
   u64: (storage) => storage.u64(8, 0),
   read: (storage) => storage.read(8),
+  readInto: (storage) => storage.readInto(8, new Uint8Array(1)),
   chunks: (storage) => storage.chunks(8),
   blobLength: (storage) => storage.blobLength(8),
   stream: (storage) => storage.stream(8),

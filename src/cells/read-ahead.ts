@@ -1,0 +1,174 @@
+/**
+ * Reading ahead for blobs that are not in the page cache. The mapping is advised as random, so that an access to a cell
+ * reads one page; a blob read that way would be an I/O for each of its pages. Whether pages are in memory is told by the
+ * time that the first touch takes: to ask the system before each read would cost more than most reads.
+ *
+ * All of this is advice: a wrong guess costs time or memory of the page cache, and changes nothing that is read.
+ */
+
+import { libc } from "../os/libc.ts";
+import { readAhead } from "../os/mapping.ts";
+import type { ReadableRegion } from "../region/region.ts";
+
+/** A touch that takes longer has waited for a disk. A page that is in memory takes about 1 µs to map. */
+const SLOW_NS = 10_000;
+/** Shorter blobs lie on a page or two. */
+const MIN_BYTES = 4000;
+/** The most that is read on the guess that a blob is as long as the ones before. */
+const MAX_EXPECTED_BYTES = 1024 * 1024;
+/** Blobs found in memory after which the next one is expected to be there too. */
+const WARM_BLOBS = 16;
+/** Footers of a chain that are read at once, on the guess that its chunks lie one after the other. */
+const FOOTERS_AHEAD = 32;
+/** Chunks that are read ahead of the one that is copied, and how many are left when more are read: 4 MiB and 2. */
+const CHUNKS_AHEAD = 64;
+const CHUNKS_LEFT = 32;
+
+/** A range of the region. */
+export interface Range {
+  readonly fromBytes: number;
+  readonly toBytes: number;
+}
+
+/** What the reads of a storage have found so far. */
+export class ReadAhead {
+  readonly #region: Pick<ReadableRegion, "address">;
+  readonly #startBytes: number;
+  /** Chunks of a chain lie so far apart, if nothing lies between them. */
+  readonly #strideBytes: number;
+  readonly #probe = new Uint8Array(1);
+  /** The length of the next blob, as far as the last two tell; 0 while blobs are in memory. */
+  #expectedBytes = 0;
+  #lastBytes = 0;
+  #warmBlobs = 0;
+  #wasSlow = false;
+
+  constructor(region: Pick<ReadableRegion, "address">, startBytes: number, strideBytes: number) {
+    this.#region = region;
+    this.#startBytes = startBytes;
+    this.#strideBytes = strideBytes;
+  }
+
+  /** Whether the next blob is expected not to be in memory: then `before` comes before its footer is touched. */
+  get isExpecting(): boolean {
+    return this.#expectedBytes > 0;
+  }
+
+  /** Reads the blob that ends at `endBytes`, on the guess that it is as long as the ones before, and waits for its end. */
+  before(endBytes: number): void {
+    const startedNs = Bun.nanoseconds();
+    this.advise({ fromBytes: endBytes - this.#expectedBytes, toBytes: endBytes });
+    this.#wasSlow = this.#isSlowSince(startedNs, endBytes - 1);
+  }
+
+  /** A blob of one chunk, or a part of it, is about to be read. */
+  found(fromBytes: number, lengthBytes: number): void {
+    if (lengthBytes < MIN_BYTES) {
+      if (this.isExpecting) this.learn(lengthBytes, false);
+      return;
+    }
+    const range = { fromBytes, toBytes: fromBytes + lengthBytes };
+    const isSlow = this.isSlow(range);
+    if (isSlow) this.advise(range);
+    if (isSlow || this.isExpecting) this.learn(lengthBytes, isSlow);
+  }
+
+  /** The footer of a chain that ends at `endBytes` is about to be read, after `count` others. */
+  beforeFooter(count: number, endBytes: number): void {
+    if (count % FOOTERS_AHEAD !== 1 || !this.#isSlowSince(Bun.nanoseconds(), endBytes - 1)) return;
+    for (let ahead = 1; ahead < FOOTERS_AHEAD; ahead++) {
+      const toBytes = endBytes - ahead * this.#strideBytes;
+      if (toBytes <= this.#startBytes) return;
+      this.advise({ fromBytes: toBytes - 1, toBytes });
+    }
+  }
+
+  /**
+   * Touches the middle of a range, for its first and last page may be those of a neighbour that was read before.
+   * Returns whether that took long, or the guess of `before` was right.
+   */
+  isSlow({ fromBytes, toBytes }: Range): boolean {
+    const isSlow = this.#isSlowSince(Bun.nanoseconds(), Math.floor((fromBytes + toBytes) / 2)) || this.#wasSlow;
+    this.#wasSlow = false;
+    return isSlow;
+  }
+
+  /** A blob had so many bytes, and was in memory or not. */
+  learn(lengthBytes: number, isSlow: boolean): void {
+    this.#warmBlobs = isSlow ? 0 : this.#warmBlobs + 1;
+    if (isSlow) this.#expectedBytes = Math.min(lengthBytes, this.#lastBytes || lengthBytes, MAX_EXPECTED_BYTES);
+    if (lengthBytes < MIN_BYTES || this.#expectedBytes < MIN_BYTES || this.#warmBlobs >= WARM_BLOBS) {
+      this.#expectedBytes = 0;
+    }
+    this.#lastBytes = lengthBytes;
+  }
+
+  /** Has the kernel read a range, and does not wait for it. */
+  advise({ fromBytes, toBytes }: Range): void {
+    const start = Math.max(this.#startBytes, fromBytes);
+    readAhead(this.#region.address + start, toBytes - start);
+  }
+
+  #isSlowSince(startedNs: number, offset: number): boolean {
+    libc().memcpy(this.#probe, this.#region.address + offset, 1);
+    return Bun.nanoseconds() - startedNs > SLOW_NS;
+  }
+}
+
+/** The chunks of a blob, from the first one on. */
+export interface Chunks {
+  readonly lengthBytes: number;
+  rangeOf(chunk: number): Range;
+}
+
+/** Reads the chunks of a chain ahead of a copy that goes forward, once one of them was not in memory. */
+export class ChunkReadAhead {
+  readonly #readAhead: ReadAhead;
+  readonly #chunks: Chunks;
+  readonly #end: number;
+  readonly #most: number;
+  /** Chunks before this one have been read ahead. */
+  #advisedTo = 0;
+  #isCold = false;
+  #hasLearnt = false;
+
+  /** For the chunks before `end`; at most `most` at a time. */
+  constructor(readAhead: ReadAhead, chunks: Chunks, end: number, most: number = CHUNKS_AHEAD) {
+    this.#readAhead = readAhead;
+    this.#chunks = chunks;
+    this.#end = end;
+    this.#most = most;
+  }
+
+  /** The chunk is about to be copied. */
+  before(chunk: number): void {
+    if (this.#isCold ? chunk + CHUNKS_LEFT < this.#advisedTo : !this.#isSlow(chunk)) return;
+    this.#isCold = true;
+    const end = Math.min(this.#end, chunk + this.#most);
+    this.#advisedTo = Math.max(chunk, this.#advisedTo);
+    while (this.#advisedTo < end) this.#advisedTo = this.#adviseRun(this.#advisedTo, end);
+  }
+
+  #isSlow(chunk: number): boolean {
+    const isSlow = this.#readAhead.isSlow(this.#chunks.rangeOf(chunk));
+    if (!this.#hasLearnt && (isSlow || this.#readAhead.isExpecting)) {
+      this.#readAhead.learn(this.#chunks.lengthBytes, isSlow);
+    }
+    this.#hasLearnt = true;
+    return isSlow;
+  }
+
+  /** Reads the chunks from `first` on that lie one after the other, in one piece. Returns the chunk after them. */
+  #adviseRun(first: number, end: number): number {
+    const { fromBytes, toBytes } = this.#chunks.rangeOf(first);
+    let runEnd = toBytes;
+    let next = first + 1;
+    for (; next < end; next++) {
+      const range = this.#chunks.rangeOf(next);
+      if (range.fromBytes !== runEnd) break;
+      runEnd = range.toBytes;
+    }
+    this.#readAhead.advise({ fromBytes, toBytes: runEnd });
+    return next;
+  }
+}

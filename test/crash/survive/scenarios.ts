@@ -99,7 +99,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "replication killed",
     needs: ["linux"],
-    run: (length, seed) => replicationKills({ kills: of(length, 12, 300), seed }),
+    run: (length, seed) => replicationKills({ kills: of(length, 12, 300), outages: of(length, 1, 5), seed }),
   },
 ];
 

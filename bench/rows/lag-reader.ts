@@ -1,8 +1,9 @@
 /**
  * A reader in a process of its own, beside the writer of the row `lag`: `bun lag-reader.ts KIND FOLDER`.
- * At the line "go SLEEP_MS" it looks until it meets the value END, and answers how old each new value was.
+ * At the line "go SLEEP_MS" it says "looking", looks until it meets the value END, and answers how old each new value was.
  */
 
+import { writeSync } from "node:fs";
 import { latestKinds, latestReader, type LatestReader } from "../compare/latest.ts";
 import { answerLines } from "../lib/helper.ts";
 import { sharedClock } from "../lib/libc.ts";
@@ -10,6 +11,8 @@ import { quantile } from "../lib/time.ts";
 
 /** The value of the writer's last commit of a slice. */
 export const END = -1;
+
+export const LOOKING = "looking";
 
 /** What a reader answers, in microseconds. */
 export interface Lags {
@@ -27,6 +30,8 @@ function follow(reader: LatestReader, now: () => number, sleepMs: number): Lags 
   const lags: number[] = [];
   const deadline = now() + MAX_LIFE_US;
   let last = reader.look();
+  // At once, for the loop never lets the event loop write. A writer that did not wait for it could send END before.
+  writeSync(process.stdout.fd, `${LOOKING}\n`);
   for (let looks = 1; ; looks++) {
     if (looks % LOOKS_AT_CLOCK_EVERY === 0 && now() > deadline) throw new Error("the writer does not end");
     const value = reader.look();

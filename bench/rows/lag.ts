@@ -4,7 +4,7 @@ import { type LatestKind, latestWriter } from "../compare/latest.ts";
 import { besideBusyProcess, Helper } from "../lib/helper.ts";
 import { sharedClock } from "../lib/libc.ts";
 import { atMostTimes, cellar, grouped, limit, peer, type Row, row, type Slice, type Start } from "../lib/row.ts";
-import { END, type Lags } from "./lag-reader.ts";
+import { END, type Lags, LOOKING } from "./lag-reader.ts";
 
 interface LagSizes {
   readonly forMs: number;
@@ -69,15 +69,14 @@ function lagging(kind: LatestKind): Start<LagSizes> {
     await reader.answer();
     return {
       async slice(): Promise<Slice> {
-        const answer = reader.ask("go 0");
-        await Bun.sleep(20);
+        await startLooking(reader, 0);
         const end = now() + forMs * 1e3;
         for (let next = now(); next < end; next += everyMs * 1e3) {
           while (now() < next);
           writer.put(now());
         }
         writer.put(END);
-        const { p50, p99 } = JSON.parse(await answer) as Lags;
+        const { p50, p99 } = JSON.parse(await reader.answer()) as Lags;
         return { value: p50, notes: { "p99 µs": p99 } };
       },
       async close() {
@@ -86,6 +85,11 @@ function lagging(kind: LatestKind): Start<LagSizes> {
       },
     };
   };
+}
+
+async function startLooking(reader: Helper, sleepMs: number): Promise<void> {
+  const answer = await reader.ask(`go ${sleepMs}`);
+  if (answer !== LOOKING) throw new Error(`a reader answered ${answer}`);
 }
 
 function followed(kind: LatestKind, by: "none" | "readers" | "busy reader" | "busy process"): Start<ReadersSizes> {
@@ -105,14 +109,16 @@ function followed(kind: LatestKind, by: "none" | "readers" | "busy reader" | "bu
     };
     return {
       async slice(): Promise<Slice> {
-        const answers = helpers.map((helper) => helper.ask(`go ${sleepMs}`));
+        for (const helper of helpers) await startLooking(helper, sleepMs);
         const commit = async (): Promise<number> => {
+          // Time for the busy process, where there is one, to start.
           await Bun.sleep(20);
           return commitFor(forMs);
         };
         const value = by === "busy process" ? await besideBusyProcess(commit) : await commit();
         writer.put(END);
-        const lags = (await Promise.all(answers)).map((answer) => JSON.parse(answer) as Lags);
+        const answers = await Promise.all(helpers.map((helper) => helper.answer()));
+        const lags = answers.map((answer) => JSON.parse(answer) as Lags);
         if (lags.length === 0) return { value };
         return { value, notes: { "lag p99 µs": Math.max(...lags.map(({ p99 }) => p99)) } };
       },

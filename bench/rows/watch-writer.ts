@@ -1,6 +1,6 @@
 /**
  * The writer of the row `watch`, in a process of its own: `bun watch-writer.ts KIND FOLDER`. At the line
- * "COUNT LEAST_MS MOST_MS" it commits the time so often, with pauses of a random length, and answers "done".
+ * "COUNT LEAST_MS MOST_MS" it commits the time so often, with pauses of a random length, and answers the last one.
  */
 
 import { openSync, writeSync } from "node:fs";
@@ -30,13 +30,15 @@ if (import.meta.main) {
   const [kind = "", folder = ""] = process.argv.slice(2);
   const put = await putter(kind, folder);
   const now = sharedClock();
-  put(now());
+  let last = now();
+  put(last);
   await answerLines(async (line) => {
     const [count = 0, leastMs = 0, mostMs = 0] = line.split(" ").map(Number);
     for (let i = 0; i < count; i++) {
       await Bun.sleep(leastMs + Math.random() * (mostMs - leastMs));
-      put(now());
+      last = now();
+      put(last);
     }
-    return "done";
+    return String(last);
   });
 }

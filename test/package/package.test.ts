@@ -93,7 +93,7 @@ describe("the tarball", () => {
 
 /** What a strict user writes. The last line sees to it that the types are there at all. */
 const CONSUMER = `
-import { check, type Finding, makeWriterKey, type Recovery, Storage, StorageError } from "cellar";
+import { check, type Finding, makeWriterKey, recover, type Recovery, type RecoveryReport, Storage, StorageError } from "cellar";
 import { StorageReader, type StorageState, StorageWriter } from "cellar";
 import { follow, openStore, prune, type ReplicaState, replicate, restore, states, verify } from "cellar/replicate";
 const writer: StorageWriter = StorageWriter.openOrCreate("typed.cellar", { writerKey: makeWriterKey() });
@@ -105,7 +105,8 @@ export const bytes: Uint8Array = reader.read(state.root ?? index);
 export const bodies: readonly Response[] = [new Response(reader.read(index)), new Response(reader.stream(index))];
 export const digest: Promise<ArrayBuffer> = crypto.subtle.digest("SHA-256", reader.cell(index));
 export const findings: readonly Finding[] = check("typed.cellar", [index, "root"]);
-export async function follow(path: string, signal?: AbortSignal, bytesPerCell?: number): Promise<void> {
+export const report: RecoveryReport = recover("typed.cellar", { apply: false, keep: undefined });
+export async function tailOf(path: string, signal?: AbortSignal, bytesPerCell?: number): Promise<void> {
   using made = StorageWriter.create(path, { bytesPerCell });
   await using states = StorageReader.open(made.path).watch({ signal });
   for await (const { length } of states) console.log(length);

@@ -198,7 +198,7 @@ export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>
   const { bytesPerCell, readAhead } = cells;
   const { first, sizeBytes, previous } = chunkAt(cells, index, false);
   if (previous === 0) {
-    readAhead.found(first * bytesPerCell, sizeBytes);
+    readAhead.foundView(first * bytesPerCell, sizeBytes);
     return [cells.viewBytes(first * bytesPerCell, sizeBytes)];
   }
   const chain = chainOf(cells, index);

@@ -10,14 +10,16 @@ import { libc } from "../os/libc.ts";
 import { readAhead } from "../os/mapping.ts";
 import type { ReadableRegion } from "../region/region.ts";
 
-/** A touch that takes longer has waited for a disk. A page that is in memory takes about 1 µs to map. */
-const SLOW_NS = 10_000;
+/** A touch that takes longer has waited for a disk. A page that is in memory takes 1 to 12 µs to map. */
+const SLOW_NS = 20_000;
 /** Shorter blobs lie on a page or two. */
 const MIN_BYTES = 4000;
 /** The most that is read on the guess that a blob is as long as the ones before. */
 const MAX_EXPECTED_BYTES = 1024 * 1024;
 /** Blobs found in memory after which the next one is expected to be there too. */
-const WARM_BLOBS = 16;
+const WARM_BLOBS = 4;
+/** Views that are handed out for each that is touched: the two clock readings would take as long as making the view. */
+const VIEWS_PER_TOUCH = 8;
 /** Footers of a chain that are read at once, on the guess that its chunks lie one after the other. */
 const FOOTERS_AHEAD = 32;
 /** Chunks that are read ahead of the one that is copied, and how many are left when more are read: 4 MiB and 2. */
@@ -41,6 +43,7 @@ export class ReadAhead {
   #expectedBytes = 0;
   #lastBytes = 0;
   #warmBlobs = 0;
+  #views = 0;
   #wasSlow = false;
 
   constructor(region: Pick<ReadableRegion, "address">, startBytes: number, strideBytes: number) {
@@ -56,9 +59,8 @@ export class ReadAhead {
 
   /** Reads the blob that ends at `endBytes`, on the guess that it is as long as the ones before, and waits for its end. */
   before(endBytes: number): void {
-    const startedNs = Bun.nanoseconds();
     this.advise({ fromBytes: endBytes - this.#expectedBytes, toBytes: endBytes });
-    this.#wasSlow = this.#isSlowSince(startedNs, endBytes - 1);
+    this.#wasSlow = this.#isSlow(endBytes - 1);
   }
 
   /** A blob of one chunk, or a part of it, is about to be read. */
@@ -73,9 +75,15 @@ export class ReadAhead {
     if (isSlow || this.isExpecting) this.learn(lengthBytes, isSlow);
   }
 
+  /** A view of a blob of one chunk is about to be handed out. As `found`, but not for each. */
+  foundView(fromBytes: number, lengthBytes: number): void {
+    this.#views = (this.#views + 1) % VIEWS_PER_TOUCH;
+    if (this.#views === 0 || this.isExpecting) this.found(fromBytes, lengthBytes);
+  }
+
   /** The footer of a chain that ends at `endBytes` is about to be read, after `count` others. */
   beforeFooter(count: number, endBytes: number): void {
-    if (count % FOOTERS_AHEAD !== 1 || !this.#isSlowSince(Bun.nanoseconds(), endBytes - 1)) return;
+    if (count % FOOTERS_AHEAD !== 1 || !this.#isSlow(endBytes - 1)) return;
     for (let ahead = 1; ahead < FOOTERS_AHEAD; ahead++) {
       const toBytes = endBytes - ahead * this.#strideBytes;
       if (toBytes <= this.#startBytes) return;
@@ -88,7 +96,7 @@ export class ReadAhead {
    * Returns whether that took long, or the guess of `before` was right.
    */
   isSlow({ fromBytes, toBytes }: Range): boolean {
-    const isSlow = this.#isSlowSince(Bun.nanoseconds(), Math.floor((fromBytes + toBytes) / 2)) || this.#wasSlow;
+    const isSlow = this.#isSlow(Math.floor((fromBytes + toBytes) / 2)) || this.#wasSlow;
     this.#wasSlow = false;
     return isSlow;
   }
@@ -109,7 +117,8 @@ export class ReadAhead {
     readAhead(this.#region.address + start, toBytes - start);
   }
 
-  #isSlowSince(startedNs: number, offset: number): boolean {
+  #isSlow(offset: number): boolean {
+    const startedNs = Bun.nanoseconds();
     libc().memcpy(this.#probe, this.#region.address + offset, 1);
     return Bun.nanoseconds() - startedNs > SLOW_NS;
   }

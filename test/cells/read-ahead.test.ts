@@ -1,6 +1,9 @@
 /** Blobs that are not in the page cache: few reads of the disk for a blob, and none that nothing asked for. */
 
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { useFolder } from "../support/folder.ts";
 import { pattern } from "../support/outcomes.ts";
@@ -22,8 +25,10 @@ function drop(path: string): void {
 }
 
 /** Blobs in a file that is not in the page cache. */
-function cold(blobs: readonly Uint8Array[]): { readonly path: string; readonly indices: readonly number[] } {
-  const path = file();
+function cold(
+  blobs: readonly Uint8Array[],
+  path: string = file(),
+): { readonly path: string; readonly indices: readonly number[] } {
   using writer = StorageWriter.create(path);
   const indices = blobs.map((blob) => writer.write(blob));
   writer.root = indices.at(-1) ?? null;
@@ -34,8 +39,10 @@ function cold(blobs: readonly Uint8Array[]): { readonly path: string; readonly i
 
 /** A file system in memory keeps its pages. */
 function canDrop(): boolean {
-  const { path } = cold([pattern(MIB, 1)]);
+  const folder = mkdtempSync(join(tmpdir(), "cellar-test-"));
+  const { path } = cold([pattern(MIB, 1)], join(folder, "probe.cellar"));
   const left = cachedBytes(path);
+  rmSync(folder, { recursive: true });
   return left !== undefined && left < MIB / 2;
 }
 

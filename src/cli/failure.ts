@@ -15,7 +15,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** What is no fault of a storage: an input that cannot be read, a file that is there already. */
+/** An error outside the storage: an input that cannot be read, a blob that is too large for JSON. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
   readonly code: string;
@@ -26,7 +26,7 @@ export class CommandError extends Error {
   }
 }
 
-/** Whoever read our output has gone: no error. */
+/** The reader of the output has closed the pipe: no error. */
 export class ClosedPipe extends Error {
   override readonly name = "ClosedPipe";
 }
@@ -38,7 +38,7 @@ export interface Told {
   readonly status: number;
 }
 
-/** What to say of an error, and how to end; null of one that nobody is told of. */
+/** The code, message and exit status of an error; null of a closed pipe, which is no error. */
 export function told(error: unknown): Told | null {
   if (error instanceof ClosedPipe) return null;
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, status: MISUSED };

@@ -112,7 +112,7 @@ function gauge(part: number, whole: number, of: string, width: number): string {
   return `${paint("green", full)}${paint("dim", empty)} ${share.padStart(SHARE_WIDTH)} ${of}`;
 }
 
-/** Who has the writer's lock; who had it last and did not let go of it by closing. */
+/** Which process has the writer's lock, or had it last and did not close the file. */
 function writerText({ writer, annexHead }: Inspection): string {
   const processId = annexHead?.processId ?? 0;
   if (writer === "live") {

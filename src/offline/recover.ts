@@ -161,7 +161,7 @@ function carryOut({ report: { path, kept, damagedConfig: damaged }, config }: Pl
       if (!report.needed) return report;
       if (!report.proven && !unproven) throw notProven(path);
       keep(path, kept);
-      // From here on, whatever goes wrong, the file is there as it was.
+      // The file is kept: from here on every error names the copy.
       isKept = true;
       change(region, plan);
     } finally {
@@ -214,8 +214,8 @@ function beyondRecovery(cause: StorageError, { path }: Inspection): StorageError
 
 function beingWritten({ path, writer, annexHead }: Inspection): StorageError {
   const processId = writer === "live" ? (annexHead?.processId ?? 0) : 0;
-  const who = processId === 0 ? "a process (fuser names it)" : `process ${processId}`;
-  const message = `${path}: ${who} is writing this file: a file in use needs no recovery; end that process first if it does not answer (kill -9 loses nothing that was committed)`;
+  const writerName = processId === 0 ? "a process (fuser names it)" : `process ${processId}`;
+  const message = `${path}: ${writerName} is writing this file: a file in use needs no recovery; end that process first if it does not answer (kill -9 loses nothing that was committed)`;
   return new StorageError("WRITER_LOCKED", message, { path });
 }
 

@@ -88,7 +88,7 @@ export function restore(
   }
   if (unflushedFrom < header.next) {
     makeWhole(region, config, header.next);
-    // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
+    // The page cache may show cells that no flush covered and that are not on the disk, although earlier syncs succeeded.
     region.rewriteUncached(unflushedFrom * config.bytesPerCell, toBytes);
   }
   region.sync(toBytes);

@@ -6,11 +6,10 @@ import { encodeArea } from "./format/area.ts";
 import { type CheckedConfig, decodeConfig } from "./format/config.ts";
 import { makeWriterKey } from "./key.ts";
 import { checkOptions, signalFrom } from "./options.ts";
-import { MADV_WILLNEED } from "./os/constants.ts";
 import { pathFrom } from "./os/file.ts";
 import { checkFilesystem } from "./os/filesystem.ts";
 import { libc } from "./os/libc.ts";
-import { pageSizeBytes } from "./os/mapping.ts";
+import { SequentialReadAhead } from "./os/mapping.ts";
 import { NewFile } from "./os/new-file.ts";
 import { releaseAfter } from "./os/release.ts";
 import { yieldToEventLoop } from "./os/event-loop.ts";
@@ -97,31 +96,24 @@ async function* copyCells(
 ): AsyncGenerator<number> {
   const startBytes = cells.startIndex * cells.bytesPerCell;
   const buffer = new Uint8Array(Math.min(PIECE_BYTES, endBytes - startBytes));
+  const ahead = new SequentialReadAhead(startBytes, endBytes);
   yield startBytes;
   for (let offset = startBytes; offset < endBytes;) {
     cells.checkOpen();
     // Before the cells are touched: a file that was cut has no page there.
     snapshot.check();
     snapshot.checkTrust();
+    // Page faults would hold up the event loop, and read page by page.
+    ahead.before(region.address, offset);
     const piece = buffer.subarray(0, Math.min(PIECE_BYTES, endBytes - offset));
     // The storage may have been mapped anew since the last piece.
     libc().memcpy(piece, region.address + offset, piece.length);
-    const nextOffset = offset + piece.length;
-    readAhead(region.address, nextOffset, Math.min(PIECE_BYTES, endBytes - nextOffset));
     await file.write(piece, offset);
     // Writes into the page cache are done before Bun looks at anything else.
     await yieldToEventLoop();
-    offset = nextOffset;
+    offset += piece.length;
     yield offset;
   }
-}
-
-/** Has the kernel read the next piece while this one is written: page faults would hold up the event loop. */
-function readAhead(address: number, offset: number, lengthBytes: number): void {
-  const start = address + offset;
-  const page = start - (start % pageSizeBytes());
-  // Advice only: a refusal changes nothing that must be right.
-  if (lengthBytes > 0) libc().madvise(page, lengthBytes + start - page, MADV_WILLNEED);
 }
 
 /** Everything before the first cell; as long as that, so that a storage of no cells has its size too. */

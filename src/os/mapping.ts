@@ -54,6 +54,28 @@ export function readAhead(address: Address, lengthBytes: number): void {
   }
 }
 
+/** Enough for a disk to be busy while what was read is worked on. */
+const WINDOW_AHEAD_BYTES = 8 * 1024 * 1024;
+
+/** Reads a mapped file ahead of a loop that goes through it in order. */
+export class SequentialReadAhead {
+  readonly #endBytes: number;
+  #advisedTo: number;
+
+  constructor(startBytes: number, endBytes: number) {
+    this.#advisedTo = startBytes;
+    this.#endBytes = endBytes;
+  }
+
+  /** The bytes at `offset` are about to be touched; `address` is that of the file's first byte, as it is now. */
+  before(address: Address, offset: number): void {
+    if (this.#advisedTo - offset > WINDOW_AHEAD_BYTES / 2) return;
+    const toBytes = Math.min(this.#endBytes, offset + WINDOW_AHEAD_BYTES);
+    readAhead(address + this.#advisedTo, toBytes - this.#advisedTo);
+    this.#advisedTo = Math.max(this.#advisedTo, toBytes);
+  }
+}
+
 /** Mappings that a native job still holds. */
 const retained = new Set<Mapping>();
 let retryTimer: ReturnType<typeof setTimeout> | undefined;

@@ -3,6 +3,7 @@
 import type { CommitRecord } from "../format/annex.ts";
 import { crc32 } from "../format/hash.ts";
 import { libc } from "../os/libc.ts";
+import { SequentialReadAhead } from "../os/mapping.ts";
 import type { ReadableRegion } from "../region/region.ts";
 
 /** One step of a CRC. A copy that stays in the processor's cache costs less than windows, which the collector counts. */
@@ -10,14 +11,26 @@ const STEP_BYTES = 64 * 1024;
 
 type Addressed = Pick<ReadableRegion, "address">;
 
-/** The CRC-32 of the cells `[from, to)`, going on from `crc`. */
-export function crcOfCells(region: Addressed, bytesPerCell: number, from: number, to: number, crc = 0): number {
+/**
+ * The CRC-32 of the cells `[from, to)`, going on from `crc`.
+ * @param isCold the cells may not be in memory: they are read ahead
+ */
+export function crcOfCells(
+  region: Addressed,
+  bytesPerCell: number,
+  from: number,
+  to: number,
+  crc = 0,
+  isCold = false,
+): number {
   if (to <= from) return crc;
   const { memcpy } = libc();
   const step = new Uint8Array(Math.min(STEP_BYTES, (to - from) * bytesPerCell));
-  const endBytes = to * bytesPerCell;
-  for (let offset = from * bytesPerCell; offset < endBytes; offset += STEP_BYTES) {
+  const [startBytes, endBytes] = [from * bytesPerCell, to * bytesPerCell];
+  const ahead = isCold ? new SequentialReadAhead(startBytes, endBytes) : null;
+  for (let offset = startBytes; offset < endBytes; offset += STEP_BYTES) {
     const lengthBytes = Math.min(STEP_BYTES, endBytes - offset);
+    ahead?.before(region.address, offset);
     memcpy(step, region.address + offset, lengthBytes);
     crc = crc32(lengthBytes === step.length ? step : step.subarray(0, lengthBytes), crc);
   }
@@ -26,7 +39,7 @@ export function crcOfCells(region: Addressed, bytesPerCell: number, from: number
 
 /** Whether the cells of a record are what it says; its bounds must have been checked. */
 export function cellsMatch(region: Addressed, bytesPerCell: number, record: CommitRecord): boolean {
-  return crcOfCells(region, bytesPerCell, record.base, record.next) === record.cellsCrc;
+  return crcOfCells(region, bytesPerCell, record.base, record.next, 0, true) === record.cellsCrc;
 }
 
 /** A CRC, and the cell up to which it was taken. */

@@ -57,6 +57,14 @@ describe("no turn of the event loop is long", () => {
     await expectShortTurns(() => Promise.all([1, 2, 3, 4].map(() => writer.stream(index).pipeTo(nowhere()))));
   });
 
+  test("in copyTo", async () => {
+    using writer = StorageWriter.inMemory();
+    writer.write(new Uint8Array(128 * MIB).fill(1));
+    writer.commit();
+    let copies = 0;
+    await expectShortTurns(async () => writer.copyTo(file(`copy-${copies++}.cellar`)));
+  });
+
   test("in writeStream, of one large piece too", async () => {
     const large = new Uint8Array(128 * MIB).fill(1);
     using writer = StorageWriter.create(file());

@@ -1,7 +1,7 @@
 /** Blobs that are not in the page cache: few reads of the disk for a blob, and none that nothing asked for. */
 
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
@@ -68,6 +68,24 @@ describe.skipIf(!met)(`not in the page cache${note}`, () => {
     }
     for (const [i, index] of indices.entries())
       expect(Buffer.compare(reader.read(index), blobs[i] ?? new Uint8Array())).toBe(0);
+  });
+
+  test("opening proves a commit, and copyTo copies, with few faults for 4096 pages", async () => {
+    using writer = StorageWriter.create(file());
+    writer.root = writer.write(pattern(16 * MIB, 1));
+    writer.commit();
+    // As a kill leaves it.
+    const path = file();
+    copyFileSync(writer.path, path);
+    drop(path);
+    const before = process.resourceUsage().majorPageFault;
+    using reader = StorageReader.open(path, { follow: "commits" });
+    expect(reader.root).toBe(writer.root);
+    const opened = process.resourceUsage().majorPageFault;
+    expect(opened - before).toBeLessThan(400);
+    drop(path);
+    await reader.copyTo(file());
+    expect(process.resourceUsage().majorPageFault - opened).toBeLessThan(400);
   });
 
   test("single cells, and small blobs, are a page or two", () => {

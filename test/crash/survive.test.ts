@@ -9,6 +9,7 @@ import { seedFromEnvironment } from "../support/random.ts";
 import { requires } from "./survive/requires.ts";
 import { scenarios } from "./survive/scenarios.ts";
 import { disposeAll } from "./survive/workplace.ts";
+import { patienceMs } from "../support/emulated.ts";
 
 const seed = seedFromEnvironment();
 
@@ -16,7 +17,7 @@ const seed = seedFromEnvironment();
 afterAll(disposeAll);
 
 /** Far more than any takes: bun's default is less than some take on a busy machine. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = patienceMs(120_000);
 
 for (const { name, needs, run } of scenarios) {
   const { met, fails, note } = requires(...needs);

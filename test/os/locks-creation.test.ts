@@ -8,12 +8,13 @@ import { type Agent, AgentError } from "../support/process-agent.ts";
 import { useAgents } from "../support/process-agents.ts";
 import { until } from "../support/process-until.ts";
 import { Child } from "../support/child.ts";
+import { patienceMs } from "../support/emulated.ts";
 import { useFolder } from "../support/folder.ts";
 import { Random, seedFromEnvironment } from "../support/random.ts";
 
 const file = useFolder({ inMemory: true });
 const { start } = useAgents();
-const LONG_MS = 20_000;
+const LONG_MS = patienceMs(20_000);
 const refused = expect.objectContaining({ code: "WRITER_LOCKED" });
 
 describe("creation", () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
+import { patienceMs } from "../support/emulated.ts";
 import { errorOf } from "../support/errors.ts";
 import { type Agent, AgentError } from "../support/process-agent.ts";
 import type { Orders } from "../support/process-lock-worker.ts";
@@ -14,7 +15,7 @@ import { useFolder } from "../support/folder.ts";
 const file = useFolder({ inMemory: true });
 const { start, startReader, startWriter } = useAgents();
 /** Longer than anything here takes: a wait that is not meant ends in a failure. */
-const LONG_MS = 20_000;
+const LONG_MS = patienceMs(20_000);
 const linuxOnly = process.platform === "linux" ? "" : " (skipped: Linux only)";
 const refused = expect.objectContaining({ code: "WRITER_LOCKED" });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { sourceOf } from "../support/chunk-source.ts";
+import { emulatedBy } from "../support/emulated.ts";
 import { pattern, reason, rejected } from "../support/outcomes.ts";
 import { until } from "../support/process-until.ts";
 import { stateOf } from "../support/state.ts";
@@ -110,7 +111,10 @@ describe("a writeStream that fails", () => {
     expect(writer.allocate(10_000 - before.length)).toBe(before.length);
   });
 
-  test("by a piece whose memory is gone stores nothing, as write does, and tells the source to stop", async () => {
+  const noResizing = emulatedBy("under QEMU, Bun ends at the first ArrayBuffer that can be resized");
+  const skipped = noResizing === undefined ? "" : ` (skipped: ${noResizing})`;
+  const title = `by a piece whose memory is gone stores nothing, as write does, and tells the source to stop${skipped}`;
+  test.skipIf(noResizing !== undefined)(title, async () => {
     using writer = StorageWriter.create(file());
     const shrinking = new ArrayBuffer(100, { maxByteLength: 100 });
     const transferred = new Uint8Array(500);

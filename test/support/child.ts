@@ -4,11 +4,12 @@
  */
 
 import { createInterface } from "node:readline";
+import { patienceMs } from "./emulated.ts";
 
 export type Message = Record<string, unknown>;
 
 /** How long an answer may take before the child counts as hung. Not a wait: the answer ends it. */
-const ANSWER_TIMEOUT_MS = 30_000;
+const ANSWER_TIMEOUT_MS = patienceMs(30_000);
 
 export class Child implements AsyncDisposable {
   readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;

@@ -8,11 +8,12 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check } from "../../src/index.ts";
+import { patienceMs } from "./emulated.ts";
 
 /** A file system in memory, where syncs cost nothing, for tests that are not about them. */
 const MEMORY_FOLDER = "/dev/shm";
 /** For tests that spawn processes, on a machine that is busy. Bun takes it per file. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = patienceMs(60_000);
 
 export interface FolderOptions {
   readonly inMemory?: boolean;

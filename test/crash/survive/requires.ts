@@ -1,6 +1,7 @@
 /** What this machine lacks for a scenario, in words. Env CELLAR_NO_SKIP=1 turns such a skip into a failure. */
 
 import { existsSync } from "node:fs";
+import { emulated } from "../../support/emulated.ts";
 import type { FileSystem } from "./disk.ts";
 import { Workplace } from "./workplace.ts";
 
@@ -11,6 +12,7 @@ export type Need =
   | "prlimit"
   | "mount"
   | "loop"
+  | "shutdown"
   | "node"
   | "python3"
   | "fuse"
@@ -46,6 +48,13 @@ const tools: Partial<Record<Need, readonly [tool: string, debianPackage: string]
   "swift-object": ["swift-object-server", "swift-object"],
 };
 
+/** Needs that QEMU cannot meet, whatever is installed. */
+const underQemu: Partial<Record<Need, string>> = {
+  strace: "strace would trace QEMU",
+  prlimit: "QEMU keeps limits for itself",
+  shutdown: "QEMU does not pass on the ioctl that shuts a file system down",
+};
+
 /** Whether a scenario can run. */
 export interface Requirement {
   readonly met: boolean;
@@ -58,6 +67,8 @@ export interface Requirement {
 export function requires(...needs: readonly Need[]): Requirement {
   // On another system the other questions have no meaning.
   const questions: readonly Need[] = missing("linux") === null ? needs : ["linux"];
+  const emulator = emulated ? questions.flatMap((need) => underQemu[need] ?? []) : [];
+  if (emulator.length > 0) return { met: false, fails: false, note: ` (skipped: ${emulator.join(", ")})` };
   const reasons = questions.map(missing).filter((reason) => reason !== null);
   if (reasons.length === 0) return { met: true, fails: false, note: "" };
   const fails = process.env["CELLAR_NO_SKIP"] === "1";

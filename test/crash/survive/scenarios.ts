@@ -1,5 +1,6 @@
 /** Every scenario with what it needs, in its short form (for `bun test`) and in its long one (for run.ts). */
 
+import { emulated } from "../../support/emulated.ts";
 import { deviceError } from "./device-error.ts";
 import type { Figures } from "./figures.ts";
 import { fullBtrfs } from "./full-btrfs.ts";
@@ -34,7 +35,8 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "kill at random",
     needs: ["linux"],
-    run: (length, seed) => randomKill({ runs: of(length, 20, 500), seed }),
+    // Under QEMU each of them takes 5 seconds.
+    run: (length, seed) => randomKill({ runs: of(length, emulated ? 6 : 20, 500), seed }),
   },
   {
     name: "kill at each call",
@@ -73,12 +75,12 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "power cut: ext4",
-    needs: DISK,
+    needs: [...DISK, "shutdown"],
     run: (length, seed) => powerCut({ fileSystem: "ext4", runs: of(length, 4, 100), seed }),
   },
   {
     name: "power cut: xfs",
-    needs: [...DISK, "xfs"],
+    needs: [...DISK, "xfs", "shutdown"],
     run: (length, seed) => powerCut({ fileSystem: "xfs", runs: of(length, 4, 100), seed }),
   },
   {

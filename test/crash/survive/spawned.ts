@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Child } from "../../support/child.ts";
 import { readMessages } from "./lines.ts";
 import type { Workplace } from "./workplace.ts";
+import { patienceMs } from "../../support/emulated.ts";
 
 export interface End {
   readonly code: number | null;
@@ -17,7 +18,7 @@ interface Waiting {
 }
 
 /** How long a child may be silent before it counts as hung. */
-const HUNG_MS = 30_000;
+const HUNG_MS = patienceMs(30_000);
 
 export class Spawned<Event extends { readonly event: string }> {
   readonly pid: number;

@@ -3,7 +3,7 @@
 import { dirname, isAbsolute } from "node:path";
 import { wrongType } from "./error.ts";
 import { encodeArea } from "./format/area.ts";
-import { type CheckedConfig, decodeConfig } from "./format/config.ts";
+import type { CheckedConfig } from "./format/config.ts";
 import { makeWriterKey } from "./key.ts";
 import { checkOptions, signalFrom } from "./options.ts";
 import { pathFrom } from "./os/file.ts";
@@ -120,7 +120,7 @@ async function* copyCells(
 function headerOf({ region, config, cells, snapshot }: CopySource): Uint8Array {
   cells.checkOpen();
   // That of the file: a reader shows the one of its last refresh.
-  const { version } = decodeConfig(loadArea(region));
+  const { version } = loadArea(region).config;
   // After the last cell was copied: all of them were still those of the state.
   snapshot.check();
   snapshot.checkTrust();

@@ -15,7 +15,7 @@ export type { StorageState } from "./state.ts";
 export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";
 export type { ReaderStats, StorageStats, WriterStats } from "./stats.ts";
-export type { Follows } from "./state/follower.ts";
+export type { Follows } from "./state/visible.ts";
 export type { FlushStats } from "./state/publisher.ts";
 export type { Recovery } from "./state/choose-state.ts";
 export type { WatchOptions } from "./watch.ts";

@@ -6,7 +6,7 @@ import { MAX_U32 } from "./format/layout.ts";
 import { copyOfKey, makeWriterKey } from "./key.ts";
 import type { Part } from "./cells/blob.ts";
 import type { WriterChoices } from "./store/open.ts";
-import type { Follows } from "./state/follower.ts";
+import type { Follows } from "./state/visible.ts";
 
 /** What a new storage is to be. */
 export interface CreateOptions extends WriteOptions {

@@ -10,7 +10,8 @@ import { releaseAfter } from "./os/release.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
 import { Cells } from "./cells/cells.ts";
 import { openReaderFile } from "./store/files.ts";
-import { Follower, type Follows } from "./state/follower.ts";
+import { Follower } from "./state/follower.ts";
+import type { Follows } from "./state/visible.ts";
 import type { StorageState } from "./state.ts";
 import { type ReaderStats, storageStats } from "./stats.ts";
 import { readerSnapshot, type Snapshot } from "./state/snapshot.ts";
@@ -168,7 +169,8 @@ export class StorageReader extends Storage {
   #look(): void {
     this.#cells.checkOpen();
     // A file that another program has cut is an error here, where a look at its header could end the process.
-    const isNew = (this.#follower.wasCut() || this.#follower.hasMoved()) && this.#take();
+    this.#follower.measure();
+    const isNew = (this.#follower.isCut || this.#follower.hasMoved()) && this.#take();
     // What it showed last comes first.
     if (!isNew && this.#region.fileFault() === "gone") throw fileGone(this.path, "reader");
   }

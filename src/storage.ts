@@ -3,12 +3,10 @@
 
 import { type CopyOptions, copyStorage } from "./copy.ts";
 import type { CheckedConfig, StorageConfig } from "./format/config.ts";
-import { carriesKey } from "./format/header.ts";
-import { FILE } from "./format/layout.ts";
 import { copyOfKey } from "./key.ts";
 import { blobLength, chunkViews, readBlob, readBlobInto } from "./cells/blob.ts";
 import { Cells } from "./cells/cells.ts";
-import { decodeAt, loadArea } from "./state/choose-state.ts";
+import { loadArea } from "./state/choose-state.ts";
 import { blobStream } from "./cells/blob-stream.ts";
 import { asBytes, partFrom, type PartOptions } from "./options.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
@@ -192,12 +190,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     const key = copyOfKey(writerKey);
     // Again after everything of the caller's was looked at: a getter may have closed the storage.
     this.#cells.checkOpen();
-    const area = loadArea(this.#parts.region);
-    return [FILE.process1, FILE.process2].some((place) => {
-      return (
-        decodeAt(area, place) !== null && carriesKey(area.subarray(place.offset, place.offset + place.sizeBytes), key)
-      );
-    });
+    return loadArea(this.#parts.region).carriesKey(key);
   }
 
   /**

@@ -6,7 +6,6 @@
 import { printable, quoted, StorageError, withoutPath } from "../error.ts";
 import { doneTruncations } from "../format/annex.ts";
 import { sameHeader } from "../format/header.ts";
-import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
 import type { CopyState, Inspection } from "../offline/inspect.ts";
 import type { StateChoice } from "../state/choose-state.ts";
 import { asCommands } from "./failure.ts";
@@ -79,7 +78,7 @@ function headerLines({ copies, state: found }: Inspection): string[] {
 
 /** The annex, as far as it says something of the state: commits that can prove themselves, and truncations. */
 function annexText({ area, records }: Inspection): string {
-  const isZero = area.subarray(FILE.annexHead.offset, HEADER_AREA_BYTES).every((byte) => byte === 0);
+  const isZero = area.isAnnexBlank;
   if (isZero) return "none: as Plebeia leaves files";
   const sequences = records.map(({ sequence }) => sequence).sort((a, b) => a - b);
   if (sequences.length === 0) return "damaged: no commit record is whole";

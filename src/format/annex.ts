@@ -4,7 +4,7 @@
  * A missing or torn part is no error: what it would have told is not known, that is all.
  */
 
-import { crc32, hash96, sameBytes } from "./hash.ts";
+import { crc32, type Hash96, hash96, sameBytes } from "./hash.ts";
 import { ANNEX_HEAD, COMMIT_RECORD, CONFIG, FILE, type Place } from "./layout.ts";
 
 const MAGIC: Uint8Array = new TextEncoder().encode("CLR1");
@@ -53,14 +53,13 @@ export function encodeAnnexHead(processId: number, area: Uint8Array): Uint8Array
 }
 
 /** The head in the header area, or null if there is none or it is torn. */
-export function decodeAnnexHead(area: Uint8Array): AnnexHead | null {
+export function decodeAnnexHead(area: Uint8Array, hash: Hash96 = hash96): AnnexHead | null {
   const raw = slice(area, FILE.annexHead);
   if (!sameBytes(slice(raw, ANNEX_HEAD.magic), MAGIC)) return null;
-  const hash = hash96(raw.subarray(0, ANNEX_HEAD.headHash.offset));
-  if (!sameBytes(slice(raw, ANNEX_HEAD.headHash), hash)) return null;
+  if (!sameBytes(slice(raw, ANNEX_HEAD.headHash), hash(raw.subarray(0, ANNEX_HEAD.headHash.offset)))) return null;
   return {
     processId: viewOf(raw).getUint32(ANNEX_HEAD.processId.offset, true),
-    configHolds: sameBytes(slice(raw, ANNEX_HEAD.configHash), hash96(fixedConfig(area))),
+    configHolds: sameBytes(slice(raw, ANNEX_HEAD.configHash), hash(fixedConfig(area))),
   };
 }
 
@@ -101,35 +100,19 @@ export function placeOfRecord(sequence: number): Place {
   return sequence % 2 === 1 ? FILE.commitRecord1 : FILE.commitRecord2;
 }
 
-/** Whether the annex is all zero, as the original leaves it. A part that is torn is not. */
-export function isAnnexBlank(area: Uint8Array): boolean {
-  return area.subarray(FILE.annexHead.offset, end(FILE.commitRecord2)).every((byte) => byte === 0);
-}
-
-/** The records in the header area whose own CRC holds, the newest first. */
-export function decodeCommitRecords(area: Uint8Array): CommitRecord[] {
-  const records = [FILE.commitRecord1, FILE.commitRecord2].map((place) => decodeCommitRecord(slice(area, place)));
-  const [a, b] = records.filter((record) => record !== null);
-  if (a === undefined) return [];
-  if (b === undefined) return [a];
-  return isLater(a.sequence, b.sequence) ? [a, b] : [b, a];
-}
-
 /**
- * The truncations before a state of `next` cells that the header area shows; null if no record is valid. While a
+ * The truncations before a state of `next` cells that is shown beside these records, newest first; null without one. While a
  * truncation is under way the newest record tells what it leaves: a state that is longer came before it, and the cells
  * of any other are left.
  */
-export function truncationsOf(area: Uint8Array, next: number): number | null {
-  const [newest] = decodeCommitRecords(area);
+export function truncationsOf([newest]: readonly CommitRecord[], next: number): number | null {
   if (newest === undefined) return null;
   const isAfter = isTruncating(newest.truncations) && next <= newest.next;
   return doneTruncations(newest.truncations) + (isAfter ? 1 : 0);
 }
 
 /** Whether no cell of a state was given out again since {@link truncationsOf} told its count: that of its neighbours too. */
-export function keepsCells(area: Uint8Array, truncations: number | null): boolean {
-  const [newest] = decodeCommitRecords(area);
+export function keepsCells([newest]: readonly CommitRecord[], truncations: number | null): boolean {
   // Records that are gone were cleared by a truncation of the original.
   if (newest === undefined) return truncations === null;
   const first = 2 * (truncations ?? 0) - 1;

@@ -1,19 +1,121 @@
-/** The header area of a file that is complete when it appears: every copy and record tells of the same flush. */
+/**
+ * The header area, the first 256 bytes of a file: raw bytes in, checked parts out, and the other way round for a file that
+ * is complete when it appears. A part that is torn is null; a header must still be held against the file's bounds.
+ */
 
-import { encodeAnnexHead, encodeCommitRecord, placeOfRecord } from "./annex.ts";
-import { type CheckedConfig, encodeConfig } from "./config.ts";
-import { encodeHeader, type Header } from "./header.ts";
-import { FILE, HEADER_AREA_BYTES } from "./layout.ts";
+import {
+  type AnnexHead,
+  type CommitRecord,
+  decodeAnnexHead,
+  decodeCommitRecord,
+  encodeAnnexHead,
+  encodeCommitRecord,
+  isLater,
+  placeOfRecord,
+} from "./annex.ts";
+import { type CheckedConfig, decodeConfig, encodeConfig, type StorageConfig } from "./config.ts";
+import {
+  type Bounds,
+  carriesKey,
+  type CheckedHeader,
+  checkHeader,
+  decodeHeader,
+  encodeHeader,
+  type Header,
+} from "./header.ts";
+import { type Hash96, hash96 } from "./hash.ts";
+import { FILE, HEADER_AREA_BYTES, type Place } from "./layout.ts";
+
+/** A header copy, by its name in the layout. */
+export type CopyName = "disk1" | "disk2" | "process1" | "process2";
+
+export const diskCopies: readonly CopyName[] = ["disk1", "disk2"];
+export const processCopies: readonly CopyName[] = ["process1", "process2"];
 
 /** Both records, so that neither place holds what reads as torn. */
 const SEQUENCES = [1, 2];
+
+/** A header area. Parts are decoded when they are asked for: a hash takes a microsecond, and readers ask for few. */
+export class HeaderArea {
+  readonly bytes: Uint8Array;
+  readonly #hash: Hash96;
+  readonly #copies = new Map<CopyName, Header | null>();
+  #records: readonly CommitRecord[] | undefined;
+
+  constructor(bytes: Uint8Array, hash: Hash96) {
+    if (bytes.length !== HEADER_AREA_BYTES) {
+      throw new RangeError(`a header area: expected ${HEADER_AREA_BYTES} bytes, got ${bytes.length}`);
+    }
+    this.bytes = bytes;
+    this.#hash = hash;
+  }
+
+  /** As the bytes say; `checkConfig` checks it. */
+  get config(): StorageConfig {
+    return decodeConfig(this.bytes);
+  }
+
+  /** Null: there is none, or it is torn. */
+  get annexHead(): AnnexHead | null {
+    return decodeAnnexHead(this.bytes, this.#hash);
+  }
+
+  /** Whether the annex is all zero, as the original leaves it. */
+  get isAnnexBlank(): boolean {
+    return this.bytes.subarray(FILE.annexHead.offset).every((byte) => byte === 0);
+  }
+
+  /** The commit records in the order of the file; null: its CRC is wrong. */
+  get recordPlaces(): readonly [CommitRecord | null, CommitRecord | null] {
+    return [decodeCommitRecord(this.bytesAt(FILE.commitRecord1)), decodeCommitRecord(this.bytesAt(FILE.commitRecord2))];
+  }
+
+  /** The commit records whose CRC holds, the newest first. */
+  get records(): readonly CommitRecord[] {
+    return (this.#records ??= newestFirst(this.recordPlaces));
+  }
+
+  bytesAt({ offset, sizeBytes }: Place): Uint8Array {
+    return this.bytes.subarray(offset, offset + sizeBytes);
+  }
+
+  /** Null: the copy is torn, or was never written. */
+  copy(name: CopyName): Header | null {
+    let header = this.#copies.get(name);
+    if (header === undefined) {
+      header = decodeHeader(this.bytesAt(FILE[name]), this.#hash);
+      this.#copies.set(name, header);
+    }
+    return header;
+  }
+
+  /** The first of the copies that points inside the file; copy 1 wins where one is chosen. */
+  believed(names: readonly CopyName[], bounds: Bounds): CheckedHeader | null {
+    for (const name of names) {
+      const copy = this.copy(name);
+      const header = copy === null ? null : checkHeader(copy, bounds);
+      if (header !== null) return header;
+    }
+    return null;
+  }
+
+  /** Whether a process-sync copy was stored with this key. */
+  carriesKey(writerKey: Uint8Array): boolean {
+    return processCopies.some((name) => this.copy(name) !== null && carriesKey(this.bytesAt(FILE[name]), writerKey));
+  }
+}
+
+/** The parts of the first 256 bytes of a file. */
+export function decodeArea(bytes: Uint8Array, hash: Hash96 = hash96): HeaderArea {
+  return new HeaderArea(bytes, hash);
+}
 
 /** The first 256 bytes of a file that was flushed at `header` and closed. */
 export function encodeArea(config: CheckedConfig, header: Header, writerKey: Uint8Array): Uint8Array {
   const area = new Uint8Array(HEADER_AREA_BYTES);
   area.set(encodeConfig(config), FILE.config.offset);
-  for (const place of [FILE.disk1, FILE.disk2]) area.set(encodeHeader(header, null), place.offset);
-  for (const place of [FILE.process1, FILE.process2]) area.set(encodeHeader(header, writerKey), place.offset);
+  for (const name of diskCopies) area.set(encodeHeader(header, null), FILE[name].offset);
+  for (const name of processCopies) area.set(encodeHeader(header, writerKey), FILE[name].offset);
   area.set(encodeAnnexHead(0, area), FILE.annexHead.offset);
   for (const sequence of SEQUENCES) {
     // No cell stands between the flush and the commit: the CRC is that of no bytes.
@@ -21,4 +123,10 @@ export function encodeArea(config: CheckedConfig, header: Header, writerKey: Uin
     area.set(encodeCommitRecord(record), placeOfRecord(sequence).offset);
   }
   return area;
+}
+
+function newestFirst([a, b]: readonly [CommitRecord | null, CommitRecord | null]): CommitRecord[] {
+  if (a === null) return b === null ? [] : [b];
+  if (b === null) return [a];
+  return isLater(a.sequence, b.sequence) ? [a, b] : [b, a];
 }

@@ -2,6 +2,9 @@
 
 import { blake2bOneBlock } from "./blake2b.ts";
 
+/** BLAKE2b-96. What looks at files offline passes another implementation than the writers use. */
+export type Hash96 = (bytes: Uint8Array) => Uint8Array;
+
 /** BLAKE2b-96 of at most 128 bytes. */
 export function hash96(bytes: Uint8Array): Uint8Array {
   return blake2bOneBlock(bytes);

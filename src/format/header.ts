@@ -6,8 +6,8 @@
  * (it points at nothing outside the file). Only the last is used.
  */
 
-import { hash96, keyedHash96, sameBytes } from "./hash.ts";
-import { HEADER, HEADER_BYTES, type Place } from "./layout.ts";
+import { type Hash96, hash96, keyedHash96, sameBytes } from "./hash.ts";
+import { HEADER, HEADER_BYTES, type Place, startIndexOf } from "./layout.ts";
 
 /** A decoded header: the length in cells, and the root's index or 0. */
 export interface Header {
@@ -25,6 +25,14 @@ export interface Bounds {
   readonly maxIndex: number;
   /** Whole cells in the file. */
   readonly fileCells: number;
+}
+
+/** The bounds of a file of this config and size. */
+export function boundsOf(
+  { bytesPerCell, maxIndex }: { readonly bytesPerCell: number; readonly maxIndex: number },
+  sizeBytes: number,
+): Bounds {
+  return { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells: Math.floor(sizeBytes / bytesPerCell) };
 }
 
 const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.offset, place.offset + place.sizeBytes);
@@ -48,8 +56,8 @@ export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint
 }
 
 /** The header in 32 raw bytes, or null if its hash is wrong: the copy is torn, or was never written. */
-export function decodeHeader(raw: Uint8Array): Header | null {
-  if (!sameBytes(slice(raw, HEADER.hash), hash96(hashed(raw)))) return null;
+export function decodeHeader(raw: Uint8Array, hash: Hash96 = hash96): Header | null {
+  if (!sameBytes(slice(raw, HEADER.hash), hash(hashed(raw)))) return null;
   const view = new DataView(raw.buffer, raw.byteOffset, HEADER_BYTES);
   return { root: view.getUint32(HEADER.root.offset, true), next: view.getUint32(HEADER.next.offset, true) };
 }

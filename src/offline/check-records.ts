@@ -3,16 +3,16 @@
  * Cells may be changed in place after a commit, so a difference is a note and not damage.
  */
 
-import { type CommitRecord, decodeCommitRecord, isLater } from "../format/annex.ts";
+import { type CommitRecord, isLater } from "../format/annex.ts";
+import type { HeaderArea } from "../format/area.ts";
 import type { Bounds } from "../format/header.ts";
-import { FILE } from "../format/layout.ts";
 import { cellsOnFileMatch, readArea } from "./inspect.ts";
 
 /** A file that is looked at. */
 export interface CheckedFile {
   readonly fd: number;
   readonly path: string;
-  readonly area: Uint8Array;
+  readonly area: HeaderArea;
   readonly bytesPerCell: number;
   readonly bounds: Bounds;
 }
@@ -41,12 +41,10 @@ const texts: Readonly<Record<Compared["result"] | "replaced" | "written", readon
 
 /** Compares the cells that the commit records cover with their checksums. */
 export function checkRecords(file: CheckedFile): RecordFinding[] {
-  const compared = [FILE.commitRecord1, FILE.commitRecord2].map(({ offset, sizeBytes }) =>
-    compare(file, decodeCommitRecord(file.area.subarray(offset, offset + sizeBytes))),
-  );
+  const compared = file.area.recordPlaces.map((record) => compare(file, record));
   const differs = compared.some(({ result }) => result === "differs");
   // A writer beside it may have replaced the cells and the records since.
-  const isWritten = differs && Buffer.compare(file.area, readArea(file.fd, file.path)) !== 0;
+  const isWritten = differs && Buffer.compare(file.area.bytes, readArea(file.fd, file.path)) !== 0;
   const findings = compared.map((one, i) => {
     const [level, what] = texts[isWritten && one.result === "differs" ? "written" : resultBeside(one, compared[1 - i])];
     const message = one.record === null ? what : `${recordText(one.record)}: ${what}`;

@@ -5,16 +5,16 @@
 
 import { closeSync, readSync } from "node:fs";
 import { quoted, RESTORE, StorageError, withoutPath, wrongType } from "../error.ts";
-import { decodeAnnexHead } from "../format/annex.ts";
+import type { CopyName, HeaderArea } from "../format/area.ts";
 import type { StorageConfig } from "../format/config.ts";
 import { chunkCells, firstIndexOf } from "../format/chunk.ts";
-import { type Bounds, checkHeader } from "../format/header.ts";
-import { FILE, FOOTER, FOOTER_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import { type Bounds, boundsOf, checkHeader } from "../format/header.ts";
+import { FOOTER, FOOTER_BYTES } from "../format/layout.ts";
 import { checkedConfig } from "../store/files.ts";
 import { checkRecords } from "./check-records.ts";
-import { cellsOnFileMatch, readArea } from "./inspect.ts";
+import { cellsOnFileMatch, decodeOffline, readArea } from "./inspect.ts";
 import { openFile, pathFrom, sizeOf } from "../os/file.ts";
-import { type StateChoice, chooseState, decodeAt } from "../state/choose-state.ts";
+import { type StateChoice, chooseState } from "../state/choose-state.ts";
 
 /** One thing that the checker saw. */
 export interface Finding {
@@ -33,7 +33,7 @@ export interface Finding {
 
 interface Subject {
   readonly fd: number;
-  readonly area: Uint8Array;
+  readonly area: HeaderArea;
   readonly config: StorageConfig;
   readonly bounds: Bounds;
   readonly sizeBytes: number;
@@ -41,11 +41,11 @@ interface Subject {
 
 type Report = (part: string, level: Finding["level"], message: string, index?: number) => void;
 
-const copies: readonly (readonly [name: string, place: Place])[] = [
-  ["disk-sync copy 1", FILE.disk1],
-  ["disk-sync copy 2", FILE.disk2],
-  ["process-sync copy 1", FILE.process1],
-  ["process-sync copy 2", FILE.process2],
+const copies: readonly (readonly [name: string, copy: CopyName])[] = [
+  ["disk-sync copy 1", "disk1"],
+  ["disk-sync copy 2", "disk2"],
+  ["process-sync copy 1", "process1"],
+  ["process-sync copy 2", "process2"],
 ];
 
 /**
@@ -91,13 +91,13 @@ function blobsFrom(indices: Iterable<number | "root">): readonly (number | "root
 }
 
 function checkFile(fd: number, path: string, blobs: readonly (number | "root")[], report: Report): void {
-  const area = readArea(fd, path);
+  const bytes = readArea(fd, path);
   const sizeBytes = sizeOf(fd, path);
-  const config = configIn(area, path, report);
+  const config = configIn(bytes, path, report);
   if (config === null) return;
-  const { bytesPerCell, maxIndex } = config;
-  const fileCells = Math.floor(sizeBytes / bytesPerCell);
-  const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
+  const { bytesPerCell } = config;
+  const area = decodeOffline(bytes);
+  const bounds = boundsOf(config, sizeBytes);
   const subject: Subject = { fd, area, config, bounds, sizeBytes };
   checkSize(subject, report);
   checkCopies(subject, report);
@@ -115,9 +115,9 @@ function checkFile(fd: number, path: string, blobs: readonly (number | "root")[]
 }
 
 /** Null if nothing in the file can be judged without its config. */
-function configIn(area: Uint8Array, path: string, report: Report): StorageConfig | null {
+function configIn(bytes: Uint8Array, path: string, report: Report): StorageConfig | null {
   try {
-    const config = checkedConfig(area, path);
+    const config = checkedConfig(bytes, path);
     const { headString, version, bytesPerCell, maxIndex } = config;
     const said = `head string ${quoted(headString)}, version ${version} (under no checksum)`;
     report("config", "ok", `${said}, ${bytesPerCell} bytes per cell, max index ${maxIndex}`);
@@ -142,8 +142,8 @@ function checkSize({ sizeBytes, config, bounds }: Subject, report: Report): void
 }
 
 function checkCopies({ area, bounds }: Subject, report: Report): void {
-  for (const [name, place] of copies) {
-    const header = decodeAt(area, place);
+  for (const [name, copy] of copies) {
+    const header = area.copy(copy);
     if (header === null) report(name, "note", "its hash is wrong: torn, or never written");
     else {
       const inside = checkHeader(header, bounds) !== null;
@@ -154,7 +154,7 @@ function checkCopies({ area, bounds }: Subject, report: Report): void {
 }
 
 function checkAnnex({ area }: Subject, report: Report): void {
-  const head = decodeAnnexHead(area);
+  const head = area.annexHead;
   if (head === null)
     report("annex head", "note", "absent or torn: the config has no guard, and the writer's process is not known");
   else if (head.processId === 0) report("annex head", "ok", "the last writer closed the file");

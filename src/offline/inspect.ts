@@ -6,16 +6,17 @@
 import { readSync } from "node:fs";
 import { crc32 } from "../format/hash.ts";
 import { RESTORE, StorageError } from "../error.ts";
-import { type AnnexHead, type CommitRecord, decodeAnnexHead, decodeCommitRecord } from "../format/annex.ts";
-import { type CheckedConfig, decodeConfig, type StorageConfig } from "../format/config.ts";
-import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
-import { FILE, HEADER_AREA_BYTES, type Place, startIndexOf } from "../format/layout.ts";
+import type { AnnexHead, CommitRecord } from "../format/annex.ts";
+import { type CopyName, decodeArea, type HeaderArea } from "../format/area.ts";
+import type { CheckedConfig, StorageConfig } from "../format/config.ts";
+import { type Bounds, boundsOf, checkHeader, type Header, sameHeader } from "../format/header.ts";
+import { HASH_BYTES, HEADER_AREA_BYTES } from "../format/layout.ts";
 import { withFsErrors } from "../os/errno.ts";
 import { statOf, readStart } from "../os/file.ts";
 import { type WriterPresence, writerPresence } from "../os/lock.ts";
 import { checkedConfig } from "../store/files.ts";
 import { findConfig } from "./find-config.ts";
-import { type StateChoice, chooseState, decodeAt } from "../state/choose-state.ts";
+import { type StateChoice, chooseState } from "../state/choose-state.ts";
 
 const PIECE_BYTES = 1024 * 1024;
 /** A read takes about as long as a commit: two that agree come soon, beside the busiest writer too. */
@@ -41,7 +42,7 @@ export interface Inspection {
   readonly sizeBytes: number;
   /** What the file takes on the disk: more than its size where space is reserved behind its end, less where it has holes. */
   readonly allocatedBytes: number;
-  readonly area: Uint8Array;
+  readonly area: HeaderArea;
   /** As the file has it; if that is damaged, as the annex confirms it. */
   readonly config: CheckedConfig;
   /** What the file has instead of the config that the annex confirms; null if it has just that, or there is no annex. */
@@ -63,27 +64,25 @@ export interface Inspection {
  * @throws NOT_A_STORAGE; INVALID_CONFIG its config is damaged, and nothing tells what it was; SYSTEM
  */
 export function inspect(fd: number, path: string): Inspection {
-  const area = readArea(fd, path);
-  const { config, damage } = configIn(area, path);
+  const bytes = readArea(fd, path);
+  const { config, damage } = configIn(bytes, path);
+  const area = decodeOffline(bytes);
   const writer = writerPresence(fd, path);
   // After the headers: a file that has grown for them has done so before.
   const { sizeBytes, allocatedBytes } = statOf(fd, path);
-  const { bytesPerCell, maxIndex } = config;
-  const fileCells = Math.floor(sizeBytes / bytesPerCell);
-  const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
-  const state = stateIn(fd, path, area, bounds, bytesPerCell);
-  const records = [FILE.commitRecord1, FILE.commitRecord2].map((place) => decodeCommitRecord(slice(area, place)));
+  const bounds = boundsOf(config, sizeBytes);
+  const state = stateIn(fd, path, area, bounds, config.bytesPerCell);
   return {
     path,
     sizeBytes,
     allocatedBytes,
     area,
     config,
-    damagedConfig: damage === null ? null : decodeConfig(area),
+    damagedConfig: damage === null ? null : area.config,
     bounds,
     copies: copiesIn(area, bounds, state),
-    annexHead: decodeAnnexHead(area),
-    records: records.filter((record) => record !== null),
+    annexHead: area.annexHead,
+    records: area.recordPlaces.filter((record) => record !== null),
     writer,
     state,
     opening: damage ?? state,
@@ -99,6 +98,17 @@ export function readArea(fd: number, path: string): Uint8Array {
     area = again;
   }
   return area;
+}
+
+/** The parts of a header area, each hash checked by another implementation than the one that writers use. */
+export function decodeOffline(bytes: Uint8Array): HeaderArea {
+  return decodeArea(bytes, secondHash);
+}
+
+/** Loaded when it is needed: to load it with the library nearly doubles the time that a program takes to start. */
+function secondHash(bytes: Uint8Array): Uint8Array {
+  const { blake2b } = require("@noble/hashes/blake2.js") as typeof import("@noble/hashes/blake2.js");
+  return blake2b(bytes, { dkLen: HASH_BYTES });
 }
 
 /** Whether the cells of a record, as the file has them, are what it says. */
@@ -117,14 +127,14 @@ export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next,
 
 /** The config of a file, and the error that opening it would throw because of its config. */
 function configIn(
-  area: Uint8Array,
+  bytes: Uint8Array,
   path: string,
 ): { readonly config: CheckedConfig; readonly damage: StorageError | null } {
   try {
-    return { config: checkedConfig(area, path), damage: null };
+    return { config: checkedConfig(bytes, path), damage: null };
   } catch (error) {
     const isDamage = error instanceof StorageError && error.code === "INVALID_CONFIG";
-    const config = isDamage ? findConfig(area) : null;
+    const config = isDamage ? findConfig(bytes) : null;
     if (config === null || !isDamage) throw error;
     return { config, damage: error };
   }
@@ -133,7 +143,7 @@ function configIn(
 function stateIn(
   fd: number,
   path: string,
-  area: Uint8Array,
+  area: HeaderArea,
   bounds: Bounds,
   bytesPerCell: number,
 ): StateChoice | StorageError {
@@ -151,23 +161,23 @@ function stateIn(
   }
 }
 
-function copiesIn(area: Uint8Array, bounds: Bounds, state: StateChoice | StorageError): HeaderCopy[] {
+function copiesIn(area: HeaderArea, bounds: Bounds, state: StateChoice | StorageError): HeaderCopy[] {
   const behind = !(state instanceof StorageError) && state.recovery.ignored === "older";
   return [
-    ...pairOf("disk", [FILE.disk1, FILE.disk2], area, bounds, false),
-    ...pairOf("process", [FILE.process1, FILE.process2], area, bounds, behind),
+    ...pairOf("disk", ["disk1", "disk2"], area, bounds, false),
+    ...pairOf("process", ["process1", "process2"], area, bounds, behind),
   ];
 }
 
 function pairOf(
   sync: HeaderCopy["sync"],
-  [place1, place2]: readonly [Place, Place],
-  area: Uint8Array,
+  [copy1, copy2]: readonly [CopyName, CopyName],
+  area: HeaderArea,
   bounds: Bounds,
   behind: boolean,
 ): HeaderCopy[] {
-  const first = copyAt(area, place1, bounds);
-  const second = copyAt(area, place2, bounds);
+  const first = copyIn(area, copy1, bounds);
+  const second = copyIn(area, copy2, bounds);
   if (behind && first.state === "good") first.state = "older";
   // Copy 1 is stored first: what copy 2 says otherwise is from before.
   const differs = first.header !== null && second.header !== null && !sameHeader(first.header, second.header);
@@ -178,12 +188,8 @@ function pairOf(
   ];
 }
 
-function copyAt(area: Uint8Array, place: Place, bounds: Bounds): { header: Header | null; state: CopyState } {
-  const header = decodeAt(area, place);
+function copyIn(area: HeaderArea, name: CopyName, bounds: Bounds): { header: Header | null; state: CopyState } {
+  const header = area.copy(name);
   if (header === null) return { header, state: "torn" };
   return { header, state: checkHeader(header, bounds) === null ? "outside" : "good" };
-}
-
-function slice(area: Uint8Array, place: Place): Uint8Array {
-  return area.subarray(place.offset, place.offset + place.sizeBytes);
 }

@@ -3,7 +3,8 @@
  * Opening never does this by itself: a person is asked first.
  */
 
-import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
+import type { CommitRecord } from "../format/annex.ts";
+import { type CopyName, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import {
   type Bounds,
@@ -15,7 +16,7 @@ import {
 } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
-import { type CellsMatch, decodeAt, firstBelievable } from "../state/choose-state.ts";
+import type { CellsMatch } from "../state/choose-state.ts";
 import { makeWhole } from "../cells/space.ts";
 
 /**
@@ -42,20 +43,16 @@ export interface Restorable {
 }
 
 const whole = { lostCells: 0, lostRoot: null } as const;
-const processCopies: readonly Place[] = [FILE.process1, FILE.process2];
 
 /** The best state that the area of a file which does not open tells of, or null. */
-export function restorable(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch): Restorable | null {
+export function restorable(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMatch): Restorable | null {
   const cut = cutState(area, bounds);
   // Older states that a cut file may still tell of are not looked for: its own root, if it is there, is newer.
   if (cut !== "whole") return cut;
   const counts = (record: CommitRecord): boolean =>
     record.base >= bounds.startIndex && record.base <= record.next && cellsMatch(record);
-  const records = decodeCommitRecords(area).filter((record) => checkHeader(record, bounds) !== null);
-  const process = firstBelievable(
-    processCopies.map((place) => decodeAt(area, place)),
-    bounds,
-  );
+  const records = area.records.filter((record) => checkHeader(record, bounds) !== null);
+  const process = area.believed(processCopies, bounds);
   // What points behind the end could be believed once the file is longer.
   const misleading = copiesWith(area, (copy) => checkHeader(copy, bounds) === null);
   if (process !== null) {
@@ -99,12 +96,9 @@ export function restore(
 }
 
 /** What is left of a file that was cut short: null if no cell is, `whole` if it was not cut. */
-function cutState(area: Uint8Array, bounds: Bounds): Restorable | null | "whole" {
+function cutState(area: HeaderArea, bounds: Bounds): Restorable | null | "whole" {
   const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
-  const disk = firstBelievable(
-    [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place)),
-    inLongerFile,
-  );
+  const disk = area.believed(diskCopies, inLongerFile);
   if (disk === null) return "whole";
   const next = bounds.fileCells;
   const withRoot = checkHeader({ next, root: disk.root }, bounds);
@@ -118,9 +112,10 @@ function cutState(area: Uint8Array, bounds: Bounds): Restorable | null | "whole"
 }
 
 /** The process-sync copies that are not torn, and say such a thing. */
-function copiesWith(area: Uint8Array, says: (copy: Header) => boolean): Place[] {
-  return processCopies.filter((place) => {
-    const copy = decodeAt(area, place);
+function copiesWith(area: HeaderArea, says: (copy: Header) => boolean): Place[] {
+  const isSuch = (name: CopyName): boolean => {
+    const copy = area.copy(name);
     return copy !== null && says(copy);
-  });
+  };
+  return processCopies.filter(isSuch).map((name) => FILE[name]);
 }

@@ -7,8 +7,7 @@ import { renameSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
 import { decodeConfig } from "../format/config.ts";
-import { carriesKey, sameHeader } from "../format/header.ts";
-import { FILE, type Place } from "../format/layout.ts";
+import { sameHeader } from "../format/header.ts";
 import { inspect, type Inspection } from "../offline/inspect.ts";
 import { openExisting, type OpenedWriter } from "../open-writer.ts";
 import { withFsErrors } from "../os/errno.ts";
@@ -16,7 +15,6 @@ import { yieldToEventLoop } from "../os/event-loop.ts";
 import { closeFile, openFile } from "../os/file.ts";
 import { removeFile, syncDirectory } from "../os/new-file.ts";
 import { releaseAfter, releaseAll } from "../os/release.ts";
-import { decodeAt } from "../state/choose-state.ts";
 import { storeProcessId, storeVersion } from "../state/header-stores.ts";
 import { blockCells } from "./content.ts";
 import { firstOfBlock, tailStart } from "./geometry.ts";
@@ -55,11 +53,10 @@ export function findFile(path: string, writerKey: Uint8Array): FoundFile | null 
     const inspection = inspect(fd, path);
     const { area, opening } = inspection;
     if (opening instanceof StorageError) throw opening;
-    const isOurs = [FILE.process1, FILE.process2].some((place) => {
-      return decodeAt(area, place) !== null && carriesKey(bytesAt(area, place), writerKey);
-    });
-    if (!isOurs) throw ownWrites(path);
-    const isProven = opening.recovery.state === "resumedAtCommit";
+    if (!area.carriesKey(writerKey)) throw ownWrites(path);
+    const { state, skippedCells } = opening.recovery;
+    // Skipped cells are of a commit that is not whole.
+    const isProven = state === "resumedAtCommit" && skippedCells === 0;
     return { inspection, isWhole: isProven || sameHeader(opening.header, opening.disk) };
   } finally {
     closeFile(fd, path);
@@ -187,8 +184,4 @@ export async function restoreAnew(
 
 function versionIn(config: string): number {
   return decodeConfig(Uint8Array.fromHex(config)).version;
-}
-
-function bytesAt(area: Uint8Array, { offset, sizeBytes }: Place): Uint8Array {
-  return area.subarray(offset, offset + sizeBytes);
 }

@@ -6,9 +6,10 @@
 import * as fs from "node:fs";
 import { hostname } from "node:os";
 import { StorageError } from "../error.ts";
-import { decodeCommitRecords, doneTruncations, isTruncating, keepsCells, truncationsOf } from "../format/annex.ts";
-import { type Bounds, checkHeader, type Header, sameHeader } from "../format/header.ts";
-import { CONFIG, FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
+import { doneTruncations, isTruncating, keepsCells, truncationsOf } from "../format/annex.ts";
+import { decodeArea, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
+import { type Bounds, boundsOf, type Header, sameHeader } from "../format/header.ts";
+import { CONFIG, FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
 import { readArea } from "../offline/inspect.ts";
 import { fsError, withFsErrors } from "../os/errno.ts";
 import { fdatasyncLater } from "../os/event-loop.ts";
@@ -16,7 +17,7 @@ import { checkFilesystem } from "../os/filesystem.ts";
 import { closeFile, identityOf, openFile, sizeOf } from "../os/file.ts";
 import { writerPresence } from "../os/lock.ts";
 import { releaseAfter } from "../os/release.ts";
-import { chooseState, decodeAt, firstBelievable } from "../state/choose-state.ts";
+import { diskHeader } from "../state/choose-state.ts";
 import { checkedConfig } from "../store/files.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
 import { STEP_BYTES } from "./object.ts";
@@ -96,7 +97,7 @@ export class Source {
     // It recovers the file, and may store any header.
     if (presence === "opening") return null;
     const area = this.#area();
-    const config = area.subarray(0, CONFIG_BYTES).toHex();
+    const config = area.bytes.subarray(0, CONFIG_BYTES).toHex();
     if (config.slice(0, FIXED_CONFIG_CHARACTERS) !== this.fixedConfig) {
       const message = `${this.path}: the config has changed under the replicator: see what cellar check says of the file`;
       throw new StorageError("INVALID_CONFIG", message, { path: this.path });
@@ -105,12 +106,12 @@ export class Source {
     const header = presence === "none" ? await this.#lastFlush(area, bounds) : this.#copy2(area, bounds);
     if (header === null) return null;
     this.#checkWriter(area, bounds);
-    return { next: header.next, root: header.root, config, truncations: truncationsOf(area, header.next) ?? 0 };
+    return { next: header.next, root: header.root, config, truncations: truncationsOf(area.records, header.next) ?? 0 };
   }
 
   /** How often the storage was truncated by now, those that are under way included. @throws FILE_CUT */
   countTruncations(): number {
-    const counted = decodeCommitRecords(this.#area())[0]?.truncations ?? 0;
+    const counted = this.#area().records[0]?.truncations ?? 0;
     return doneTruncations(counted) + (isTruncating(counted) ? 1 : 0);
   }
 
@@ -122,7 +123,7 @@ export class Source {
     this.#checkOpen();
     const sizeBytes = sizeOf(this.#fd, this.path);
     if (sizeBytes < next * this.geometry.bytesPerCell) throw this.#cut(sizeBytes);
-    if (!keepsCells(this.#area(), truncations)) {
+    if (!keepsCells(this.#area().records, truncations)) {
       const message = `${this.path}: the storage was truncated: what was flushed before is not in the file any more`;
       throw new StorageError("TRUNCATED", message, { path: this.path });
     }
@@ -154,11 +155,11 @@ export class Source {
     if (this.#reads === 0) closeFile(this.#fd, this.path);
   }
 
-  #area(): Uint8Array {
+  #area(): HeaderArea {
     this.#checkOpen();
     const area = readArea(this.#fd, this.path);
     if (area.length < HEADER_AREA_BYTES) throw this.#cut(area.length);
-    return area;
+    return decodeArea(area);
   }
 
   /** The number of a descriptor that is closed may be another file's by now. */
@@ -169,31 +170,28 @@ export class Source {
 
   #bounds(): Bounds {
     const { bytesPerCell, config } = this.geometry;
-    const fileCells = Math.floor(sizeOf(this.#fd, this.path) / bytesPerCell);
-    return { startIndex: startIndexOf(bytesPerCell), maxIndex: config.maxIndex, fileCells };
+    return boundsOf({ bytesPerCell, maxIndex: config.maxIndex }, sizeOf(this.#fd, this.path));
   }
 
-  #copy2(area: Uint8Array, bounds: Bounds): Header | null {
-    const header = decodeAt(area, FILE.disk2);
-    return header === null ? null : checkHeader(header, bounds);
+  #copy2(area: HeaderArea, bounds: Bounds): Header | null {
+    return area.believed(["disk2"], bounds);
   }
 
-  async #lastFlush(area: Uint8Array, bounds: Bounds): Promise<Header | null> {
-    const { disk } = chooseState(area, bounds, () => false, this.path);
-    const copies = [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place));
+  async #lastFlush(area: HeaderArea, bounds: Bounds): Promise<Header | null> {
+    const disk = diskHeader(area, bounds, this.path);
+    const copies = diskCopies.map((name) => area.copy(name));
     if (copies.every((copy) => copy !== null && sameHeader(copy, disk))) return disk;
     await this.#pending(() => fdatasyncLater(this.#fd));
     // A writer may have come meanwhile.
     const again = this.#area();
-    const isSame = writerPresence(this.#fd, this.path) === "none" && Buffer.compare(area, again) === 0;
+    const isSame = writerPresence(this.#fd, this.path) === "none" && Buffer.compare(area.bytes, again.bytes) === 0;
     return isSame ? disk : null;
   }
 
   /** The original keeps no commit records: then its truncations are not counted, and cells may come back changed. */
-  #checkWriter(area: Uint8Array, bounds: Bounds): void {
-    const copies = [FILE.process1, FILE.process2].map((place) => decodeAt(area, place));
-    const process = firstBelievable(copies, bounds);
-    if (process !== null && decodeCommitRecords(area).some((record) => sameHeader(record, process))) return;
+  #checkWriter(area: HeaderArea, bounds: Bounds): void {
+    const process = area.believed(processCopies, bounds);
+    if (process !== null && area.records.some((record) => sameHeader(record, process))) return;
     const message = `${this.path}: the file was not written by Cellar last: open and flush it with Cellar once`;
     throw new StorageError("UNSUPPORTED", message, { path: this.path });
   }

@@ -13,18 +13,11 @@
  */
 
 import { RESTORE, StorageError } from "../error.ts";
-import { type CommitRecord, decodeCommitRecords } from "../format/annex.ts";
-import {
-  type Bounds,
-  type CheckedHeader,
-  checkHeader,
-  decodeHeader,
-  type Header,
-  sameHeader,
-} from "../format/header.ts";
-import { FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
+import type { CommitRecord } from "../format/annex.ts";
+import { decodeArea, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
+import { type Bounds, type CheckedHeader, checkHeader, type Header, sameHeader } from "../format/header.ts";
+import { HEADER_AREA_BYTES } from "../format/layout.ts";
 import { loadHeader } from "../region/header.ts";
-import type { ReadableRegion } from "../region/region.ts";
 
 /** What was found at opening, and what was made of it. */
 export interface Recovery {
@@ -59,15 +52,14 @@ export type CellsMatch = (record: CommitRecord) => boolean;
  * @throws HEADER_BROKEN both disk-sync copies are torn or impossible
  * @throws FILE_CUT the disk-sync header points past the end of the file
  */
-export function chooseState(area: Uint8Array, bounds: Bounds, cellsMatch: CellsMatch, path: string): StateChoice {
-  const copies = [FILE.disk1, FILE.disk2, FILE.process1, FILE.process2].map((place) => decodeAt(area, place));
-  const tornCopies = copies.filter((copy) => copy === null).length;
+export function chooseState(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMatch, path: string): StateChoice {
+  const tornCopies = [...diskCopies, ...processCopies].filter((name) => area.copy(name) === null).length;
   const disk = diskHeader(area, bounds, path);
-  const process = firstBelievable(copies.slice(2), bounds);
+  const process = area.believed(processCopies, bounds);
   if (process !== null && sameHeader(process, disk)) {
     return { header: disk, disk, recovery: { state: "clean", skippedCells: 0, tornCopies } };
   }
-  const ignored = ignoredFor(process, disk, copies.slice(2));
+  const ignored = ignoredFor(process, disk, area);
   const proven = newestProven(area, bounds, disk, process, cellsMatch);
   const found = proven ?? disk;
   const next = Math.max(found.next, ignored === undefined ? (process?.next ?? 0) : 0);
@@ -85,18 +77,17 @@ export function chooseState(area: Uint8Array, bounds: Bounds, cellsMatch: CellsM
  * The disk-sync header: the last flush.
  * @throws HEADER_BROKEN, FILE_CUT
  */
-export function diskHeader(area: Uint8Array, bounds: Bounds, path: string): CheckedHeader {
-  const copies = [FILE.disk1, FILE.disk2].map((place) => decodeAt(area, place));
-  return firstBelievable(copies, bounds) ?? brokenHeader(copies, bounds, path);
+export function diskHeader(area: HeaderArea, bounds: Bounds, path: string): CheckedHeader {
+  return area.believed(diskCopies, bounds) ?? brokenHeader(area, bounds, path);
 }
 
 /** Why the process-sync header is not looked at any further, if it is not. */
 function ignoredFor(
   process: Header | null,
   disk: Header,
-  copies: readonly (Header | null)[],
+  area: HeaderArea,
 ): NonNullable<Recovery["ignored"]> | undefined {
-  if (process === null) return copies.every((copy) => copy === null) ? "torn" : "pastEnd";
+  if (process === null) return processCopies.every((name) => area.copy(name) === null) ? "torn" : "pastEnd";
   return process.next < disk.next ? "older" : undefined;
 }
 
@@ -107,13 +98,13 @@ function ignoredFor(
  * left behind when it went on from that flush and flushed something else.
  */
 function newestProven(
-  area: Uint8Array,
+  area: HeaderArea,
   bounds: Bounds,
   disk: Header,
   process: Header | null,
   cellsMatch: CellsMatch,
 ): CheckedHeader | null {
-  for (const record of decodeCommitRecords(area)) {
+  for (const record of area.records) {
     // Records before that of the flush itself are older than the flush.
     if (sameHeader(record, disk)) return null;
     const header = checkHeader({ next: record.next, root: record.root }, bounds);
@@ -130,51 +121,37 @@ function covers({ base, next }: CommitRecord, disk: Header, { startIndex }: Boun
 }
 
 /**
- * A copy of the header area, as it is now. Its parts belong together: a reader that is held up in the middle of a
- * load would see old headers beside new records, so it is loaded until it is twice the same, or a writer is too busy.
+ * The header area as it is now. Its parts belong together: a reader that is held up in the middle of a load would see old
+ * headers beside new records, so it is loaded until it is twice the same, or a writer is too busy.
  */
-export function loadArea(region: Pick<ReadableRegion, "address">): Uint8Array {
+export function loadArea({ address }: { readonly address: number }): HeaderArea {
   let area = new Uint8Array(HEADER_AREA_BYTES);
   let again = new Uint8Array(HEADER_AREA_BYTES);
-  loadHeader(region.address, area);
+  loadHeader(address, area);
   for (let load = 0; load < MAX_LOADS; load++) {
-    loadHeader(region.address, again);
+    loadHeader(address, again);
     if (Buffer.compare(area, again) === 0) break;
     [area, again] = [again, area];
   }
-  return area;
+  return decodeArea(area);
 }
 
 /** Whether a commit record proves that every cell of the process-sync header is there. */
 export function isProven(
-  area: Uint8Array,
+  area: HeaderArea,
   bounds: Bounds,
   { process, disk }: { readonly process: CheckedHeader; readonly disk: CheckedHeader },
   cellsMatch: CellsMatch,
 ): boolean {
-  return decodeCommitRecords(area).some(
+  return area.records.some(
     (record) => sameHeader(record, process) && covers(record, disk, bounds) && cellsMatch(record),
   );
 }
 
-/** The header in the area at `place`, or null if it is torn. */
-export function decodeAt(area: Uint8Array, place: Place): Header | null {
-  return decodeHeader(area.subarray(place.offset, place.offset + place.sizeBytes));
-}
-
-/** The first of the copies that points inside the file: copy 1 wins where one is chosen. */
-export function firstBelievable(copies: readonly (Header | null)[], bounds: Bounds): CheckedHeader | null {
-  for (const copy of copies) {
-    const header = copy === null ? null : checkHeader(copy, bounds);
-    if (header !== null) return header;
-  }
-  return null;
-}
-
-function brokenHeader(copies: readonly (Header | null)[], bounds: Bounds, path: string): never {
+function brokenHeader(area: HeaderArea, bounds: Bounds, path: string): never {
   const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
-  const cut = copies.find((copy) => copy !== null && checkHeader(copy, inLongerFile) !== null);
-  if (cut) {
+  const cut = area.believed(diskCopies, inLongerFile);
+  if (cut !== null) {
     const message = `${path}: the last flush has ${cut.next} cells, the file only ${bounds.fileCells}: it was cut; see what cellar recover can do, or ${RESTORE}`;
     throw new StorageError("FILE_CUT", message, { path });
   }

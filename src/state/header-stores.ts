@@ -151,5 +151,5 @@ export function storeVersion(region: WritableRegion, version: number): void {
 
 /** Names the writer in the annex, in place: its process id, or 0 for a clean close. Durable with the next flush. */
 export function storeProcessId(region: WritableRegion, processId: number): void {
-  region.store({ offset: FILE.annexHead.offset, bytes: encodeAnnexHead(processId, loadArea(region)) });
+  region.store({ offset: FILE.annexHead.offset, bytes: encodeAnnexHead(processId, loadArea(region).bytes) });
 }

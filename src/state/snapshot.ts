@@ -52,7 +52,7 @@ export function readerSnapshot(
       const message = `${region.path}: the file was cut to ${region.sizeBytes} bytes by another program: ${RESTORE}`;
       throw new StorageError("FILE_CUT", message, { path: region.path });
     }
-    if (!keepsCells(loadArea(region), truncations)) throw truncated(region.path);
+    if (!keepsCells(loadArea(region).records, truncations)) throw truncated(region.path);
   };
   // Whose writer it is that failed a reader cannot know: by default it shows flushes, which are on the disk.
   return { header, check, checkTrust: () => undefined };

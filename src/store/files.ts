@@ -1,9 +1,9 @@
 /** Opening files as storages: what is checked by `pread` before anything is mapped. */
 
 import { RESTORE, StorageError, withoutPath } from "../error.ts";
-import { decodeAnnexHead } from "../format/annex.ts";
-import { type CheckedConfig, checkConfig, decodeConfig, mismatchIn, type StorageConfig } from "../format/config.ts";
-import { FILE, HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
+import { decodeArea, diskCopies, processCopies } from "../format/area.ts";
+import { type CheckedConfig, checkConfig, mismatchIn, type StorageConfig } from "../format/config.ts";
+import { HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
 import { closeFile, growFile, identityOf, openFile, readStart, sizeOf, syncFile } from "../os/file.ts";
 import { WriterLock, writerPresence } from "../os/lock.ts";
 import { NewFile } from "../os/new-file.ts";
@@ -11,7 +11,6 @@ import { releaseAfter } from "../os/release.ts";
 import type { OpenFile } from "../region/file-memory.ts";
 import { FileRegion } from "../region/file.ts";
 import { ReadOnlyFileRegion } from "../region/read-only-file.ts";
-import { decodeAt } from "../state/choose-state.ts";
 
 /** How often an opening starts over because the path has come to name another file. */
 const MAX_REOPENINGS = 16;
@@ -148,20 +147,21 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
  * The config in a header area, believed.
  * @throws NOT_A_STORAGE, INVALID_CONFIG
  */
-export function checkedConfig(area: Uint8Array, path: string): CheckedConfig {
-  if (area.length < HEADER_AREA_BYTES) {
-    const what = area.length === 0 ? "the file is empty" : `the file has ${area.length} bytes, a storage at least 256`;
+export function checkedConfig(bytes: Uint8Array, path: string): CheckedConfig {
+  if (bytes.length < HEADER_AREA_BYTES) {
+    const what =
+      bytes.length === 0 ? "the file is empty" : `the file has ${bytes.length} bytes, a storage at least 256`;
     const message = `${path}: ${what}: name a file that cellar made; if this was one, ${RESTORE}`;
     throw new StorageError("NOT_A_STORAGE", message, { path });
   }
+  const area = decodeArea(bytes);
   // Where the config is wrong, a header with a right hash tells a damaged storage from a foreign file.
-  const copies = [FILE.disk1, FILE.disk2, FILE.process1, FILE.process2];
-  const hasHeader = copies.some((place) => decodeAt(area, place) !== null);
-  if (decodeAnnexHead(area)?.configHolds === false) {
+  const hasHeader = [...diskCopies, ...processCopies].some((name) => area.copy(name) !== null);
+  if (area.annexHead?.configHolds === false) {
     throw damagedConfig("head string, cell size or max index are not those that the file was made with", path);
   }
   try {
-    return checkConfig(decodeConfig(area), path);
+    return checkConfig(area.config, path);
   } catch (cause) {
     if (hasHeader && cause instanceof StorageError) throw damagedConfig(withoutPath(cause), path);
     const message = `${path}: not a storage of cellar or Plebeia: name a file that one of them made; if this was one, its first bytes are gone: ${RESTORE}`;
@@ -179,5 +179,5 @@ function writerProcessId(fd: number, path: string): number {
   const presence = writerPresence(fd, path);
   if (presence === "opening" || presence === "none") return 0;
   const area = readStart(fd, HEADER_AREA_BYTES, path);
-  return area.length < HEADER_AREA_BYTES ? 0 : (decodeAnnexHead(area)?.processId ?? 0);
+  return area.length < HEADER_AREA_BYTES ? 0 : (decodeArea(area).annexHead?.processId ?? 0);
 }

@@ -1,14 +1,15 @@
 /** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
 
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
-import { type CommitRecord, decodeAnnexHead, decodeCommitRecords, isTruncating } from "../format/annex.ts";
-import { type Bounds, encodeHeader, type Header, sameHeader } from "../format/header.ts";
-import { FILE, type Place, startIndexOf } from "../format/layout.ts";
+import { type CommitRecord, isTruncating } from "../format/annex.ts";
+import { type CopyName, diskCopies, type HeaderArea } from "../format/area.ts";
+import { type Bounds, boundsOf, encodeHeader, type Header, sameHeader } from "../format/header.ts";
+import { FILE, startIndexOf } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { storeProcessId } from "../state/header-stores.ts";
 import { cellsMatch, CommitChecksum } from "../state/commit-checksum.ts";
 import { Publisher } from "../state/publisher.ts";
-import { chooseState, decodeAt, firstBelievable, loadArea, type Recovery } from "../state/choose-state.ts";
+import { chooseState, loadArea, type Recovery } from "../state/choose-state.ts";
 import { Space } from "../cells/space.ts";
 import { makeWhole, wholePages } from "../cells/space.ts";
 
@@ -50,14 +51,13 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
  * @throws HEADER_BROKEN, FILE_CUT, FAILED
  */
 export function openStore(region: WritableRegion, config: CheckedConfig, choices: WriterChoices): OpenStore {
-  const { bytesPerCell, maxIndex } = config;
+  const { bytesPerCell } = config;
   const area = loadArea(region);
-  const fileCells = Math.floor(region.sizeBytes / bytesPerCell);
-  const bounds: Bounds = { startIndex: startIndexOf(bytesPerCell), maxIndex, fileCells };
+  const bounds = boundsOf(config, region.sizeBytes);
   const matches = (record: CommitRecord): boolean => cellsMatch(region, bytesPerCell, record);
   const { header, disk, recovery } = chooseState(area, bounds, matches, region.path);
-  const latest = decodeCommitRecords(area)[0];
-  const closed = decodeAnnexHead(area)?.processId === 0 && sameHeader(header, disk);
+  const latest = area.records[0];
+  const closed = area.annexHead?.processId === 0 && sameHeader(header, disk);
   const unproven = header.next > disk.next;
   const wholeCells = makeWhole(region, config, unproven ? header.next : 0);
   // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
@@ -95,29 +95,26 @@ function reusesCells(latest: CommitRecord | undefined, { ignored }: Recovery): b
  * readers with their writer's key still know them. Where only copy 2 is good, nothing is stored: to readers that wait for
  * a writer a copy 1 that moves is its commit.
  */
-function repairProcessCopies(region: WritableRegion, area: Uint8Array, bounds: Bounds): void {
-  const [good, other] = [FILE.process1, FILE.process2];
-  if (firstBelievable([decodeAt(area, good)], bounds) === null) return;
-  const bytes = area.slice(good.offset, good.offset + good.sizeBytes);
-  const before = area.subarray(other.offset, other.offset + other.sizeBytes);
-  if (Buffer.compare(bytes, before) !== 0) region.store({ offset: other.offset, bytes });
+function repairProcessCopies(region: WritableRegion, area: HeaderArea, bounds: Bounds): void {
+  if (area.believed(["process1"], bounds) === null) return;
+  const [bytes, before] = [area.bytesAt(FILE.process1), area.bytesAt(FILE.process2)];
+  if (Buffer.compare(bytes, before) !== 0) region.store({ offset: FILE.process2.offset, bytes });
 }
 
 /** Makes both disk-sync copies the chosen header, so that the next flush finds a good one beside the one it stores. */
-function repairDiskCopies(region: WritableRegion, area: Uint8Array, disk: Header, toBytes: number): void {
+function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header, toBytes: number): void {
   const bytes = encodeHeader(disk, null);
-  const isGood = (place: Place): boolean => {
-    const copy = decodeAt(area, place);
+  const isGood = (name: CopyName): boolean => {
+    const copy = area.copy(name);
     return copy !== null && sameHeader(copy, disk);
   };
-  const copies = [FILE.disk1, FILE.disk2];
-  const [good, bad] = [copies.find(isGood), copies.find((place) => !isGood(place))];
+  const [good, bad] = [diskCopies.find(isGood), diskCopies.find((name) => !isGood(name))];
   if (good === undefined || bad === undefined) return;
   // Before a store into either copy, the other one must be on the disk as it is in memory. It is stored again, as it
   // is: after a sync that failed, its page may pass for written.
-  region.store({ offset: good.offset, bytes });
+  region.store({ offset: FILE[good].offset, bytes });
   region.sync(toBytes);
-  region.store({ offset: bad.offset, bytes });
+  region.store({ offset: FILE[bad].offset, bytes });
   region.sync(toBytes);
 }
 

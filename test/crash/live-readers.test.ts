@@ -6,9 +6,11 @@
 
 import { expect, test } from "bun:test";
 import { keepsCells } from "../../src/format/annex.ts";
+import { decodeArea } from "../../src/format/area.ts";
 import { checkConfig } from "../../src/format/config.ts";
 import { FILE, startIndexOf } from "../../src/format/layout.ts";
-import { Follower, type Follows } from "../../src/state/follower.ts";
+import { Follower } from "../../src/state/follower.ts";
+import type { Follows } from "../../src/state/visible.ts";
 import { seedFromEnvironment } from "../support/random.ts";
 import { ArrayRegion } from "./powercut/array-region.ts";
 import { History } from "./powercut/history.ts";
@@ -178,7 +180,11 @@ class Reader {
 
   /** What is wrong with what it holds on to: its check says that the cells are there, and they are not. */
   check(): string | null {
-    if (!keepsCells(this.#region.memory.subarray(0, 256), this.#held.told) || this.#holds(this.#held)) return null;
+    if (
+      !keepsCells(decodeArea(this.#region.memory.subarray(0, 256)).records, this.#held.told) ||
+      this.#holds(this.#held)
+    )
+      return null;
     return `holds ${this.#follower.header.next}/${this.#follower.header.root} of other cells`;
   }
 

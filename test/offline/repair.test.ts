@@ -1,5 +1,6 @@
 /** Where no disk-sync header is left: which state the rest of the file tells of, and how it is made the last flush. */
 
+import { decodeArea } from "../../src/format/area.ts";
 import { describe, expect, test } from "bun:test";
 import { checkConfig } from "../../src/format/config.ts";
 import type { CheckedHeader } from "../../src/format/header.ts";
@@ -75,7 +76,7 @@ describe("without a disk-sync header", () => {
   ];
 
   test.each(cases)("%s", (_what, disk, process, records, matches, expected) => {
-    const found = restorable(headerArea({ disk, process, records }), bounds, () => matches);
+    const found = restorable(decodeArea(headerArea({ disk, process, records })), bounds, () => matches);
     const { evidence = "", header = { root: 0, next: 0 }, unflushedFrom = 0 } = found ?? {};
     expect(found === null ? null : [evidence, header.root, header.next, unflushedFrom]).toEqual(
       expected === null ? null : [...expected],
@@ -91,7 +92,7 @@ describe("without a disk-sync header", () => {
     ["what is left of a cut file itself", [far, far], [{ next: FILE_CELLS, root: 9 }, old], ["process1", "process2"]],
   ] as const)("process-sync copies that could mislead opening: %s", (_what, disk, process, misleading) => {
     const records = [proofOf(mid, 1), null] as const;
-    const found = restorable(headerArea({ disk, process, records }), bounds, () => true);
+    const found = restorable(decodeArea(headerArea({ disk, process, records })), bounds, () => true);
     expect(found?.misleading).toEqual(misleading.map((name) => places[name]));
   });
 

@@ -2,8 +2,7 @@
 
 import { expect, spyOn, test } from "bun:test";
 import type { Header } from "../../src/format/header.ts";
-import { FILE } from "../../src/format/layout.ts";
-import { decodeAt } from "../../src/state/choose-state.ts";
+import { decodeArea, diskCopies } from "../../src/format/area.ts";
 import { releaseAll, stubbed } from "../support/process-stub-store.ts";
 
 test.each(["flushSync", "truncate"] as const)(
@@ -26,7 +25,7 @@ test.each(["flushSync", "truncate"] as const)(
     });
     spyOn(region, "store").mockImplementation((...stores) => {
       store(...stores);
-      for (const place of [FILE.disk1, FILE.disk2]) see(decodeAt(region.headers(), place));
+      for (const name of diskCopies) see(decodeArea(region.headers()).copy(name));
     });
     const flushes: Promise<void>[] = [];
     const ask = (cells: number): void => void flushes.push(publisher.flush(header(cells)).then(acknowledge));

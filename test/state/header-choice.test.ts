@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import * as fs from "node:fs";
 import { StorageError } from "../../src/error.ts";
+import { decodeArea } from "../../src/format/area.ts";
 import * as format from "../../src/format/header.ts";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { chooseState } from "../../src/state/choose-state.ts";
@@ -20,7 +21,12 @@ const BOUNDS: format.Bounds = { startIndex: 8, maxIndex: 1000, fileCells: 100 };
 
 function decided(area: Uint8Array, bounds: format.Bounds = BOUNDS): string {
   try {
-    const { header, disk, recovery } = chooseState(area, bounds, ({ cellsCrc }) => cellsCrc === CELLS_CRC, "a path");
+    const { header, disk, recovery } = chooseState(
+      decodeArea(area),
+      bounds,
+      ({ cellsCrc }) => cellsCrc === CELLS_CRC,
+      "a path",
+    );
     return inWords(header, { disk, ...recovery });
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;

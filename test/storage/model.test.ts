@@ -126,7 +126,7 @@ const operations = {
     if (run.path === null) return;
     const before = (["allocate", "commit", "change"] as const).slice(0, choice.at % 4);
     for (const name of before) operations[name](run, choice);
-    const { committed, flushed, provesCommit } = run.model;
+    const { committed, flushed, provesCommit, proven } = run.model;
     const bytes = checkFile(run);
     closeAll(run);
     run.path = newPath();
@@ -136,11 +136,11 @@ const operations = {
     using follower = StorageReader.open(run.path, { follow: "commits" });
     expect(stateOf(follower)).toEqual(provesCommit ? committed : flushed);
     const isClean = committed.next === flushed.next && committed.root === flushed.root;
-    const state = isClean ? "clean" : provesCommit ? "resumedAtCommit" : "resumedAtFlush";
-    cut(run, { next: committed.next, root: provesCommit ? committed.root : flushed.root });
+    const state = isClean ? "clean" : proven !== null ? "resumedAtCommit" : "resumedAtFlush";
+    cut(run, { next: committed.next, root: (isClean ? committed : (proven ?? flushed)).root });
     expect(writerState(decode(bytes))).toEqual({ state, ...run.model.state });
     run.writer = StorageWriter.open(run.path, choice.step);
-    const skippedCells = provesCommit ? 0 : committed.next - flushed.next;
+    const skippedCells = isClean ? 0 : committed.next - (proven ?? flushed).next;
     expect(run.writer.recovery).toEqual({ state, skippedCells, tornCopies: 0 });
   },
   reader(run: Run, { at }: Choice): void {

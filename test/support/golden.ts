@@ -162,6 +162,8 @@ export class Model {
   root = 0;
   committed: State;
   flushed: State;
+  /** The commit before the last one: its record is there too. */
+  #previous: State;
   /** By index. */
   readonly blobs: Map<number, Uint8Array> = new Map();
   /** The cells since the last flush, as they were when a commit covered them. */
@@ -171,7 +173,7 @@ export class Model {
     this.bytesPerCell = bytesPerCell;
     this.startIndex = Math.ceil(256 / bytesPerCell);
     this.maxIndex = maxIndex;
-    this.committed = this.flushed = this.state;
+    this.committed = this.flushed = this.#previous = this.state;
   }
 
   get next(): number {
@@ -184,7 +186,13 @@ export class Model {
 
   /** Whether the cells of the last commit are as they were when it was made: then a kill loses nothing of it. */
   get provesCommit(): boolean {
-    return Buffer.compare(this.from(this.flushed.next).subarray(0, this.#covered.length), this.#covered) === 0;
+    return this.#isWhole(this.committed);
+  }
+
+  /** Of the last two commits the newest whose cells are as they were; null if there is none since the flush. */
+  get proven(): State | null {
+    if (this.provesCommit) return this.committed;
+    return this.#previous.next > this.flushed.next && this.#isWhole(this.#previous) ? this.#previous : null;
   }
 
   /** The cells from an index on. */
@@ -210,6 +218,7 @@ export class Model {
 
   commit(): void {
     this.#covered = Buffer.concat([this.#covered, this.from(this.committed.next)]);
+    this.#previous = this.committed;
     this.committed = this.state;
   }
 
@@ -218,8 +227,13 @@ export class Model {
     this.data = this.data.slice(0, (next - this.startIndex) * this.bytesPerCell);
     for (const index of this.blobs.keys()) if (index >= next) this.blobs.delete(index);
     this.root = root;
-    this.committed = this.flushed = this.state;
+    this.committed = this.flushed = this.#previous = this.state;
     this.#covered = new Uint8Array();
+  }
+
+  #isWhole({ next }: State): boolean {
+    const covered = this.#covered.subarray(0, (next - this.flushed.next) * this.bytesPerCell);
+    return Buffer.compare(this.from(this.flushed.next).subarray(0, covered.length), covered) === 0;
   }
 }
 

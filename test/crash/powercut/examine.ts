@@ -6,7 +6,8 @@
 import { StorageError } from "../../../src/error.ts";
 import { decodeAnnexHead } from "../../../src/format/annex.ts";
 import { CONFIG, HEADER_AREA_BYTES } from "../../../src/format/layout.ts";
-import { Follower, type Follows } from "../../../src/state/follower.ts";
+import { Follower } from "../../../src/state/follower.ts";
+import type { Follows } from "../../../src/state/visible.ts";
 import { type OpenStore, openStore } from "../../../src/store/open.ts";
 import type { Recovery } from "../../../src/state/choose-state.ts";
 import type { ArrayRegion } from "./array-region.ts";

@@ -15,6 +15,7 @@ export interface Mutant {
 const mixes = "test/crash/mixes.test.ts";
 const liveReaders = "test/crash/live-readers.test.ts";
 const annex = "src/format/annex.ts";
+const visible = "src/state/visible.ts";
 const publisher = "src/state/publisher.ts";
 const stores = "src/state/header-stores.ts";
 const proof = "src/state/commit-checksum.ts";
@@ -91,12 +92,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a reader trusts the process-sync header without proof",
-    file: "src/state/follower.ts",
+    file: visible,
     patches: [
-      [
-        "    if (sameHeader(process, disk) || (trusted && isOriginals(area, process))) return true;\n",
-        "    return true;\n",
-      ],
+      ["  if (sameHeader(process, disk) || (hasKey && isOriginals(area, process))) return true;\n", "  return true;\n"],
     ],
   },
   { name: "cells of a record not compared", file: proof, patches: [[" === record.cellsCrc;", " !== -1;"]] },
@@ -155,7 +153,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "the older record that counts wins",
     file: "src/state/choose-state.ts",
-    patches: [["of decodeCommitRecords(area)) {", "of decodeCommitRecords(area).reverse()) {"]],
+    patches: [["of area.records) {", "of area.records.toReversed()) {"]],
   },
   {
     name: "a process-sync header as long as the flush needs no proof",
@@ -213,7 +211,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "repair without a sync before it",
     file: open,
-    patches: [["  region.sync(toBytes);\n  region.store({ offset: bad", "  region.store({ offset: bad"]],
+    patches: [["  region.sync(toBytes);\n  region.store({ offset: FILE[bad]", "  region.store({ offset: FILE[bad]"]],
   },
   {
     name: "opening publishes the flush before the commit",
@@ -248,8 +246,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "mixes: the key is trusted though a writer of Cellar did not close",
-    file: "src/state/follower.ts",
-    patches: [["return wasClosed && !", "return !"]],
+    file: visible,
+    patches: [["return area.annexHead?.processId === 0 && !", "return !"]],
     test: mixes,
   },
   {
@@ -311,8 +309,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "truncation: copy 2 stands whatever is counted",
-    file: "src/state/follower.ts",
-    patches: [["    if (isCounted && !this", "    if (!this"]],
+    file: visible,
+    patches: [["  if (truncations === visible.truncations && !", "  if (!"]],
     test: liveReaders,
   },
 ];

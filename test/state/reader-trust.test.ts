@@ -139,7 +139,7 @@ test("what is read after a look within a truncation is refused once its cells ar
 
 test("records of an empty storage are no truncation when the original has written since", async () => {
   const path = fresh();
-  const bytes = new Uint8Array(200_000).fill(1);
+  const bytes = new Uint8Array(600_000).fill(1);
   {
     using writer = StorageWriter.create(path);
     // Its writer was killed here.

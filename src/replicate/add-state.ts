@@ -219,7 +219,7 @@ function changedInPlace(path: string, index: number): StorageError {
 /** A block of the file is not what the replica has. */
 export function blockChanged(path: string, block: number, geometry: Geometry): StorageError {
   const index = firstOfBlock(geometry, block);
-  const message = `${path}: block ${block}, cells ${index} to ${index + geometry.cellsPerBlock}, was changed after it was replicated, by a program or by the disk: the replica keeps what it has; restore it, or begin anew with newEpoch`;
+  const message = `${path}: block ${block}, cells ${index} to ${index + geometry.cellsPerBlock - 1}, was changed after it was replicated, by a program or by the disk: the replica keeps what it has; restore it, or begin anew with newEpoch`;
   return new StorageError("CHANGED_IN_PLACE", message, { path, index });
 }
 

@@ -37,12 +37,12 @@ export async function stateOfRecord(log: Log, sequence: number, signal?: AbortSi
   const newest = await log.newest(signal);
   const line = sequence <= newest ? await log.line(sequence, signal) : null;
   if (line?.kind === "full" && line.repeats === 0) return foundIn(line, sequence, sequence);
-  if (line !== null && line.kind !== "state") throw noSuchState(log, `record ${sequence} is no state`);
+  // Also where an opening or blocks are: one that came late may stand in the place of a state that was pruned.
   const full = sequence > newest ? 0 : await fullRecordFrom(log, sequence, newest, signal);
   if (full === 0) {
     // Before the newest full record, a record that is not full is ignored: it may be a late one, or about to be deleted.
     if (line?.kind === "state") return foundIn(line, sequence, sequence);
-    throw noSuchState(log, `there is no state ${sequence}`);
+    throw noSuchState(log, line === null ? `there is no state ${sequence}` : `record ${sequence} is no state`);
   }
   const named = await log.fullStates(full, signal);
   // Without the full record the state is forgotten: no other one names it.

@@ -34,7 +34,7 @@ const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
 /** `prune` may have deleted the record that is asked for: after so many empty answers, or so long a sleep, list. */
 const POLLS_PER_LISTING = 60;
 const SLEEP_MS = 60_000;
-const GRACE_MS = 700;
+const GRACE_MS = 500;
 
 /**
  * Keeps a file at the newest state of a replica, and yields each state that it comes to. Local readers and `watch` see

@@ -88,11 +88,6 @@ export class FollowerFile {
     return new FollowerFile(path, epoch, openExisting(path, { writerKey, allowUnsafeFilesystem }));
   }
 
-  /** The length in cells of the state that the file shows. */
-  get length(): number {
-    return this.#opened.store.space.length;
-  }
-
   /** Whether the file shows the newest state of the history already. */
   shows({ next, root, config }: History): boolean {
     const { durable } = this.#opened.store.publisher;
@@ -108,26 +103,20 @@ export class FollowerFile {
     const { store, region } = this.#opened;
     const { next, root, geometry, config } = history;
     const { space, publisher } = store;
-    const before = space.length;
-    if (geometry === null || next < before) throw new Error("a follower's file is ahead of its replica");
-    try {
-      const first = tailStart(geometry, next);
-      for (let block = 0; block < history.stateBlocks; block++) {
-        const end = firstOfBlock(geometry, block + 1);
-        if (end > space.length)
-          await this.#write(firstOfBlock(geometry, block), await blockCells(log, history, block, signal));
+    if (geometry === null || next < space.length) throw new Error("a follower's file is ahead of its replica");
+    // A failure leaves cells that were written already: they are those of the replica, and the next try goes on from them.
+    for (let block = 0; block < history.stateBlocks; block++) {
+      const end = firstOfBlock(geometry, block + 1);
+      if (end > space.length) {
+        await this.#write(firstOfBlock(geometry, block), await blockCells(log, history, block, signal));
       }
-      if (next > space.length) await this.#write(first, history.tail.bytes);
-      signal?.throwIfAborted();
-      const version = versionIn(config);
-      if (version !== this.#version) storeVersion(region, version);
-      this.#version = version;
-      await publisher.flush({ next, root });
-    } catch (error) {
-      space.giveBack(before);
-      publisher.running.exposed(next);
-      throw error;
     }
+    if (next > space.length) await this.#write(tailStart(geometry, next), history.tail.bytes);
+    signal?.throwIfAborted();
+    const version = versionIn(config);
+    if (version !== this.#version) storeVersion(region, version);
+    this.#version = version;
+    await publisher.flush({ next, root });
   }
 
   /** The file stays at the state that was flushed last. */

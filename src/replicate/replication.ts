@@ -11,7 +11,7 @@ import { Reopen, Session } from "./session.ts";
 import { type FlushedState, Source } from "./source.ts";
 
 /** A request under way has so long to end when the replicator is stopped. */
-export const GRACE_MS = 700;
+export const GRACE_MS = 500;
 
 export interface ReplicationParts {
   readonly path: string;
@@ -29,6 +29,8 @@ export class Replication {
   readonly #stop: Stop;
   readonly #requests: Requests;
   #source: Source | null = null;
+  /** Whether `newEpoch` was asked for, and none has begun by it yet. */
+  #mayBegin: boolean;
   /** What the comparison in the background has found. */
   #finding: unknown = null;
   state: ReplicaState | null = null;
@@ -40,6 +42,7 @@ export class Replication {
 
   constructor(parts: ReplicationParts) {
     this.#parts = parts;
+    this.#mayBegin = parts.newEpoch;
     this.#stop = parts.stop;
     this.#requests = parts.requests;
   }
@@ -76,7 +79,6 @@ export class Replication {
     const { history } = session;
     /** The comparison that holds for the file and its count of truncations. */
     let compared = null as (Comparison & { readonly truncations: number; readonly source: Source }) | null;
-    let mayBegin = this.#parts.newEpoch;
     for (;;) {
       this.#stop.check();
       const source = await this.#openSource(log);
@@ -88,19 +90,19 @@ export class Replication {
             const found = await this.#compare(source, state, history);
             compared = { ...found, truncations: state.truncations, source };
             if (found.difference !== null && !isTruncatedSince(source, state, history)) {
-              if (!mayBegin) throw diverged(source.path, log.url, found.difference);
+              if (!this.#mayBegin) throw diverged(source.path, log.url, found.difference);
             }
-            if (found.difference === null) this.#compareInBackground(source, state, history, life);
+            if (found.difference === null) this.#compareInBackground(source, state, history, found.keptBlocks, life);
           }
           const beginsEpoch = compared.difference !== null;
           if (beginsEpoch || isNews(state, history)) {
             await this.#add({ log, session, source, state, keptBlocks: compared.keptBlocks, beginsEpoch });
+            compared = { ...compared, difference: null, keptBlocks: history.blocks.count };
           }
           if (beginsEpoch) {
-            mayBegin = false;
+            this.#mayBegin = false;
             this.#allCompared();
           }
-          compared = { difference: null, keptBlocks: history.blocks.count, truncations: state.truncations, source };
           this.lastSuccessMs = performance.now();
           if (history.state !== null) this.#requests.succeed(look, source, state.truncations, history.state);
         }
@@ -166,14 +168,14 @@ export class Replication {
   }
 
   /** Compares the blocks that the start did not, the newest first. What it finds ends the replicator. */
-  #compareInBackground(source: Source, state: FlushedState, history: History, life: AbortSignal): void {
-    const { epoch, geometry, blocks } = history;
+  #compareInBackground(source: Source, state: FlushedState, history: History, count: number, life: AbortSignal): void {
+    const { epoch, geometry } = history;
     const isOver = (): boolean => life.aborted || this.#stop.isStopped || history.epoch !== epoch;
     const run = async (): Promise<void> => {
-      for (let block = blocks.count - 1; block >= 0; block--) {
+      for (let block = count - 1; block >= 0; block--) {
         if (isOver() || this.#source !== source) return;
         if ((await isBlockSame(source, state, history, block)) || isOver() || geometry === null) continue;
-        if (block < blocks.count) throw blockChanged(source.path, block, geometry);
+        throw blockChanged(source.path, block, geometry);
       }
       if (!isOver()) this.#allCompared();
     };

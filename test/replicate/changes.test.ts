@@ -47,6 +47,27 @@ describe("a truncation", () => {
     expect(found.at(-1)?.epoch).toBe(2);
   });
 
+  test("during the first upload, when no record can tell what the cells were, leaves no mixture either", async () => {
+    const store = new MemoryStore();
+    await smallReplica(store);
+    const file = path();
+    const flushed = new Flushed(file);
+    await using primary = new Primary(file, flushed);
+    primary.append(150_000, 1);
+    let isDone = false;
+    store.hook = ({ method, key, when }) => {
+      if (isDone || method !== "put" || !key.startsWith("block/") || when !== "after") return;
+      isDone = true;
+      primary.writer.truncate();
+      primary.append(150_000, 2);
+    };
+    primary.start(store);
+    while (!isDone) await Bun.sleep(1);
+    await primary.replicate(10, 3);
+    await primary.stop();
+    await flushed.check(store, path());
+  });
+
   test("rejects `replicated` of what was flushed before", async () => {
     const { store, primary: made } = await begun();
     await using primary = made;

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { logKey } from "../../src/replicate/keys.ts";
 import { prune } from "../../src/replicate/prune.ts";
 import { replicate } from "../../src/replicate/replicator.ts";
+import { restore } from "../../src/replicate/restore.ts";
 import { StorageError } from "../../src/index.ts";
 import { useFolder } from "../support/folder.ts";
 import { Flushed, smallReplica } from "./life.ts";
@@ -131,6 +132,59 @@ describe("two primaries", () => {
     const again = replicate(primary.path, store);
     expect(await codeOf(again.ended)).toBe("FENCED");
     await primary.replicate(10, 1);
+  });
+});
+
+describe("a gap that prune has made", () => {
+  /** The healthy primary goes on by three states and an epoch; then prune leaves no record after `sequence` but full ones. */
+  async function goOn(healthy: Primary, store: MemoryStore): Promise<void> {
+    for (let i = 0; i < 3; i++) await healthy.replicate(1000, i);
+    healthy.writer.truncate();
+    await healthy.replicate(2000, 5);
+    expect((await prune(store)).records).toBeGreaterThan(2);
+  }
+
+  test("does not take the opening of a session that slept before it", async () => {
+    const { store, flushed, first } = await begun();
+    await using healthy = first;
+    await using second = await healthy.copy(path());
+    second.append(500, 3);
+    const slow = new MemoryStore(store.objects, store.url);
+    const reached = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    slow.hook = async ({ method, key, when }) => {
+      if (method !== "put" || !key.startsWith("log/") || when !== "before") return;
+      reached.resolve();
+      await release.promise;
+    };
+    const pending = codeOf(second.start(slow).replicated());
+    await reached.promise;
+    await goOn(healthy, store);
+    release.resolve();
+    expect(await pending).toBe("DIVERGED");
+    await healthy.replicate(100, 1);
+    await healthy.stop();
+    await flushed.check(store, path());
+  });
+
+  test("does not hide the newest state from a restore that slept before it", async () => {
+    const { store, first } = await begun();
+    await using healthy = first;
+    const slow = new MemoryStore(store.objects, store.url);
+    const reached = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const next = logKey((healthy.replicator?.stats().state?.sequence ?? 0) + 1);
+    slow.hook = async ({ method, key, when }) => {
+      if (method !== "get" || key !== next || when !== "before") return;
+      reached.resolve();
+      await release.promise;
+    };
+    const pending = restore(slow, path());
+    await reached.promise;
+    await goOn(healthy, store);
+    const newest = healthy.replicator?.stats().state?.sequence;
+    release.resolve();
+    expect((await pending).sequence).toBe(newest ?? 0);
   });
 });
 

@@ -204,6 +204,7 @@ describe("its own file", () => {
       writeSync(fd, encodeHeader({ next: next + 2, root: 0 }, followerKey(replica.id)), 0, 32, offset);
     }
     writeSync(fd, new Uint8Array(64), 0, 64, FILE.commitRecord1.offset);
+    writeSync(fd, new Uint8Array(64).fill(0xaa), 0, 64, next * 32);
     closeSync(fd);
     expect(await catchUp(store, to)).toHaveLength(1);
     expect(fingerprint(to)).toBe(fingerprint(primary.path));

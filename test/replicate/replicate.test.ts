@@ -3,15 +3,19 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { StorageWriter } from "../../src/index.ts";
-import { logKey } from "../../src/replicate/keys.ts";
+import { type BlockName, blockNameOf, logKey } from "../../src/replicate/keys.ts";
+import { openLog } from "../../src/replicate/log.ts";
+import { encodeObject } from "../../src/replicate/object.ts";
+import { prune } from "../../src/replicate/prune.ts";
 import { type Replicator, replicate } from "../../src/replicate/replicator.ts";
 import { restore } from "../../src/replicate/restore.ts";
 import { states } from "../../src/replicate/states.ts";
 import { openStore } from "../../src/replicate/store/open.ts";
 import { useFolder } from "../support/folder.ts";
 import { Random, seedFromEnvironment } from "../support/random.ts";
-import { fingerprint, Flushed, smallReplica } from "./life.ts";
-import { MemoryStore, unreachable } from "./memory-store.ts";
+import { fingerprint, Flushed, SMALL_BLOCK_BYTES, smallReplica } from "./life.ts";
+import { MemoryStore, silence, unreachable } from "./memory-store.ts";
+import { codeOf } from "./primary.ts";
 
 const path = useFolder({ inMemory: true });
 const open: Replicator[] = [];
@@ -36,6 +40,11 @@ function change(writer: StorageWriter, random: Random): void {
     const index = writer.write(bytes);
     if (action < 9) writer.root = index;
   }
+}
+
+async function blockOf({ epoch, number }: BlockName): Promise<Uint8Array<ArrayBuffer>> {
+  const cells = new Uint8Array(SMALL_BLOCK_BYTES);
+  return encodeObject({ kind: "block", format: 1, epoch, number }, [{ name: "cells", bytes: cells }]);
 }
 
 describe("random histories", () => {
@@ -107,6 +116,13 @@ describe("random histories", () => {
     const found: number[] = [];
     for await (const { sequence } of states(folder)) found.push(sequence);
     expect(found).toEqual([...times.keys()]);
+    const log = await openLog(store);
+    const fulls: number[] = [];
+    for (let sequence = 1; sequence <= (found.at(-1) ?? 0); sequence++) {
+      if ((await log.line(sequence))?.kind === "full") fulls.push(sequence);
+    }
+    // The first state, and the 1,024th after it.
+    expect(fulls).toEqual([2, 2 + 1024]);
     for (const [sequence, print] of flushed.replicated) {
       const copy = path();
       await restore(folder, copy, { at: sequence });
@@ -116,6 +132,111 @@ describe("random histories", () => {
       const last = Math.max(...[...times].filter(([, at]) => at === time).map(([one]) => one));
       expect((await restore(folder, path(), { at: new Date(time) })).sequence).toBe(last);
     }
+  });
+});
+
+test("64 MiB of records are followed by a full one", async () => {
+  const file = path();
+  using writer = StorageWriter.create(file, { bytesPerCell: 4096 });
+  const store = new MemoryStore();
+  const replicator = started(file, store, { intervalMs: 1 });
+  const bytes = new Uint8Array(7 * 1024 * 1024);
+  for (let i = 0; i < 12; i++) {
+    writer.root = writer.write(bytes.fill(i));
+    writer.flushSync();
+    await replicator.replicated();
+  }
+  await replicator.close();
+  const log = await openLog(store);
+  let sum = 0;
+  let fulls = 0;
+  for (let sequence = 2; sequence <= (await log.newest()); sequence++) {
+    const stored = await log.get(sequence);
+    if (stored?.record.kind === "full") [fulls, sum] = [fulls + 1, 0];
+    else sum += stored?.sizeBytes ?? 0;
+    expect(sum).toBeLessThanOrEqual(64 * 1024 * 1024);
+  }
+  expect(fulls).toBe(2);
+});
+
+describe("a bulk append whose replicator is killed", () => {
+  /** A replica with blocks that were named, and no state that has them. */
+  async function interrupted(states: number): Promise<{ store: MemoryStore; file: string; flushed: Flushed }> {
+    const file = path();
+    const flushed = new Flushed(file);
+    const store = new MemoryStore();
+    await smallReplica(store);
+    using writer = StorageWriter.create(file);
+    for (let i = 0; i < states; i++) {
+      writer.root = writer.write(new Uint8Array(100_000).fill(i));
+      flushed.flush(writer);
+      const replicator = started(file, store, { intervalMs: 1 });
+      await replicator.replicated();
+      await replicator.close();
+    }
+    writer.root = writer.write(new Uint8Array(6_000_000).fill(9));
+    flushed.flush(writer);
+    const replicator = started(file, store, { intervalMs: 1 });
+    let named = 0;
+    store.hook = async (call) => {
+      if (call.method === "put" && call.key.startsWith("log/") && call.when === "after") named++;
+      // After the opening and the blocks record.
+      if (call.method === "put" && named === 2 && call.when === "before") await silence(call);
+    };
+    while (named < 2) await Bun.sleep(1);
+    await replicator.close();
+    store.hook = () => undefined;
+    const { blocks, stateBlocks } = await (await openLog(store)).readToEnd();
+    expect(blocks.count - stateBlocks).toBe(64);
+    return { store, file, flushed };
+  }
+
+  test("goes on where it was: at most 64 blocks are sent again", async () => {
+    const { store, file, flushed } = await interrupted(1);
+    const replicator = started(file, store, { intervalMs: 1 });
+    await replicator.replicated({ compared: true });
+    expect(replicator.stats().blocksSent).toBeLessThan(64);
+    await replicator.close();
+    expect(await flushed.check(store, path())).toHaveLength(2);
+  });
+
+  test.each([true, false])(
+    "is continued by a restored file too, which has other cells there (at once: %p)",
+    async (isAtOnce) => {
+      const { store, flushed } = await interrupted(2);
+      const restored = path();
+      await restore(store, restored);
+      using writer = StorageWriter.open(restored);
+      flushed.flushFrom(restored, writer);
+      const append = (): string => {
+        writer.root = writer.write(new Uint8Array(5_000_000).fill(1));
+        return flushed.flushFrom(restored, writer);
+      };
+      if (isAtOnce) append();
+      const replicator = started(restored, store, { intervalMs: 1 });
+      await replicator.replicated({ compared: true });
+      if (!isAtOnce) append();
+      for (let i = 0; i < 2; i++) {
+        writer.root = writer.write(new Uint8Array(70_000).fill(i));
+        const print = flushed.flushFrom(restored, writer);
+        const state = await replicator.replicated({ compared: true });
+        expect(state.epoch).toBe(1);
+        flushed.acknowledge(state, print);
+      }
+      await replicator.close();
+      await flushed.check(store, path());
+      await prune(store);
+      await flushed.check(store, path());
+    },
+  );
+
+  test("is not continued by another file, though there is no state to compare", async () => {
+    const { store } = await interrupted(0);
+    const other = path();
+    using writer = StorageWriter.create(other);
+    writer.root = writer.write(new Uint8Array(7_000_000));
+    writer.flushSync();
+    expect(await codeOf(started(other, store, { intervalMs: 1 }).ended)).toBe("DIVERGED");
   });
 });
 
@@ -142,7 +263,11 @@ describe("a restore", () => {
       const at = random.below(object.length);
       flipped[at] = (flipped[at] ?? 0) ^ (1 << random.below(8));
       const other = random.pick([...store.objects.keys()].filter((one) => one !== key));
-      const kinds = { missing: null, cut: object.slice(0, at), flipped, swapped: store.objects.get(other) ?? null };
+      const swapped = store.objects.get(other) ?? null;
+      const block = blockNameOf(key);
+      // What a killed upload of other cells leaves is whole in itself.
+      const alien = block === null ? flipped : await blockOf(block);
+      const kinds = { missing: null, cut: object.slice(0, at), flipped, swapped, alien };
       for (const [kind, damaged] of Object.entries(kinds)) {
         if (kind === "missing" && key === newest) continue;
         if (damaged === null) store.objects.delete(key);

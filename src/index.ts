@@ -16,7 +16,7 @@ export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";
 export type { ReaderStats, StorageStats, WriterStats } from "./stats.ts";
 export type { Follows } from "./state/visible.ts";
-export type { FlushStats } from "./state/publisher.ts";
+export type { FlushStats } from "./state/metrics.ts";
 export type { Recovery } from "./state/choose-state.ts";
 export type { WatchOptions } from "./watch.ts";
 export type { ByteSource, WriteStreamOptions } from "./write-stream.ts";

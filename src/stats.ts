@@ -3,7 +3,8 @@
 import type { Measured } from "./region/region.ts";
 import type { Cells } from "./cells/cells.ts";
 import type { Follows } from "./state/visible.ts";
-import type { FlushStats, Publisher } from "./state/publisher.ts";
+import type { FlushStats } from "./state/metrics.ts";
+import type { Publisher } from "./state/publisher.ts";
 import type { Recovery } from "./state/choose-state.ts";
 import type { WritableCells } from "./cells/writable.ts";
 

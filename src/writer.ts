@@ -171,7 +171,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile.
+   * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile. While another flush
+   * runs, it commits when that one has ended, once for all calls that wait; until then a kill loses what no commit covers.
    * @returns what was made durable: the state at the call, or a later one
    * @throws FAILED the disk reported an error, before or by the time it is done; FILE_GONE the file was deleted or replaced:
    * `copyTo` saves the last commit; FILE_CHANGED another program cut or overwrote the file: everything is refused from

@@ -82,7 +82,7 @@ export class BlobWriter {
     if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations !== this.#truncations) return;
     const { length } = this.#cells;
     if (length === this.#last + 1) {
-      const from = Math.max(this.#runStart, this.#publisher.committed.next, this.#cells.root + 1);
+      const from = Math.max(this.#runStart, this.#publisher.claimedCells, this.#cells.root + 1);
       if (from < length) this.#writable.giveBack(from);
     }
     this.#writable.releaseReserve(this.#reservedCells);

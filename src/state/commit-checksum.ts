@@ -53,6 +53,8 @@ interface Run {
   readonly base: number;
   committed: Mark;
   ahead: Mark;
+  /** Up to the length of the latest flush that was asked for, which commits later than it is asked for. */
+  asked: Mark;
 }
 
 /** One that counts, one for the flush under way, and one for the flush that waits for it. */
@@ -79,7 +81,7 @@ export class CommitChecksum {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
     const committed = typeof from === "number" ? { next: from, crc: 0 } : { next: from.next, crc: from.cellsCrc };
-    this.#runs = [{ base: typeof from === "number" ? from : from.base, committed, ahead: committed }];
+    this.#runs = [{ base: typeof from === "number" ? from : from.base, committed, ahead: committed, asked: committed }];
     this.#recorded = { base: this.base, next: committed.next };
   }
 
@@ -102,7 +104,7 @@ export class CommitChecksum {
 
   /** A view of cells below `end` is handed out: what it changes before the next commit is to be covered by that. */
   exposed(end: number): void {
-    for (const run of this.#runs) if (end > run.committed.next) run.ahead = run.committed;
+    for (const run of this.#runs) if (end > run.committed.next) run.ahead = run.asked = run.committed;
   }
 
   /** The library itself changes the cells `first` to `last`: the next commit covers them anew, if no flush has. */
@@ -111,17 +113,18 @@ export class CommitChecksum {
     for (const run of this.#runs) {
       if (last < run.base) continue;
       if (first < run.committed.next) run.committed = { next: run.base, crc: 0 };
-      run.ahead = run.committed;
+      run.ahead = run.asked = run.committed;
     }
   }
 
   /** The CRC of `[base, next)`; only the cells that are new are read. */
   extendTo(next: number): number {
     const [run] = this.#runs;
-    // Truncating flushes the last commit once more, when cells after it may have been taken already.
-    const from = run.ahead.next <= next ? run.ahead : run.committed;
+    // Cells after `next` may have been taken already: a flush commits the state of its call, and truncating flushes the
+    // last commit once more.
+    const from = [run.ahead, run.asked].find((mark) => mark.next <= next) ?? run.committed;
     run.committed = { next, crc: crcOfCells(this.#region, this.#bytesPerCell, from.next, next, from.crc) };
-    run.ahead = run.committed;
+    run.ahead = run.asked = run.committed;
     this.#recorded = { base: run.base, next };
     this.#hasChanges = false;
     return run.committed.crc;
@@ -130,11 +133,13 @@ export class CommitChecksum {
   /** It is not known whether the last commit was stored: the next one takes all its cells anew, whatever changed since. */
   invalidate(): void {
     this.#hasChanges = true;
-    for (const run of this.#runs) run.ahead = run.committed = { next: run.base, crc: 0 };
+    for (const run of this.#runs) run.ahead = run.asked = run.committed = { next: run.base, crc: 0 };
   }
 
   /** A flush of this length is asked for, to which `restart` will come. A later one replaces what still waits. */
   prepare(base: number): void {
+    const [counting] = this.#runs;
+    if (counting.ahead.next === base) counting.asked = counting.ahead;
     if (this.#runs.some((run) => run.base === base)) return;
     if (this.#runs.length === MAX_RUNS) this.#runs.pop();
     this.#runs.push(runFrom(base));
@@ -149,5 +154,5 @@ export class CommitChecksum {
 
 function runFrom(base: number): Run {
   const mark = { next: base, crc: 0 };
-  return { base, committed: mark, ahead: mark };
+  return { base, committed: mark, ahead: mark, asked: mark };
 }

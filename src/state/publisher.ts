@@ -15,18 +15,7 @@ import type { WritableRegion } from "../region/region.ts";
 import type { CommitChecksum } from "./commit-checksum.ts";
 import { closedBefore, fileChanged, fileGone, syncFailed } from "./failure.ts";
 import { HeaderStores, type Published } from "./header-stores.ts";
-
-/** The flushes of a writer, that of opening included. */
-export interface FlushStats {
-  /** Flushes that made a state durable; calls that shared one count as one. */
-  readonly count: number;
-  /** How long the last took, from its first sync to its last. */
-  readonly lastMs: number;
-  /** How long all of them took. */
-  readonly totalMs: number;
-  /** How long ago the last one ended. */
-  readonly ageMs: number;
-}
+import { Metrics } from "./metrics.ts";
 
 type Request = { readonly header: Header; readonly generation: number };
 
@@ -42,8 +31,10 @@ export class Publisher {
   #isGone = false;
   #isEnded = false;
   #onFileChanged: (error: StorageError) => void = () => undefined;
-  /** The latest flush that was asked for, the one that runs, and the one that waits for it. */
+  /** The latest flush that was asked for, and its state while it is not committed. */
   #request: Request;
+  #pending: Header | null = null;
+  /** The flush that runs, and the one that waits for it. */
   #inFlight: Promise<Header> | null = null;
   #shared: Promise<Header> | null = null;
 
@@ -63,6 +54,11 @@ export class Publisher {
   /** The state of the last commit: what other processes see, also if it threw midway. */
   get committed(): Header {
     return this.#stores.committed;
+  }
+
+  /** The cells that are committed, or will be by a flush that was asked for: none of them is given out again. */
+  get claimedCells(): number {
+    return Math.max(this.committed.next, this.#pending?.next ?? 0);
   }
 
   /** How often the storage was truncated, that is, how often its cells may have been given out again. */
@@ -110,8 +106,13 @@ export class Publisher {
   /** Makes the state visible to other processes. The caller has called `checkFile`. */
   commit(header: Header): void {
     this.checkFailure();
-    this.#stores.commit(header);
-    this.metrics.addCommit();
+    // The state of a flush that waits is older, and its flush makes it durable: it is committed first.
+    const earlier = this.#pending;
+    this.#pending = null;
+    for (const each of earlier === null || sameHeader(earlier, header) ? [header] : [earlier, header]) {
+      this.#stores.commit(each);
+      this.metrics.addCommit();
+    }
   }
 
   /** Makes the state durable, and returns when it is. */
@@ -132,15 +133,13 @@ export class Publisher {
   }
 
   /**
-   * The same without blocking: the state is the one of the latest call. Resolves with the state that is durable then,
-   * which is a later one if a synchronous flush came between.
+   * The same without blocking. While a flush runs, only the state is noted: the next flush begins with one commit for all
+   * that asked. Resolves with the state that is durable then, which is the one of this call or a later one.
    */
   async flush(header: Header): Promise<Header> {
-    // Many may ask at once; a commit of the same says nothing new.
-    if (!sameHeader(header, this.committed) || this.running.hasChanges) this.commit(header);
-    else this.checkFailure();
-    this.#checkNotGone();
+    this.checkFailure();
     this.running.prepare(header.next);
+    this.#pending = header;
     this.#request = { header, generation: this.#generation };
     // Asked first: it begins some microtasks after the one before has ended, and none may begin in between.
     if (this.#shared !== null) return this.#shared;
@@ -154,6 +153,7 @@ export class Publisher {
     this.checkFailure();
     this.#checkNotGone();
     // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
+    if (this.#pending !== null) this.commit(this.#pending);
     if (!sameHeader(this.committed, this.durable)) this.flushSync(this.committed);
     const before = this.committed;
     this.running.restart(header.next);
@@ -203,6 +203,11 @@ export class Publisher {
   /** The steps of `flushSync`, with the same crash states; each store only if nothing synchronous came between. */
   async #flushLater({ header, generation }: Request): Promise<Header> {
     if (this.#overtaken(generation)) return this.durable;
+    this.checkFile();
+    const isCommitted = this.#pending === null || (sameHeader(header, this.committed) && !this.running.hasChanges);
+    if (!isCommitted) this.commit(header);
+    this.#pending = null;
+    this.#checkNotGone();
     const begunAt = performance.now();
     await this.#syncLater();
     if (this.#overtaken(generation)) return this.durable;
@@ -261,36 +266,5 @@ export class Publisher {
   #fail(cause: unknown): StorageError {
     this.#failure ??= syncFailed(this.#region.path, cause);
     return this.#failure;
-  }
-}
-
-/** What a writer has done since it was opened: numbers for operators, on which nothing depends. */
-export class Metrics {
-  #commits = 0;
-  #flushes = 0;
-  #lastMs = 0;
-  #totalMs = 0;
-  #flushedAt: number = performance.now();
-
-  /** Commits, those that flushes make included. */
-  get commits(): number {
-    return this.#commits;
-  }
-
-  addCommit(): void {
-    this.#commits++;
-  }
-
-  /** A flush has ended that began then, by `performance.now()`. */
-  addFlush(begunAt: number): void {
-    this.#flushedAt = performance.now();
-    this.#flushes++;
-    this.#lastMs = this.#flushedAt - begunAt;
-    this.#totalMs += this.#lastMs;
-  }
-
-  get flushes(): FlushStats {
-    const ageMs = performance.now() - this.#flushedAt;
-    return { count: this.#flushes, lastMs: this.#lastMs, totalMs: this.#totalMs, ageMs };
   }
 }

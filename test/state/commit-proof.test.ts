@@ -33,6 +33,8 @@ class Operator implements AsyncDisposable {
   readonly #writer: StorageWriter;
   #flushes: Promise<StorageState>[] = [];
   #committed: number;
+  /** Flushes that have not returned. One that is asked for then commits when it begins. */
+  #running = 0;
 
   constructor(random: Random, bytesPerCell: number) {
     this.#random = random;
@@ -50,7 +52,7 @@ class Operator implements AsyncDisposable {
     if (kind < 60) return this.#change();
     if (kind < 65) return this.#changeByView();
     if (kind < 80) return this.#published("commit", () => writer.commit());
-    if (kind < 92) return this.#published("flush", () => this.#flushes.push(writer.flush()));
+    if (kind < 92) return this.#published("flush", () => this.#flush());
     if (kind < 97) {
       await this.#flushes.shift();
       return "a flush returns";
@@ -88,16 +90,23 @@ class Operator implements AsyncDisposable {
   #published(name: string, publish: () => void): string {
     const { length, startIndex } = this.#writer;
     // With the same root and length, nothing but a change in place tells that there is something to commit.
+    const waits = name === "flush" && this.#running > 0;
     const moves = length > startIndex && name !== "truncate" && this.#random.chance(0.5);
     if (moves) this.#writer.root = this.#random.between(startIndex, length - 1);
     publish();
     this.#committed = this.#writer.length;
+    if (waits) return `${name} that waits`;
     expect(stateAfterKill(this.#writer.path)).toEqual({
       length: this.#committed,
       root: this.#writer.root,
       lost: false,
     });
     return name;
+  }
+
+  #flush(): void {
+    this.#running++;
+    this.#flushes.push(this.#writer.flush().finally(() => this.#running--));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import { join } from "node:path";
 import { StorageReader, type StorageState, StorageWriter } from "../../src/index.ts";
 import type { Header } from "../../src/format/header.ts";
+import { reason } from "../support/outcomes.ts";
 import { diskHeaders } from "../support/process-forge.ts";
 import { run } from "../support/process-run.ts";
 import { diskError } from "../support/process-stub-region.ts";
@@ -85,6 +86,60 @@ describe("a flush under way when the storage ends", () => {
     publisher.end();
     await releaseAll(region, [flush]);
     expect(await flush).toEqual(header(4));
+  });
+});
+
+describe("flushes that wait for one that runs", () => {
+  const commitsIn = (log: readonly string[]): number => log.filter((name) => name.startsWith("commitRecord")).length;
+
+  test("store nothing before it ends, and then make one commit for all", async () => {
+    const { region, publisher, header } = stubbed();
+    region.gated = true;
+    const flushes = Array.from({ length: 50 }, (_, i) => publisher.flush(header(i + 1)));
+    expect([commitsIn(region.log), publisher.committed]).toEqual([1, header(1)]);
+    await releaseAll(region, flushes);
+    expect([commitsIn(region.log), publisher.committed, publisher.durable]).toEqual([2, header(50), header(50)]);
+  });
+
+  test("are committed before a later commit, and made durable as asked for", async () => {
+    const { region, publisher, header } = stubbed();
+    region.gated = true;
+    const flushes = [1, 2].map((cells) => publisher.flush(header(cells)));
+    publisher.commit(header(3));
+    expect([commitsIn(region.log), publisher.committed]).toEqual([3, header(3)]);
+    await releaseAll(region, flushes);
+    expect(await Promise.all(flushes)).toEqual([header(1), header(2)]);
+    expect([commitsIn(region.log), publisher.committed]).toEqual([3, header(3)]);
+  });
+
+  test("are durable when a truncation that came between has failed", async () => {
+    const { region, publisher, header } = stubbed();
+    region.gated = true;
+    const flushes = [1, 2].map((cells) => publisher.flush(header(cells)));
+    spyOn(publisher, "startOver").mockImplementation(() => {
+      throw diskError;
+    });
+    expect(() => publisher.truncate(header(0))).toThrow(diskError);
+    expect([publisher.committed, publisher.durable]).toEqual([header(2), header(2)]);
+    await releaseAll(region, flushes);
+    expect((await Promise.all(flushes)).at(-1)).toEqual(header(2));
+  });
+
+  test("keep their cells when a stream that was in them fails", async () => {
+    using writer = StorageWriter.create(file());
+    const running = writer.flush();
+    let asked = 0;
+    let waiting: Promise<StorageState> | undefined;
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(200_000);
+      asked = writer.length;
+      waiting = writer.flush();
+      throw new Error("no more");
+    };
+    expect(await reason(writer.writeStream(pieces()))).toEqual(expect.any(Error));
+    expect(writer.length).toBe(asked);
+    await running;
+    expect((await waiting)?.length).toBe(asked);
   });
 });
 

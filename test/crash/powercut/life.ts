@@ -22,6 +22,10 @@ export class Life {
   #steps: number;
   /** Asynchronous flushes: what was wrong with each, or null. */
   #flushes: Promise<unknown>[] = [];
+  /** Flushes that have not returned. */
+  #running = 0;
+  /** The latest state whose commit has returned. */
+  #returned = -1;
   #flushedNext = 0;
   /** Committed cells that were changed in place since the last flush, as places in the file. */
   #changed: (readonly [from: number, to: number])[] = [];
@@ -106,9 +110,14 @@ export class Life {
   /** Begins an asynchronous flush; its syncs return by {@link syncReturns}. */
   flushLater(): void {
     const order = this.#begins();
-    const flushed = this.#writer.flush();
-    this.#returns(order);
+    // One that is asked for while another runs commits when it begins.
+    const commitsNow = this.#running === 0;
+    this.#running++;
+    const flushed = this.#writer.flush().finally(() => this.#running--);
+    if (commitsNow) this.#returns(order);
     const acknowledged = flushed.then((state) => {
+      // Unless a later commit has overtaken it, which may have been a truncation.
+      if (order > this.#returned) this.#returns(order);
       this.#told(order, state);
       this.#durable(order);
       return null;
@@ -166,6 +175,7 @@ export class Life {
     region.abandon();
     region.observe();
     this.#flushes = [];
+    this.#running = 0;
     const before = itemAt(history.states, history.states.length - 1);
     const { writer, order } = openAfterCrash(this.#place, this.#steps);
     const { root, next } = itemAt(history.states, order);
@@ -209,6 +219,7 @@ export class Life {
 
   /** Committed. */
   #returns(order: number): void {
+    this.#returned = order;
     this.#place.region.mark({ kind: "returns", order, provable: this.#changed.length === 0 });
   }
 

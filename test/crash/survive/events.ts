@@ -67,6 +67,8 @@ export type VictimEvent =
   | Publishing
   /** The call that publishes, or the part of it that other processes see, has returned. */
   | { readonly event: "published" }
+  /** A flush waits for another one, and commits after that. */
+  | { readonly event: "asked" }
   /** A flush has returned: this state is durable. */
   | { readonly event: "flushed"; readonly root: number | null; readonly length: number }
   /** A call threw a StorageError; root and length as the writer shows them now. */

@@ -86,6 +86,9 @@ export class Expected {
       case "published":
         this.#acknowledge();
         break;
+      case "asked":
+        this.#leaveOpen();
+        break;
       case "flushed":
         this.#flushed(event.root, event.length);
         break;
@@ -221,6 +224,12 @@ export class Expected {
     else this.#published.splice(0, at);
     if (this.#failedSince) this.violations.push(`flushed ${flushed} after FAILED`);
     this.flushes++;
+  }
+
+  /** A flush waits for another one to commit. */
+  #leaveOpen(): void {
+    if (this.#pending !== null) this.#published.push(this.#pending);
+    this.#pending = null;
   }
 
   /** A call that publishes was refused: it may have come as far as the header. */

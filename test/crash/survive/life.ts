@@ -20,6 +20,8 @@ export class Life {
   #blobs: Blob[] = [];
   #named: Blob | null = null;
   #pending: Promise<unknown>[] = [];
+  /** Flushes that have not returned. */
+  #running = 0;
   /** The writer has refused with FAILED. */
   #failed = false;
 
@@ -160,10 +162,14 @@ export class Life {
   async #flush(writer: StorageWriter): Promise<void> {
     if (this.#pending.length >= MAX_PENDING_FLUSHES) await this.#drain();
     this.#report({ event: "publishing", kind: "flush", root: writer.root, length: writer.length });
-    this.#pending.push(this.#attempt("flush", async () => this.#flushed(await writer.flush())));
-    // The commit that a flush begins with is over when the call returns; its refusal is told by a microtask.
+    const commitsNow = this.#running === 0;
+    this.#running++;
+    const flush = async (): Promise<void> => this.#flushed(await writer.flush().finally(() => this.#running--));
+    this.#pending.push(this.#attempt("flush", flush));
+    // A flush that begins at once has committed when the call returns; its refusal is told by a microtask. One that waits
+    // for another commits when it begins.
     for (let turn = 0; turn < MICROTASKS; turn++) await Promise.resolve();
-    this.#report({ event: "published" });
+    this.#report({ event: commitsNow ? "published" : "asked" });
   }
 
   async #drain(): Promise<void> {

@@ -129,7 +129,7 @@ export function capacityFrom(
   return Math.max(startIndex, Math.min(capacityCells, maxIndex));
 }
 
-/** The part of a blob that is asked for. */
+/** The part of a blob that is asked for. @internal */
 export function partFrom(options: PartOptions): Part {
   checkOptions(options);
   const { offset = 0, length = Infinity } = options;

@@ -40,7 +40,7 @@ export interface Writing {
   readonly onBytes: (bytes: number) => void;
 }
 
-/** Writes the state as a file that was flushed and closed. The header comes last: what a kill leaves is no storage. */
+/** Writes the state as a file that was flushed and closed. The header comes last: what a kill leaves is no storage. @internal */
 export async function writeContent(log: Log, content: Content, file: NewFile, writing: Writing): Promise<void> {
   const { state, history, geometry } = content;
   const { bytesPerCell, startIndex } = geometry;

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join, relative } from "node:path";
-import { ENTRIES, TYPESCRIPT } from "../../scripts/types.ts";
+import { ENTRIES, TYPESCRIPT } from "../../scripts/build.ts";
 import * as cellar from "../../src/index.ts";
 import { requires } from "../crash/survive/requires.ts";
 import { useFolder } from "../support/folder.ts";
@@ -39,7 +39,7 @@ function bun(...args: readonly string[]): { status: number; output: string; erro
 /** The README's line that installs a clone, which is beside the folder where it is run. */
 const INSTALL_LINE = blocksOf("README.md").find(({ text }) => text.includes("bun pm pack"))?.text ?? "exit 1";
 /** What a fresh clone does not have. */
-const NOT_CLONED = [".git", "node_modules", "types", "api"];
+const NOT_CLONED = [".git", "node_modules", "types", "dist", "api"];
 
 beforeAll(async () => {
   const clone = path("cellar");
@@ -62,11 +62,23 @@ function filesIn(folder: string): string[] {
 }
 
 describe("the tarball", () => {
-  test("holds the sources, their declarations, the papers, the examples, and nothing else", () => {
+  test("holds the bundles, the sources, their declarations, the papers, the examples, and nothing else", () => {
     const names = [...packed.keys()];
     const papers = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
     const expected = [...papers, ...filesIn("src"), ...filesIn("docs"), ...filesIn("examples")];
-    expect(names.filter((name) => !name.startsWith("types/")).sort()).toEqual(expected.sort());
+    expect(names.filter((name) => !/^(types|dist)\//.test(name)).sort()).toEqual(expected.sort());
+  });
+
+  test("has a bundle for each entry and one for the command, with source maps, and what the entries share", () => {
+    const names = [...packed.keys()].filter((name) => name.startsWith("dist/"));
+    const own = ["cli/main.js", "index.js", "replicate/index.js"].flatMap((name) => [name, `${name}.map`]);
+    const shared = /^dist\/shared-\w+\.js(\.map)?$/;
+    expect(names.filter((name) => !shared.test(name)).sort()).toEqual(own.map((name) => `dist/${name}`).sort());
+    expect(names.filter((name) => shared.test(name)).length).toBeGreaterThan(0);
+    for (const name of names.filter((one) => one.endsWith(".js"))) {
+      expect(packed.get(name)).toContain(`//# sourceMappingURL=${name.split("/").at(-1)}.map`);
+      expect(packed.get(`${name}.map`)).toContain('"sources"');
+    }
   });
 
   test("has declarations for the entries and for what declarations refer to, and no other", () => {
@@ -158,6 +170,14 @@ describe("installed", () => {
     expect(readdirSync(join(project, "node_modules")).filter((name) => !name.startsWith("."))).toEqual(
       expect.arrayContaining(["@noble", "cellar"]),
     );
+  });
+
+  test("both entries have one class of errors", () => {
+    const program = `
+      import { StorageError } from "cellar";
+      import { restore } from "cellar/replicate";
+      try { await restore("./nothing-here", "made.cellar"); } catch (error) { console.log(error instanceof StorageError); }`;
+    expect(bun("-e", program)).toEqual({ status: 0, output: "true\n", errors: "" });
   });
 
   test("the README's first example runs", () => {

@@ -1,6 +1,9 @@
 /**
- * Makes the declarations that the package shows to TypeScript, in `types/`: those of its entries and of what they refer
- * to. Runs before every `bun pm pack`.
+ * Makes what the package ships besides its sources. Runs before every `bun pm pack`.
+ *
+ * `dist/`: the library and the command, bundled, because a module of one file starts faster than one of eighty. The
+ * entries of the library share their code, so that `StorageError` is one class for both.
+ * `types/`: the declarations of the entries and of what they refer to.
  */
 
 import { readdirSync, readFileSync, rmSync } from "node:fs";
@@ -11,6 +14,7 @@ export const TYPESCRIPT = "typescript@7.0.2";
 
 const root = join(import.meta.dir, "..");
 const types = join(root, "types");
+const dist = join(root, "dist");
 /** The declarations of the package's entries. */
 export const ENTRIES: readonly string[] = ["index.d.ts", "replicate/index.d.ts"];
 
@@ -38,4 +42,28 @@ function makeTypes(): void {
   }
 }
 
-if (import.meta.main) makeTypes();
+async function bundle(entrypoints: readonly string[], splitting: boolean): Promise<void> {
+  const { success, logs } = await Bun.build({
+    entrypoints: entrypoints.map((entry) => join(root, entry)),
+    root: join(root, "src"),
+    outdir: dist,
+    target: "bun",
+    sourcemap: "linked",
+    splitting,
+    // The dependency is installed beside the package.
+    packages: "external",
+    naming: { chunk: "shared-[hash].[ext]" },
+  });
+  if (!success) throw new AggregateError(logs, "the bundle could not be made");
+}
+
+async function makeBundles(): Promise<void> {
+  rmSync(dist, { recursive: true, force: true });
+  await bundle(["src/index.ts", "src/replicate/index.ts"], true);
+  await bundle(["src/cli/main.ts"], false);
+}
+
+if (import.meta.main) {
+  await makeBundles();
+  makeTypes();
+}

@@ -3,7 +3,7 @@
 import { StorageError } from "../error.ts";
 import { chunkCells, firstIndexOf } from "../format/chunk.ts";
 import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
-import { type Address, addressOf, libc } from "../os/libc.ts";
+import { addressOf, libc } from "../os/libc.ts";
 import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
 import { type Range, ChunkReadAhead } from "./read-ahead.ts";
 
@@ -89,12 +89,12 @@ export class Chain {
   }
 
   /** Copies what a chunk has of a part to an address. Returns how many bytes that is. */
-  copyChunk(chunk: number, { from, to }: Part, target: Address): number {
+  copyChunk(chunk: number, { from, to }: Part, targetAddress: number): number {
     const startBytes = chunk * MAX_CHUNK_BYTES;
     const fromBytes = Math.max(0, from - startBytes);
     const lengthBytes = Math.min(this.sizeOf(chunk), to - startBytes) - fromBytes;
     const source = this.#cells.region.address + this.rangeOf(chunk).fromBytes + fromBytes;
-    if (lengthBytes > 0) libc().memcpy(target, source, lengthBytes);
+    if (lengthBytes > 0) libc().memcpy(targetAddress, source, lengthBytes);
     return lengthBytes;
   }
 

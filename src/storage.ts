@@ -28,7 +28,7 @@ export interface StorageParts {
  *
  * An index names a cell, and is a capability: see `read`. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
  * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner, nor
- * post a view to a Worker: the whole buffer under it is copied, up to 64 MiB. Post an index, or a copy by `slice()`.
+ * post a view to a Worker: the whole buffer under it is copied, up to 1 MiB. Post an index, or a copy by `slice()`.
  *
  * A writer gathers blobs, and writes many at a time: whatever reads, commits, flushes or closes it may throw DISK_FULL or
  * SYSTEM for them, where a file system has no room although it promised it. They are kept for the next try.

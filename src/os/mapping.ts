@@ -26,10 +26,15 @@ const flagsOf: Readonly<Record<MappingKind, readonly [prot: number, flags: numbe
   anonymous: [c.PROT_READ | c.PROT_WRITE, c.MAP_PRIVATE | c.MAP_ANONYMOUS | c.MAP_NORESERVE],
 };
 
-/** Views are cut from buffers of this size: the garbage collector counts each buffer as live memory. */
-const WINDOW_BYTES = 64 * 1024 * 1024;
-/** Buffers held strongly; the others live as long as somebody's view of them. */
-const HELD_WINDOWS = 4;
+/**
+ * Views are cut from buffers of this size. The garbage collector counts each buffer as live memory, and structured clone
+ * of a view copies all of it; but making one takes as long as many views.
+ */
+const WINDOW_BYTES = 1024 * 1024;
+/** Buffers held strongly; the others live as long as a view of them. */
+const HELD_WINDOWS = 256;
+/** With too little address space, at least so much is mapped if it can be had: a small file may grow. */
+const MODEST_BYTES = 64 * 1024 * 1024;
 const RETRY_MS = 100;
 
 let pageBytes = 0;
@@ -136,7 +141,7 @@ export class Mapping {
     const [prot, flags] = flagsOf[kind];
     const wholePages = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / pageSizeBytes()) * pageSizeBytes();
     const leastBytes = wholePages(neededBytes);
-    const modestBytes = wholePages(Math.max(2 * neededBytes, WINDOW_BYTES));
+    const modestBytes = wholePages(Math.max(2 * neededBytes, MODEST_BYTES));
     for (let lengthBytes = wholePages(Math.max(wantedBytes, neededBytes)); ;) {
       const address = libc().mmap(0, lengthBytes, prot, flags, fd, 0);
       if (address !== -1) return new Mapping(address, lengthBytes, kind, fd, path);

@@ -1,6 +1,7 @@
 /** Blobs as streams of bytes: as `read` has them, chunk by chunk, and every way for the storage to go away meanwhile. */
 
 import { describe, expect, test } from "bun:test";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { checkConfig } from "../../src/format/config.ts";
@@ -13,6 +14,7 @@ import { pattern, reason, rejected } from "../support/outcomes.ts";
 import { run } from "../support/process-run.ts";
 import { stubbed } from "../support/process-stub-store.ts";
 import { useFolder } from "../support/folder.ts";
+import { until } from "../support/process-until.ts";
 
 const file = useFolder();
 const child = join(import.meta.dir, "../support/stream-child.ts");
@@ -71,6 +73,41 @@ describe("stream", () => {
     try {
       const response = await fetch(server.url);
       expect(await response.bytes()).toEqual(bytes);
+    } finally {
+      await server.stop(true);
+    }
+  });
+
+  test("to HTTP clients that stop reading costs little memory, and nothing when they have gone", async () => {
+    using writer = StorageWriter.inMemory();
+    const MIB = 2 ** 20;
+    const index = writer.write(new Uint8Array(128 * MIB).fill(1));
+    const server = Bun.serve({ port: 0, idleTimeout: 0, fetch: () => new Response(writer.stream(index)) });
+    try {
+      const ask = (): Promise<Socket> =>
+        new Promise((resolve, reject) => {
+          const socket = connect({ port: server.port ?? 0, host: "localhost" });
+          socket.once("error", reject);
+          // One piece, and no more.
+          socket.once("data", () => resolve(socket.pause()));
+          socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        });
+      const read = async (): Promise<number> => {
+        let lengthBytes = 0;
+        for await (const piece of (await fetch(server.url)).body ?? expect.unreachable()) lengthBytes += piece.length;
+        return lengthBytes;
+      };
+      await read();
+      Bun.gc(true);
+      const before = process.memoryUsage.rss();
+      const clients = await Promise.all(Array.from({ length: 8 }, ask));
+      // Meanwhile the others would have had all of it.
+      expect(await read()).toBe(128 * MIB);
+      Bun.gc(true);
+      expect(process.memoryUsage.rss() - before).toBeLessThan(256 * MIB);
+      expect(server.pendingRequests).toBe(clients.length);
+      for (const client of clients) client.destroy();
+      await until("the downloads have ended", () => server.pendingRequests === 0);
     } finally {
       await server.stop(true);
     }

@@ -16,7 +16,7 @@ import { useFolder } from "../support/folder.ts";
 const file = useFolder();
 const program = join(import.meta.dir, "../support/process-large.ts");
 const MAX_INDEX = 2 ** 32 - 1;
-const WINDOW_BYTES = 2 ** 26;
+const WINDOW_BYTES = 2 ** 20;
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const TIB = 2 ** 40;

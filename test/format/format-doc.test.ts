@@ -1,7 +1,7 @@
 /** `docs/format.md` says what the library does: its tables, its numbers, and its example, byte by byte. */
 
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, symlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { StorageWriter } from "../../src/index.ts";
@@ -11,6 +11,7 @@ import { checkConfig, decodeConfig } from "../../src/format/config.ts";
 import { hash96 } from "../../src/format/hash.ts";
 import * as layout from "../../src/format/layout.ts";
 import { useFolder } from "../support/folder.ts";
+import { linkPackage } from "../support/linked-package.ts";
 
 interface Table {
   /** The heading above it. */
@@ -138,8 +139,7 @@ test("the example's command makes the example's bytes", () => {
   const [, program = "", name = ""] = /^bun -e '([^']+)' (\S+)$/m.exec(doc) ?? [];
   const [, dump = ""] = /```\n(00000000 [\s\S]+?)```/.exec(doc) ?? [];
   const modules = file("example/node_modules");
-  mkdirSync(modules, { recursive: true });
-  symlinkSync(root, join(modules, "cellar"));
+  linkPackage(modules);
   const cwd = dirname(modules);
   const { exitCode, stderr } = Bun.spawnSync([process.execPath, "-e", program, name], { cwd });
   expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });

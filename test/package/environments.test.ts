@@ -5,6 +5,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { linesOf } from "../support/child.ts";
 import { useFolder } from "../support/folder.ts";
+import { linkPackage } from "../support/linked-package.ts";
 import { blocksOf } from "../support/papers.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -59,8 +60,7 @@ test("compiled by `bun build --compile`, with the Worker as an entry point of it
 function newProject(): string {
   const folder = newFolder();
   const modules = join(folder, "node_modules");
-  mkdirSync(modules);
-  symlinkSync(root, join(modules, "cellar"));
+  linkPackage(modules);
   return folder;
 }
 

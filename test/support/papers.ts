@@ -2,6 +2,7 @@
 
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
+import { linkPackage } from "./linked-package.ts";
 
 export const root: string = join(import.meta.dir, "../..");
 /** By their paths from the root on. */
@@ -50,7 +51,7 @@ export class Workplace {
     this.#programs = `${folder}-programs`;
     const modules = join(folder, "node_modules");
     for (const path of [join(modules, ".bin"), this.#programs]) mkdirSync(path, { recursive: true });
-    symlinkSync(root, join(modules, "cellar"));
+    linkPackage(modules);
     symlinkSync("../cellar/src/cli/main.ts", join(modules, ".bin/cellar"));
     // Bun goes by the name that it is called by.
     for (const name of ["bun", "bunx"]) symlinkSync(process.execPath, join(this.#programs, name));

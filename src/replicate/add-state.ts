@@ -8,7 +8,7 @@ import { firstChangedInTail, firstDifference } from "./compare.ts";
 import { completeBlocks, firstOfBlock, type Geometry, tailStart } from "./geometry.ts";
 import { blockKey } from "./keys.ts";
 import type { Log } from "./log.ts";
-import { encodeLine, LINE_BYTES, SHA_BYTES, sha256InSteps } from "./object.ts";
+import { encodeLine, joined, LINE_BYTES, release, SHA_BYTES, sha256InSteps, unwritten } from "./object.ts";
 import type { Stop } from "./patient-store.ts";
 import type { RecordBody, Session } from "./session.ts";
 import type { FlushedState, Source } from "./source.ts";
@@ -81,7 +81,7 @@ async function recordOf(
   // The record before has the tail's beginning, if the tail still begins where it did.
   const isSameTail = isExtension && start === tailStart(geometry, history.next);
   const first = isSameTail ? history.next : start;
-  const cells = new Uint8Array((next - first) * geometry.bytesPerCell);
+  const cells = unwritten((next - first) * geometry.bytesPerCell);
   await source.read(first, cells);
   if (isExtension) await checkTail(adding);
   source.check(state);
@@ -98,8 +98,8 @@ async function recordOf(
     kind: "full",
     first: start,
     firstBlock: 0,
-    blocks: joined(history.blocks.bytes.subarray(0, kept * SHA_BYTES), how.hashes),
-    cells: isSameTail ? joined(history.tail.bytes, cells) : cells,
+    blocks: await joined(history.blocks.bytes.subarray(0, kept * SHA_BYTES), how.hashes),
+    cells: isSameTail ? await joined(history.tail.bytes, cells) : cells,
     states: how.isFirst ? [] : history.states,
     previousFull: history.full,
     previousEpoch: how.isFirst ? history.full : history.previousEpoch,
@@ -117,7 +117,7 @@ async function lastOfEpoch({ session }: Adding): Promise<RecordBody> {
   const last = states.at(-1);
   if (geometry === null || file === null || last === undefined)
     throw new Error("an epoch without a state has no last one");
-  const blocks = history.blocks.bytes.slice(0, history.stateBlocks * SHA_BYTES);
+  const blocks = await joined(history.blocks.bytes.subarray(0, history.stateBlocks * SHA_BYTES));
   return {
     kind: "full",
     epoch: history.epoch,
@@ -129,7 +129,7 @@ async function lastOfEpoch({ session }: Adding): Promise<RecordBody> {
     first: tailStart(geometry, history.next),
     firstBlock: 0,
     blocks,
-    cells: history.tail.bytes.slice(),
+    cells: await joined(history.tail.bytes),
     tailHash: history.tail.sha256(),
     blocksHash: await history.blocks.sha256With(history.stateBlocks, new Uint8Array(0)),
     states,
@@ -175,7 +175,7 @@ async function uploadBlock(adding: Adding, epoch: number, block: number, isExten
   const { geometry } = source;
   stop.check();
   // Room for the line in front, so that the cells are copied once.
-  const buffer = new Uint8Array(LINE_BYTES + geometry.cellsPerBlock * geometry.bytesPerCell);
+  const buffer = unwritten(LINE_BYTES + geometry.cellsPerBlock * geometry.bytesPerCell);
   const cells = buffer.subarray(LINE_BYTES);
   const hasher = new Bun.CryptoHasher("sha256");
   await source.read(firstOfBlock(geometry, block), cells, (step) => hasher.update(step));
@@ -186,6 +186,7 @@ async function uploadBlock(adding: Adding, epoch: number, block: number, isExten
   const object = buffer.subarray(LINE_BYTES - line.length);
   object.set(line);
   await log.store.put(blockKey(epoch, block, hash), object);
+  release(buffer);
   return hash;
 }
 
@@ -221,11 +222,4 @@ export function blockChanged(path: string, block: number, geometry: Geometry): S
   const index = firstOfBlock(geometry, block);
   const message = `${path}: block ${block}, cells ${index} to ${index + geometry.cellsPerBlock - 1}, was changed after it was replicated, by a program or by the disk: the replica keeps what it has; restore it, or begin anew with newEpoch`;
   return new StorageError("CHANGED_IN_PLACE", message, { path, index });
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(a.length + b.length);
-  whole.set(a);
-  whole.set(b, a.length);
-  return whole;
 }

@@ -8,7 +8,7 @@ import { firstOfBlock, type Geometry, tailStart } from "./geometry.ts";
 import type { History } from "./history.ts";
 import { blockKey, logKey } from "./keys.ts";
 import type { Log } from "./log.ts";
-import { decodeLine, decodeParts, Misfit } from "./object.ts";
+import { decodeLine, decodeParts, Misfit, release } from "./object.ts";
 
 /** Downloads at once. */
 const DOWNLOADS = 4;
@@ -71,8 +71,10 @@ async function writeBlocks(log: Log, content: Content, file: NewFile, { signal, 
         const cells = await blockCells(log, history, block, signal);
         const first = firstOfBlock(geometry, block);
         const bytes = cells.subarray(0, (state.next - first) * bytesPerCell);
+        const { length } = bytes;
         await file.write(bytes, first * bytesPerCell);
-        onBytes(bytes.length);
+        release(cells);
+        onBytes(length);
       } catch (error) {
         hasFailed = true;
         throw error;

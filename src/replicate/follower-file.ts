@@ -20,7 +20,7 @@ import { blockCells } from "./content.ts";
 import { firstOfBlock, tailStart } from "./geometry.ts";
 import type { History } from "./history.ts";
 import type { Log } from "./log.ts";
-import { sha256, STEP_BYTES } from "./object.ts";
+import { release, sha256, STEP_BYTES } from "./object.ts";
 import { newestContent, placeContent } from "./restore.ts";
 
 const encoder = new TextEncoder();
@@ -108,7 +108,9 @@ export class FollowerFile {
     for (let block = 0; block < history.stateBlocks; block++) {
       const end = firstOfBlock(geometry, block + 1);
       if (end > space.length) {
-        await this.#write(firstOfBlock(geometry, block), await blockCells(log, history, block, signal));
+        const cells = await blockCells(log, history, block, signal);
+        await this.#write(firstOfBlock(geometry, block), cells);
+        release(cells);
       }
     }
     if (next > space.length) await this.#write(tailStart(geometry, next), history.tail.bytes);

@@ -11,8 +11,8 @@ const SHA_HEX_CHARACTERS = 64;
 /** The most bytes that a line takes: its JSON, a space, a hash, a newline. */
 export const LINE_BYTES: number = LINE_JSON_BYTES + 1 + SHA_HEX_CHARACTERS + 1;
 export const SHA_BYTES = 32;
-/** Hashing this much takes about a millisecond, the longest that the event loop is held. */
-export const STEP_BYTES: number = 1024 * 1024;
+/** Hashing this much takes some 0.2 ms. Several uploads may each take a step in one turn of the event loop. */
+export const STEP_BYTES: number = 256 * 1024;
 
 /** A part of an object's bytes, as its line describes it. */
 export interface PartLine {
@@ -83,6 +83,31 @@ export async function copyInSteps(target: Uint8Array, source: Uint8Array, at: nu
   }
 }
 
+/**
+ * Memory for bytes that will all be written. Without zeroing it first, which for a block would hold the event loop for
+ * some ten milliseconds.
+ */
+export function unwritten(lengthBytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
+}
+
+/** Gives the memory of large bytes back now: the collector would let many blocks pile up. Nothing may use them any more. */
+export function release(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength >= STEP_BYTES && !buffer.detached) buffer.transfer(0);
+}
+
+/** One after the other, copied in steps. */
+export async function joined(...parts: readonly Uint8Array[]): Promise<Uint8Array<ArrayBuffer>> {
+  const whole = unwritten(parts.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    await copyInSteps(whole, part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
 /** The line of an object. @throws RangeError more than 4 kB of JSON */
 export function encodeLine(fields: object, parts: readonly PartLine[]): Uint8Array<ArrayBuffer> {
   const json = JSON.stringify({ ...fields, parts });
@@ -97,15 +122,7 @@ export async function encodeObject(fields: object, parts: readonly Part[]): Prom
   const described: PartLine[] = [];
   for (const { name, bytes } of parts)
     described.push({ name, bytes: bytes.length, sha256: await sha256InSteps(bytes) });
-  const line = encodeLine(fields, described);
-  const object = new Uint8Array(line.length + parts.reduce((sum, { bytes }) => sum + bytes.length, 0));
-  object.set(line);
-  let offset = line.length;
-  for (const { bytes } of parts) {
-    await copyInSteps(object, bytes, offset);
-    offset += bytes.length;
-  }
-  return object;
+  return joined(encodeLine(fields, described), ...parts.map(({ bytes }) => bytes));
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What grows by each record, with its SHA-256 at hand: the cells of the tail, and the hashes of the blocks. */
 
 import { yieldToEventLoop } from "../os/event-loop.ts";
-import { copyInSteps, SHA_BYTES, STEP_BYTES, updateInSteps } from "./object.ts";
+import { copyInSteps, SHA_BYTES, STEP_BYTES, unwritten, updateInSteps } from "./object.ts";
 
 /** Bytes that are appended to, and their running SHA-256. Long ones are taken in steps, and leave the event loop free. */
 export class Run {
@@ -54,7 +54,7 @@ export class Run {
   }
 
   async #grow(length: number): Promise<void> {
-    const larger = new Uint8Array(Math.max(length, 2 * this.#buffer.length));
+    const larger = unwritten(Math.max(length, 2 * this.#buffer.length));
     await copyInSteps(larger, this.bytes, 0);
     this.#buffer = larger;
   }

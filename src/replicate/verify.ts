@@ -10,7 +10,7 @@ import { firstOfBlock } from "./geometry.ts";
 import type { History } from "./history.ts";
 import { BLOCK_PREFIX, blockKey, blockNameOf, logKey } from "./keys.ts";
 import { type Log, openLog, rereading } from "./log.ts";
-import { Misfit } from "./object.ts";
+import { Misfit, release } from "./object.ts";
 import { FIXED_CONFIG_CHARACTERS, Source } from "./source.ts";
 import { fullRecords } from "./states.ts";
 import { openTarget, type Target } from "./target.ts";
@@ -119,6 +119,7 @@ async function* verifyObjects(log: Log, history: History, signal?: AbortSignal):
     // Pruned since it was listed.
     if (name === null || object === null) continue;
     const damage = await damageOf(() => decodeBlock(key, name.epoch, name.number, object));
+    release(object);
     if (damage === null) good++;
     else yield { part: key, level: "damage", message: damage };
   }

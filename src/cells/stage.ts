@@ -10,8 +10,10 @@ import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import type { Space } from "./space.ts";
 
-/** Larger than any chunk, smaller than the cache of a processor. */
-const STAGE_BYTES = 256 * 1024;
+/** What is written at once, from one multiple of it to the next: smaller than the cache of a processor. */
+const PIECE_BYTES = 256 * 1024;
+/** A piece that is not full yet, and the chunk that fills it: with its footer and the rest of its last cell. */
+const STAGE_BYTES = PIECE_BYTES + 128 * 1024;
 
 /** Is told of the bytes of each run of cells, while they are at hand. */
 export type Feed = (firstIndex: number, bytes: Uint8Array) => void;
@@ -60,12 +62,7 @@ export class Stage {
    * @throws DISK_FULL, SYSTEM; it stays staged, and may be drained later
    */
   drain(): void {
-    if (this.#usedBytes === 0) return;
-    const bytes = this.#bytes.subarray(0, this.#usedBytes);
-    this.#region.write(this.#firstIndex * this.#bytesPerCell, bytes);
-    this.#feed(this.#firstIndex, bytes);
-    this.#firstIndex += this.#usedBytes / this.#bytesPerCell;
-    this.#usedBytes = 0;
+    if (this.#usedBytes > 0) this.#drainFirst(this.#usedBytes);
   }
 
   /** Takes the cells from `first` on back, staged or written. */
@@ -105,9 +102,29 @@ export class Stage {
     this.#fields.setUint16(footer + FOOTER.size.offset, lengthBytes, true);
     this.#fields.setUint32(footer + FOOTER.previous.offset, previous, true);
     this.#usedBytes = start + chunkBytes;
+    if (this.#usedBytes >= PIECE_BYTES) this.#drainPieces();
     return first + cells - 1;
   }
 
+  /** Whole cells up to a multiple of a piece, in the file: the kernel writes whole pages in long runs fastest. */
+  #drainPieces(): void {
+    const startBytes = this.#firstIndex * this.#bytesPerCell;
+    const endBytes = Math.floor((startBytes + this.#usedBytes) / PIECE_BYTES) * PIECE_BYTES;
+    const cells = Math.floor((endBytes - startBytes) / this.#bytesPerCell);
+    if (cells > 0) this.#drainFirst(cells * this.#bytesPerCell);
+  }
+
+  /** Writes the first bytes that are staged, whole cells. */
+  #drainFirst(lengthBytes: number): void {
+    const bytes = this.#bytes.subarray(0, lengthBytes);
+    this.#region.write(this.#firstIndex * this.#bytesPerCell, bytes);
+    this.#feed(this.#firstIndex, bytes);
+    this.#firstIndex += lengthBytes / this.#bytesPerCell;
+    this.#bytes.copyWithin(0, lengthBytes, this.#usedBytes);
+    this.#usedBytes -= lengthBytes;
+  }
+
+  /** At the first chunk, or where a write failed before: what is staged stays, and must be written now. */
   #makeRoom(): void {
     this.drain();
     if (this.#bytes.length > 0) return;

@@ -20,23 +20,32 @@ const bytes = (length: number, salt: number): Uint8Array => Uint8Array.from({ le
 class FailingRegion extends MemoryRegion {
   /** The write that fails, counted from 1; its range holds anything then. */
   failAt = 0;
+  /** Where each write begins and ends. */
+  readonly written: [fromBytes: number, toBytes: number][] = [];
 
   constructor() {
     super(HEADER_AREA_BYTES, SIZE_BYTES);
   }
 
   override write(offset: number, written: Uint8Array): void {
+    this.written.push([offset, offset + written.length]);
     const fails = this.failAt > 0 && --this.failAt === 0;
     super.write(offset, fails ? new Uint8Array(written.length).fill(0xee) : written);
     if (fails) throw new StorageError("DISK_FULL", "told to fail");
   }
 }
 
-function open(): { region: FailingRegion; cells: Cells; writable: WritableCells; running: CommitChecksum } {
+function open(bytesPerCell = 32): {
+  region: FailingRegion;
+  cells: Cells;
+  writable: WritableCells;
+  running: CommitChecksum;
+} {
   const region = new FailingRegion();
-  const cells = new Cells(region, config, START, 0);
-  const running = new CommitChecksum(region, config.bytesPerCell, START);
-  const space = new Space(region, config, null, START, () => undefined);
+  const used = checkConfig({ ...config, bytesPerCell });
+  const cells = new Cells(region, used, START, 0);
+  const running = new CommitChecksum(region, bytesPerCell, START);
+  const space = new Space(region, used, null, START, () => undefined);
   return {
     region,
     cells,
@@ -198,4 +207,25 @@ test("bytes that another thread makes longer meanwhile are refused, and nothing 
     expect(Buffer.compare(readBlob(cells, next), bytes(300, 3))).toBe(0);
     region.close();
   }
+});
+
+describe.each([32, 36, 1000, 65535])("cells of %d bytes", (bytesPerCell) => {
+  test("go to the region in whole cells, up to multiples of 256 KiB, and are covered by the CRC", () => {
+    const { region, cells, writable, running } = open(bytesPerCell);
+    const blobs = [100, 300_000, 65_535, 3_000_000, 0, 1_000_000, 65_536].map((length, salt) => {
+      return [writable.write(bytes(length, salt)), bytes(length, salt)] as const;
+    });
+    const pieces = [...region.written];
+    writable.drain();
+    for (const [index, blob] of blobs) expect(Buffer.compare(readBlob(cells, index), blob)).toBe(0);
+    expect(running.extendTo(cells.length)).toBe(new CommitChecksum(region, bytesPerCell, START).extendTo(cells.length));
+    expect(pieces.length).toBeGreaterThan(10);
+    for (const [i, [from, to]] of pieces.entries()) {
+      expect([from, to % bytesPerCell]).toEqual([pieces[i - 1]?.[1] ?? START * bytesPerCell, 0]);
+      // No more than a part of a cell before a multiple. Large cells may fill the buffer first.
+      const short = -to & (256 * 1024 - 1);
+      if (bytesPerCell < 65535) expect(short).toBeLessThan(bytesPerCell);
+    }
+    region.close();
+  });
 });

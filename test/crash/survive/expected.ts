@@ -19,6 +19,8 @@ export interface Found {
   readonly root: number | null;
   readonly length: number;
   readonly skippedCells?: number;
+  /** `recovery.state` of a writer. */
+  readonly recovery?: string;
 }
 
 type Opened = Extract<VictimEvent, { event: "opened" }>;
@@ -178,17 +180,18 @@ export class Expected {
   }
 
   /**
-   * The state that was found. After a power cut a writer may come back to a flush, and skip the cells of commits that
-   * cannot be proven; after a kill it may not.
+   * The state that was found. After a power cut a writer may come back to a flush, or to an earlier commit that is
+   * proven, and skip the cells of commits that cannot be proven; after a kill it may not.
    */
-  find({ root, length, skippedCells = 0 }: Found): State | null {
+  find({ root, length, skippedCells = 0, recovery }: Found): State | null {
     if (skippedCells === 0) return this.candidates().find((state) => keyOf(state) === keyOf({ root, length })) ?? null;
     if (this.#closeController === "kill" || !this.candidates().some((state) => state.length === length)) return null;
-    const flushed = keyOf({ root, length: length - skippedCells });
-    const flush = this.flushCandidates().find((state) => keyOf(state) === flushed);
-    return flush === undefined
+    const kept = keyOf({ root, length: length - skippedCells });
+    const candidates = recovery === "resumedAtCommit" ? this.candidates() : this.flushCandidates();
+    const found = candidates.find((state) => keyOf(state) === kept);
+    return found === undefined
       ? null
-      : { root, length, blobs: flush.blobs.filter(({ index }) => index < flush.length) };
+      : { root, length, blobs: found.blobs.filter(({ index }) => index < found.length) };
   }
 
   describe(): string {

@@ -13,6 +13,7 @@ import { farOut, opening } from "./large-files.ts";
 import { diskSize, memory, startUp } from "./process.ts";
 import { readLarge, sumLarge } from "./read-large.ts";
 import { readCopies, readViews } from "./read.ts";
+import { replicateFirst, restoreNewest } from "./replication.ts";
 import { eventLoop, longestWrite } from "./smooth.ts";
 import { treeWalk } from "./tree-walk.ts";
 import { watch, watchCost } from "./watch.ts";
@@ -39,6 +40,8 @@ export const rows: readonly Row[] = [
   cold1m,
   openKilled,
   copyCold,
+  replicateFirst,
+  restoreNewest,
   http,
   http8,
   lag,

@@ -48,7 +48,7 @@ const GRACE_MS = 500;
  */
 export async function* follow(
   target: Target,
-  path: string,
+  path: string | URL,
   options: FollowOptions = {},
 ): AsyncGenerator<ReplicaState, void> {
   checkOptions(options);

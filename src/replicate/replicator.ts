@@ -64,7 +64,7 @@ const replicatedHere = new Set<string>();
  * await using replicator = replicate("data.cellar", "s3://bucket/data");
  * for await (const state of replicator) console.log(state.sequence, state.length);
  */
-export function replicate(path: string, target: Target, options: ReplicateOptions = {}): Replicator {
+export function replicate(path: string | URL, target: Target, options: ReplicateOptions = {}): Replicator {
   return new Replicator(path, target, options);
 }
 
@@ -82,7 +82,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
   #wake: (() => void) | null = null;
 
   /** @internal */
-  constructor(path: string, target: Target, options: ReplicateOptions) {
+  constructor(path: string | URL, target: Target, options: ReplicateOptions) {
     checkOptions(options);
     const { intervalMs = DEFAULT_INTERVAL_MS, newEpoch, allowUnsafeFilesystem } = options;
     if (typeof intervalMs !== "number" || !(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {

@@ -46,7 +46,7 @@ const PERMISSIONS = 0o666;
  * @example
  * await restore("s3://bucket/data", "copy.cellar", { at: new Date("2026-11-01") });
  */
-export async function restore(target: Target, path: string, options: RestoreOptions = {}): Promise<ReplicaState> {
+export async function restore(target: Target, path: string | URL, options: RestoreOptions = {}): Promise<ReplicaState> {
   checkOptions(options);
   const { at, onProgress } = options;
   const signal = signalFrom(options.signal);

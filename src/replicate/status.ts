@@ -25,18 +25,17 @@ export interface ReplicaStatus {
  */
 export async function status(
   target: Target,
-  options: { readonly against?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
+  options: { readonly against?: string | URL | undefined; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ReplicaStatus> {
   checkOptions(options);
-  const { against } = options;
-  if (against !== undefined) pathFrom(against);
+  const path = options.against === undefined ? undefined : pathFrom(options.against);
   const signal = signalFrom(options.signal);
   const log = await openLog(openTarget(target), signal);
   const found = await rereading(log.url, () => newestState(log, signal));
   const state = found === null ? null : shown(found);
   const ageMs = found === null ? null : Math.max(0, Date.now() - found.time);
-  if (against === undefined) return { state, ageMs, isCurrent: null };
-  const source = Source.open(against, log.replica.blockBytes, true);
+  if (path === undefined) return { state, ageMs, isCurrent: null };
+  const source = Source.open(path, log.replica.blockBytes, true);
   try {
     const flushed = await source.look();
     if (flushed === null) return { state, ageMs, isCurrent: null };

@@ -18,7 +18,7 @@ import { openTarget, type Target } from "./target.ts";
 /** What to verify. */
 export interface VerifyOptions {
   /** A file that is replicated here: its cells are held against the recorded hashes, without a download. */
-  readonly against?: string | undefined;
+  readonly against?: string | URL | undefined;
   /** Reads every object of the replica. Default false: blocks are only listed. */
   readonly download?: boolean | undefined;
   /** Cancels it; rejects with the signal's reason. */
@@ -37,7 +37,7 @@ const PAGE = 1000;
 export async function* verify(target: Target, options: VerifyOptions = {}): AsyncGenerator<Finding, void> {
   checkOptions(options);
   const { against, download = false } = options;
-  if (against !== undefined) pathFrom(against);
+  const path = against === undefined ? undefined : pathFrom(against);
   const signal = signalFrom(options.signal);
   const log = await openLog(openTarget(target), signal);
   const history = yield* verifyLog(log, signal);
@@ -45,7 +45,7 @@ export async function* verify(target: Target, options: VerifyOptions = {}): Asyn
   const histories = yield* verifyEpochs(log, history, signal);
   yield* verifyBlocks(log, histories, signal);
   if (download) yield* verifyObjects(log, history, signal);
-  if (against !== undefined) yield* verifyFile(history, against, log.replica.blockBytes, signal);
+  if (path !== undefined) yield* verifyFile(history, path, log.replica.blockBytes, signal);
 }
 
 /** The records from the newest full one on. */

@@ -4,13 +4,16 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { StorageWriter } from "../../src/index.ts";
 import { type BlockName, blockNameOf, logKey } from "../../src/replicate/keys.ts";
+import { follow } from "../../src/replicate/follow.ts";
 import { openLog } from "../../src/replicate/log.ts";
 import { encodeObject } from "../../src/replicate/object.ts";
 import { prune } from "../../src/replicate/prune.ts";
 import { type Replicator, replicate } from "../../src/replicate/replicator.ts";
 import { restore } from "../../src/replicate/restore.ts";
 import { states } from "../../src/replicate/states.ts";
+import { status } from "../../src/replicate/status.ts";
 import { openStore } from "../../src/replicate/store/open.ts";
+import { verify } from "../../src/replicate/verify.ts";
 import { useFolder } from "../support/folder.ts";
 import { Random, seedFromEnvironment } from "../support/random.ts";
 import { fingerprint, Flushed, SMALL_BLOCK_BYTES, smallReplica } from "./life.ts";
@@ -282,6 +285,19 @@ describe("a restore", () => {
       }
     }
     await restore(store, path());
+  });
+
+  test("and all else take file: URLs, for files and for folders", async () => {
+    const [file, target, copy, followed] = [path(), path("by-url"), path(), path()].map((one) =>
+      Bun.pathToFileURL(one),
+    );
+    if (file === undefined || target === undefined || copy === undefined || followed === undefined) throw new Error();
+    StorageWriter.create(file).close();
+    const state = await started(file, target).replicated();
+    expect(await restore(target, copy)).toEqual(state);
+    for await (const one of follow(target, followed, { once: true })) expect(one).toEqual(state);
+    expect(await status(target, { against: file })).toMatchObject({ state, isCurrent: true });
+    for await (const { level } of verify(target.href, { against: file })) expect(level).toBe("ok");
   });
 
   test("of what is no replica, of no state, and of wrong arguments is refused", async () => {

@@ -97,11 +97,10 @@ describe("watches of one reader", () => {
     await turns(3);
     const begun = performance.now();
     let events = 0;
-    for (; performance.now() - begun < 20; events++) {
+    for (; performance.now() - begun < 20 || events < 200; events++) {
       followed.onEvent?.();
       if (events % 100 === 0) await turn();
     }
-    expect(events).toBeGreaterThan(100);
     expect(followed.looks).toBeLessThan(2 + 2 * (performance.now() - begun));
     followed.isNew = true;
     followed.onEvent?.();

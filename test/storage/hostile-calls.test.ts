@@ -169,9 +169,10 @@ test("a view that is made after the file was cut has a buffer that ends with it"
 test("a view that lives on, for a native job has its buffer, stores nothing into the next writer's file", async () => {
   const path = fresh();
   const writer = StorageWriter.create(path);
-  writer.root = writer.write(pattern(4_000_000));
+  writer.root = writer.write(pattern(900_000));
   const first = writer.allocate(2);
-  const [busy, left] = [writer.bytes(writer.startIndex, 3_000_000), writer.cell(first)];
+  // Both are cut from the first MiB: the job has the buffer of both.
+  const [busy, left] = [writer.bytes(writer.startIndex, 800_000), writer.cell(first)];
   const expected = busy.slice();
   const job = promisify(gzip)(busy);
   writer.close();

@@ -6,7 +6,7 @@ import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { openingOptions, wholeNumber } from "./opening.ts";
-import { errorsAreSeen, print, printJson, redraw, widthOf } from "./output.ts";
+import { complain, errorsAreSeen, print, printJson, redraw, widthOf } from "./output.ts";
 import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replicas.ts";
 import { untilStopped } from "./stop.ts";
 
@@ -44,7 +44,8 @@ export const replicate: Command = command({
         allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
       });
       const isShown = !json && widthOf() !== Infinity && errorsAreSeen();
-      const timer = isShown ? setInterval(() => redraw(statusOf(replicator)), SHOW_EVERY_MS) : undefined;
+      const tellOutage = outageTeller(replicator);
+      const timer = setInterval(() => (isShown ? redraw(statusOf(replicator)) : tellOutage()), SHOW_EVERY_MS);
       try {
         const shown = new Set<number>();
         const showing = showAll(replicator, isShown, json, shown);
@@ -92,6 +93,19 @@ async function whileItRuns<T>(promise: Promise<T>, signal: AbortSignal): Promise
     if (signal.aborted) return null;
     throw error;
   }
+}
+
+/** Says when the store does not answer, and when it does again: once each. */
+function outageTeller(replicator: Replicator): () => void {
+  let isOut = false;
+  return () => {
+    const { failure } = replicator.stats();
+    if ((failure !== null) === isOut) return;
+    isOut = failure !== null;
+    const what = failure === null ? "the store answers again" : `${failure.message}; asking again until it answers`;
+    // If standard error is gone, the states on standard output still tell.
+    complain(what).catch(() => undefined);
+  };
 }
 
 function statusOf(replicator: Replicator): string {

@@ -1,7 +1,7 @@
 /** The commands of replication: what they print, what their JSON has, and how they end. */
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { StorageWriter } from "../../src/index.ts";
 import { linesOf } from "../support/child.ts";
@@ -140,6 +140,31 @@ describe("Ctrl-C", () => {
     await cellar(["follow", target, followed, "--once"]);
     expect(fingerprint(followed)).toBe(fingerprint(file));
   });
+});
+
+test("replicate says when its store does not answer, and when it does again", async () => {
+  const { file, target } = await made();
+  const child = Bun.spawn([process.execPath, CLI, "replicate", file, target, "--interval", "10"], {
+    stdout: "pipe",
+    stderr: "pipe",
+    env: plainEnvironment(),
+  });
+  const lines = linesOf(child.stdout);
+  const errors = linesOf(child.stderr);
+  const flush = (): void => {
+    using writer = StorageWriter.open(file);
+    writer.root = writer.write(new Uint8Array(10));
+  };
+  flush();
+  expect((await lines.next()).value).toContain("state 6");
+  renameSync(target, `${target}.away`);
+  flush();
+  expect((await errors.next()).value).toMatch(/^cellar: .*asking again until it answers$/);
+  renameSync(`${target}.away`, target);
+  expect((await errors.next()).value).toBe("cellar: the store answers again");
+  expect((await lines.next()).value).toContain("state 7");
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
 });
 
 test("a terminal shows the newest state at the end, and what happens before it", async () => {

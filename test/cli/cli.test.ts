@@ -57,9 +57,9 @@ describe("help", () => {
     expect(nothing).toMatchObject({ status: 2, stdout: "", stderr: stdout });
   });
 
-  test("the package names it, and it can be run", async () => {
+  test("it can be run, and its bundle is what the package names", async () => {
     const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { bin: object; version: string };
-    expect(manifest.bin).toEqual({ cellar: "./src/cli/main.ts" });
+    expect(manifest.bin).toEqual({ cellar: "./dist/cli/main.js" });
     expect(readFileSync(CLI, "utf8")).toStartWith("#!/usr/bin/env bun\n");
     accessSync(CLI, constants.X_OK);
     expect((await cellar(["--version"])).stdout).toBe(`${manifest.version}\n`);

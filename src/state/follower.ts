@@ -20,14 +20,13 @@ import { type Follows, isCurrent, shown, type Visible, visibleAfter } from "./vi
 /** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
 const MAX_LOOKS = 64;
 const AREA_WORDS = HEADER_AREA_BYTES / 4;
+const records: readonly Place[] = [FILE.commitRecord1, FILE.commitRecord2];
+const countWordOf = ({ offset }: Place): number => (offset + COMMIT_RECORD.truncations.offset) / 4;
 const VERSION_WORD = (FILE.config.offset + CONFIG.version.offset) / 4;
 const wordsOf = ({ offset, sizeBytes }: Place): number[] =>
   Array.from({ length: sizeBytes / 4 }, (_, i) => offset / 4 + i);
 /** The version, and the counts of truncations. */
-const otherWords: readonly number[] = [
-  VERSION_WORD,
-  ...[FILE.commitRecord1, FILE.commitRecord2].map(({ offset }) => (offset + COMMIT_RECORD.truncations.offset) / 4),
-];
+const otherWords: readonly number[] = [VERSION_WORD, ...records.map(countWordOf)];
 const diskWords = wordsOf(FILE.disk2);
 const processWords = wordsOf(FILE.process1);
 
@@ -64,7 +63,7 @@ export class Follower {
     this.#visible = process === null ? shown(disk, area, "flushes") : shown(process, area, "commits");
     this.#truncations = this.#visible.truncations ?? 0;
     this.#seen = area;
-    this.#seenWords = wordsIn(area.bytes);
+    this.#seenWords = seenWordsIn(area);
   }
 
   get header(): CheckedHeader {
@@ -109,7 +108,7 @@ export class Follower {
       seen.set(area.bytesAt(FILE.process1), FILE.process1.offset);
     }
     this.#seen = decodeArea(seen);
-    this.#seenWords = wordsIn(seen);
+    this.#seenWords = seenWordsIn(this.#seen);
   }
 
   /** The cells of the header that the file had at the last `measure`. */
@@ -168,7 +167,7 @@ export class Follower {
     this.#visible = now;
     this.#truncations = truncations;
     this.#seen = area;
-    this.#seenWords = wordsIn(area.bytes);
+    this.#seenWords = seenWordsIn(area);
     return isNew;
   }
 
@@ -203,6 +202,18 @@ export class Follower {
   }
 }
 
-function wordsIn({ buffer, byteOffset }: Uint8Array): Int32Array {
-  return new Int32Array(buffer, byteOffset, AREA_WORDS);
+/**
+ * The words of an area that a reader has looked at. The count of a record that is torn was not seen, although its word
+ * may be stored already: the next look must not take it for one that has not moved.
+ */
+function seenWordsIn(area: HeaderArea): Int32Array {
+  const words = new Int32Array(area.bytes.slice().buffer, 0, AREA_WORDS);
+  for (const [i, record] of area.recordPlaces.entries()) {
+    const place = records[i];
+    if (place === undefined || record !== null) continue;
+    const isBlank = area.bytesAt(place).every((byte) => byte === 0);
+    const word = countWordOf(place);
+    if (!isBlank) words[word] = ~(words[word] ?? 0);
+  }
+  return words;
 }

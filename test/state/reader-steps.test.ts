@@ -61,6 +61,31 @@ function follow(wanted: "flushes" | "commits", steps: readonly Step[]): void {
 }
 
 describe("a reader of flushes", () => {
+  test("that looks while a record is stored sees the truncation when it is whole", () => {
+    const path = fresh();
+    // A flush under way, over the same copy 2 that the truncation will leave.
+    const flushed = [record(50, START, 3, 0), record(START, START, 2, 0)] as const;
+    writeFileSync(path, image.fileOf(area([50, START], 50, flushed), CELLS));
+    const fd = openSync(path, "r+");
+    try {
+      using reader = StorageReader.open(path, { follow: "flushes" });
+      expect([reader.length, reader.truncations]).toEqual([50, 0]);
+      const underWay = record(START, START, 6, 1);
+      const done = record(START, START, 7, 2);
+      const emptied = image.headerArea(area([START, START], START, [done, underWay]));
+      // All of the record but its CRC.
+      writeSync(fd, emptied.subarray(0, image.OFFSET.record1 + 28), 0, image.OFFSET.record1 + 28, 0);
+      writeSync(fd, emptied.subarray(image.OFFSET.record2), 0, 32, image.OFFSET.record2);
+      reader.refresh();
+      writeSync(fd, emptied, 0, image.AREA_BYTES, 0);
+      expect(reader.refresh()).toBe(true);
+      expect([reader.length, reader.truncations]).toEqual([START, 1]);
+      expect(reader.refresh()).toBe(false);
+    } finally {
+      closeSync(fd);
+    }
+  });
+
   test("that opened at a flush under way does not go back when another overtakes it", () => {
     const records = [record(200, 50, 1, 10), record(100, 50, 2, 10)] as const;
     follow("flushes", [

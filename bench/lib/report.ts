@@ -91,10 +91,7 @@ export function rowText({ name, title, unit, refused, contestants, digests, targ
   for (const [i, contestant] of contestants.entries()) lines.push(...contestantLines(contestant, unit, i > 0));
   if (digests.length > 1) lines.push(`${INDENT}DIFFERENT BYTES: ${digests.join("; ")}`);
   if (digests.length === 1) lines.push(...checkedLines(contestants));
-  for (const { name, kind, ratio, why } of contestants) {
-    if (kind === "peer" && ratio !== null && ratio < FASTER)
-      lines.push(...wrapped(`${name} is faster: ${why}`, INDENT));
-  }
+  lines.push(...fasterLines(contestants, unit));
   for (const target of targets) lines.push(...targetLines(target));
   return [...lines, ""].join("\n");
 }
@@ -110,6 +107,17 @@ export function foot(report: Report): string {
     ...(isSound(report) ? [] : ["NOT SOUND: see FAILED and DIFFERENT BYTES above"]),
     "",
   ].join("\n");
+}
+
+/** Which peers need less than Cellar, and why; those of one reason together. */
+function fasterLines(contestants: readonly ContestantReport[], unit: Unit): string[] {
+  const faster = contestants.filter(({ kind, ratio }) => kind === "peer" && ratio !== null && ratio < FASTER);
+  const what = unit === "MiB" ? "smaller" : "faster";
+  return [...Map.groupBy(faster, ({ why }) => why)].flatMap(([why, peers]) => {
+    const names = peers.map(({ name }) => name).join(" and ");
+    const are = peers.length === 1 ? `is ${what}` : `are ${what}, each`;
+    return wrapped(`${names} ${are} because ${why}`, INDENT);
+  });
 }
 
 /** The bytes of which contestants were compared: only what was checked is called checked. */

@@ -42,7 +42,7 @@ export interface Contestant<Sizes> {
   readonly kind: Kind;
   readonly start: Start<Sizes>;
   readonly needs?: Package;
-  /** Of a peer: a sentence that says why it may be faster than Cellar. */
+  /** Of a peer: what follows "is faster because", to the end of the sentence, or of several. */
   readonly why?: string;
 }
 

@@ -41,12 +41,12 @@ export const readers: Row = row<ReadersSizes>({
   title: ({ readers }) =>
     `a commit of a writer that commits as fast as it can, with ${grouped(readers)} readers that look every ms`,
   contestants: {
-    "cellar, readers": cellar(followed("cellar", "readers")),
     "cellar, no readers": cellar(followed("cellar", "none")),
+    "cellar, readers": cellar(followed("cellar", "readers")),
     "cellar, 1 reader that only looks": cellar(followed("cellar", "busy reader")),
     "cellar, a process that only counts": limit(followed("cellar", "busy process")),
-    "bun:sqlite, no readers": peer("its commit is faster; its readers slow it as much.", followed("sqlite", "none")),
-    "bun:sqlite, readers": peer("its commit is faster; its readers slow it as much.", followed("sqlite", "readers")),
+    "bun:sqlite, no readers": peer("its commit is one append to its log.", followed("sqlite", "none")),
+    "bun:sqlite, readers": peer("its commit is one append to its log.", followed("sqlite", "readers")),
     "lmdb, no readers": peer("it takes no hash.", followed("lmdb", "none"), "lmdb"),
     "lmdb, readers": peer("it takes no hash.", followed("lmdb", "readers"), "lmdb"),
   },

@@ -20,6 +20,8 @@ const ROUNDED_UP =
   "Cellar rounds each blob up to whole cells, and keeps the space that it reserved for growth: at most as much as was " +
   "used before, and at most 64 MiB.";
 
+const COLLECTED = "its garbage, the arrays that were returned, was collected sooner.";
+
 export const memory: Row = row<BlobSizes>({
   name: "memory",
   unit: "MiB",
@@ -31,20 +33,20 @@ export const memory: Row = row<BlobSizes>({
   contestants: {
     "cellar read": cellar(growing(cellarStore)),
     "fs.writeSync, fs.readSync": peer(
-      "it maps nothing.",
+      COLLECTED,
       growing((purpose) => writeSyncStore(purpose, { durable: false })),
     ),
     "bun:sqlite": peer(
-      "its cache is small, and it maps nothing by default.",
+      COLLECTED,
       growing((purpose) => sqliteStore(purpose, "normal", { large: false })),
     ),
     lmdb: peer(
-      "it maps the file too.",
+      COLLECTED,
       growing((purpose) => lmdbStore(purpose)),
       "lmdb",
     ),
     "classic-level": peer(
-      "it maps few of its files.",
+      COLLECTED,
       growing((purpose) => levelStore(purpose)),
       "classic-level",
     ),

@@ -61,7 +61,10 @@ export const sumLarge: Row = row<BlobSizes>({
   contestants: {
     "cellar chunks": cellar(summing(cellarPieces)),
     "a bare mapping of the same file": limit(summing(mappedPieces)),
-    "fs.readSync, used buffer": peer("it takes no page faults, but copies.", summing(copiedPieces)),
+    "fs.readSync, used buffer": peer(
+      "it takes no page faults: it copies into a buffer whose pages are mapped.",
+      summing(copiedPieces),
+    ),
   },
   targets: [
     atMostTimes(

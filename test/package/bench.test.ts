@@ -188,8 +188,18 @@ describe("a report", () => {
     expect(isSound(reportOf(sound))).toBe(true);
     const text = table(reportOf(sound));
     expect(text).toContain("goal ≤ 1.5: missed; the runs differ: 1.80, 2.20\n    Because.\n");
-    expect(text).toContain("  peer is faster: it does less.\n");
+    expect(text).toContain("  peer is faster because it does less.\n");
     expect(text).toContain("0 of 1 ratios agree within 10 %");
+  });
+
+  test("names peers that are faster for one reason together", () => {
+    const [, second] = sound.contestants;
+    if (second === undefined) throw new Error("a peer was expected");
+    const contestants = [...sound.contestants, { ...second, name: "third" }];
+    expect(table(reportOf({ ...sound, contestants }))).toContain(
+      "  peer and third are faster, each because it does less.\n",
+    );
+    expect(table(reportOf({ ...sound, unit: "MiB" }))).toContain("  peer is smaller because it does less.\n");
   });
 
   test("calls bytes checked only of the contestants whose bytes were compared", () => {

@@ -30,24 +30,24 @@ export async function compare(
   const differs = (difference: string): Comparison => ({ difference, keptBlocks: 0 });
   if (geometry === null) return { difference: null, keptBlocks: 0 };
   if (state.config.slice(0, FIXED_CONFIG_CHARACTERS) !== history.config.slice(0, FIXED_CONFIG_CHARACTERS)) {
-    return differs("its head string, cell size or max index");
+    return differs("its head string, cell size or max index differs");
   }
   if (hasState && state.next < next)
     return differs(`it has ${state.next} cells, the replica's newest state has ${next}`);
   const tailIndex = hasState ? await firstChangedInTail(source, history) : null;
   source.check(state);
-  if (tailIndex !== null) return differs(`cell ${tailIndex}`);
+  if (tailIndex !== null) return differs(`cell ${tailIndex} differs`);
   const isSame = (block: number): Promise<boolean> => isBlockSame(source, state, history, block);
   for (let block = stateBlocks - 1; block >= (options.all ? 0 : stateBlocks - 1) && block >= 0; block--) {
     options.stop.check();
-    if (!(await isSame(block))) return differs(`cells of block ${block}`);
+    if (!(await isSame(block))) return differs(`cells of block ${block} differ`);
   }
   if (blocks.count === stateBlocks) {
     // An empty state has no cells to compare: any other file would begin with it.
     const isProven = next > geometry.startIndex || isSameFile(source.identity, history.file);
     return isProven
       ? { difference: null, keptBlocks: blocks.count }
-      : differs("the file itself, of whose cells the newest state has none,");
+      : differs("it is another file, and the newest state has no cells to compare");
   }
   if (!options.all && (await isSame(blocks.count - 1))) return { difference: null, keptBlocks: blocks.count };
   let keptBlocks = stateBlocks;
@@ -58,7 +58,7 @@ export async function compare(
   // Blocks past the newest state hold nothing that can be restored: a file that was restored to it names its own. But
   // where no cell was compared, this may be any other file.
   const isProven = hasState && next > geometry.startIndex;
-  if (keptBlocks < blocks.count && !isProven) return differs(`cells of block ${keptBlocks}`);
+  if (keptBlocks < blocks.count && !isProven) return differs(`cells of block ${keptBlocks} differ`);
   return { difference: null, keptBlocks };
 }
 

@@ -3,6 +3,9 @@
 /** What no record has before it is written. */
 export const NO_HASH: string = "0".repeat(64);
 
+/** A host's name has so many characters at most, so that the line of a record has room for it. */
+export const MOST_HOST_CHARACTERS = 64;
+
 /** Which file a session replicates: another path may name the same, and the same path another. */
 export interface FileIdentity {
   readonly host: string;

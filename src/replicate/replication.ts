@@ -205,6 +205,6 @@ function isNews({ next, root, config }: FlushedState, history: History): boolean
 }
 
 function diverged(path: string, url: string, difference: string): StorageError {
-  const message = `${path}: it does not continue the replica ${url}: ${difference} differs. To go on from the replica, restore it to a new file and use that. To replace what the replica goes on from, use newEpoch: all is uploaded again, and the older states stay`;
+  const message = `${path}: it does not continue the replica ${url}: ${difference}. To go on from the replica, restore it to a new file and use that. To replace what the replica goes on from, use newEpoch: all is uploaded again, and the older states stay`;
   return new StorageError("DIVERGED", message, { path });
 }

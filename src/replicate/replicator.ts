@@ -79,7 +79,8 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
   #error: unknown = null;
   #hasEnded = false;
   readonly #queue: ReplicaState[] = [];
-  #wake: (() => void) | null = null;
+  /** Iterations that wait for a state. */
+  readonly #waiting = new Set<() => void>();
 
   /** @internal */
   constructor(path: string | URL, target: Target, options: ReplicateOptions) {
@@ -108,7 +109,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
     this.ended.catch(() => undefined);
   }
 
-  /** The states that are replicated from now on; of many that wait, the newest 1,024. */
+  /** The states that are replicated from now on, each to one iteration; of many that wait, the newest 1,024. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ReplicaState, void> {
     for (;;) {
       const state = this.#queue.shift();
@@ -118,7 +119,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
         return;
       } else {
         const { promise, resolve: wake } = Promise.withResolvers<void>();
-        this.#wake = wake;
+        this.#waiting.add(wake);
         await promise;
       }
     }
@@ -174,7 +175,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
       replicatedHere.delete(key);
       this.#hasEnded = true;
       this.#requests.end(this.#error ?? closed(this.#path));
-      this.#wake?.();
+      this.#wake();
     }
     if (this.#error !== null) throw this.#error;
   }
@@ -190,10 +191,15 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
     return key;
   }
 
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
   #publish(state: ReplicaState): void {
     this.#queue.push(state);
     if (this.#queue.length > QUEUED_STATES) this.#queue.shift();
-    this.#wake?.();
+    this.#wake();
   }
 }
 

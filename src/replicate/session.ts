@@ -9,7 +9,13 @@ import type { History } from "./history.ts";
 import { logKey } from "./keys.ts";
 import type { Log } from "./log.ts";
 import { decodeLine } from "./object.ts";
-import type { FileIdentity, LogRecord, OpeningRecord, RecordHead } from "./record.ts";
+import {
+  type FileIdentity,
+  type LogRecord,
+  MOST_HOST_CHARACTERS,
+  type OpeningRecord,
+  type RecordHead,
+} from "./record.ts";
 import { decodeRecordLine, encodeRecord } from "./record-codec.ts";
 
 /** The log is not as this session read it: read it again, compare the file again, open again. */
@@ -25,7 +31,7 @@ export type RecordBody = OmitEach<
 >;
 
 const SESSION_BYTES = 16;
-const host: string = hostname().slice(0, 255);
+const host: string = hostname().slice(0, MOST_HOST_CHARACTERS);
 
 export class Session {
   readonly #log: Log;

@@ -21,7 +21,7 @@ import { diskHeader } from "../state/choose-state.ts";
 import { checkedConfig } from "../store/files.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
 import { STEP_BYTES } from "./object.ts";
-import type { FileIdentity } from "./record.ts";
+import { type FileIdentity, MOST_HOST_CHARACTERS } from "./record.ts";
 
 const CONFIG_BYTES = FILE.config.sizeBytes;
 /** Characters of the config in hex without its version, which may change. */
@@ -55,7 +55,11 @@ export class Source {
     this.#config = area.subarray(0, CONFIG_BYTES).toHex();
     this.geometry = geometryOf(area, blockBytes, path);
     const { ino, birthtimeNs } = withFsErrors(path, () => fs.fstatSync(fd, { bigint: true }));
-    this.identity = { host: hostname().slice(0, 255), inode: String(ino), created: String(birthtimeNs) };
+    this.identity = {
+      host: hostname().slice(0, MOST_HOST_CHARACTERS),
+      inode: String(ino),
+      created: String(birthtimeNs),
+    };
   }
 
   /** @throws NO_SUCH_FILE, NOT_A_STORAGE, INVALID_CONFIG, SYSTEM; UNSUPPORTED its file system */

@@ -294,3 +294,17 @@ test("nothing new: no request", async () => {
   await primary.replicate(10, 1);
   expect(store.calls.slice(before)).toEqual([expect.stringMatching(/^put log\//)]);
 });
+
+test("two iterations share the states, and both end", async () => {
+  const { primary: made } = await begun();
+  await using primary = made;
+  const seen: number[] = [];
+  const iterate = async (): Promise<void> => {
+    for await (const { sequence } of primary.replicator ?? []) seen.push(sequence);
+  };
+  const both = Promise.all([iterate(), iterate()]);
+  for (let i = 0; i < 5; i++) await primary.replicate(10, i);
+  await primary.stop();
+  await both;
+  expect(seen.sort((a, b) => a - b)).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+});

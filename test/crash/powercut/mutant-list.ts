@@ -103,7 +103,10 @@ export const mutants: readonly Mutant[] = [
     file: proof,
     patches: [
       ["from.next, next, from.crc) };", "run.base, Math.max(run.base, next - 1)) };"],
-      ["record.next) === record.cellsCrc", "Math.max(record.base, record.next - 1)) === record.cellsCrc"],
+      [
+        "record.next, 0, true) === record.cellsCrc",
+        "Math.max(record.base, record.next - 1), 0, true) === record.cellsCrc",
+      ],
     ],
   },
   {
@@ -112,10 +115,28 @@ export const mutants: readonly Mutant[] = [
     patches: [
       ["from.next, next, from.crc) };", "Math.min(run.base + 1, next), next) };"],
       [
-        "record.base, record.next) === record.cellsCrc",
-        "Math.min(record.base + 1, record.next), record.next) === record.cellsCrc",
+        "record.base, record.next, 0, true) === record.cellsCrc",
+        "Math.min(record.base + 1, record.next), record.next, 0, true) === record.cellsCrc",
       ],
     ],
+  },
+  {
+    name: "what changed during the syncs is acknowledged",
+    file: publisher,
+    patches: [["    this.#checkAcknowledgement();\n    // Not before", "    // Not before"]],
+    test: "test/state/file-fault.test.ts",
+  },
+  {
+    name: "a waiting flush's cells are given back",
+    file: publisher,
+    patches: [["Math.max(this.committed.next, this.#pending?.next ?? 0)", "this.committed.next"]],
+    test: "test/state/flush.test.ts",
+  },
+  {
+    name: "a truncation forgets what a waiting flush asked for",
+    file: publisher,
+    patches: [["    if (this.#pending !== null) this.commit(this.#pending);\n", ""]],
+    test: "test/state/flush.test.ts",
   },
   {
     name: "record stored after the copies",

@@ -74,7 +74,8 @@ async function findIn(folder: string, test: string | undefined, seed: number): P
   const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (child.exitCode === 0) return null;
   if (child.signalCode !== null) return `ended by ${child.signalCode}`;
-  const isViolation = (line: string): boolean => line.startsWith(test === undefined ? "  " : '+   "');
+  const isViolation = (line: string): boolean =>
+    test === undefined ? line.startsWith("  ") : /^(\+   "|\(fail\))/.test(line);
   const violation = `${output}\n${errors}`.split("\n").find(isViolation);
   if (violation === undefined) throw new Error(`${args.join(" ")} does not run: ${errors}`);
   return violation.trim();

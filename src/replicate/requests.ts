@@ -1,4 +1,4 @@
-/** Who waits for `replicated`, and since which look at the file. */
+/** The calls of `replicated` that wait, each since a look at the file. */
 
 import { StorageError } from "../error.ts";
 import type { ReplicaState } from "./history.ts";

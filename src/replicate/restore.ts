@@ -32,7 +32,7 @@ export interface RestoreProgress {
   readonly totalBytes: number;
 }
 
-/** Who may read the new file and write it, less what the process's umask takes. */
+/** The permissions of the new file, less what the process's umask takes. */
 const PERMISSIONS = 0o666;
 
 /**

@@ -149,6 +149,21 @@ describe("the writer", () => {
     expect(state.length).toBe(next);
   });
 
+  test("that finds a torn process-sync header counts as one that truncated: the same cells are the same epoch", async () => {
+    const { store, flushed, primary: made } = await begun();
+    await using primary = made;
+    primary.writer.close();
+    const fd = openSync(primary.path, "r+");
+    for (const { offset } of [FILE.process1, FILE.process2]) writeSync(fd, new Uint8Array(32).fill(7), 0, 32, offset);
+    closeSync(fd);
+    primary.writer = StorageWriter.open(primary.path);
+    expect(primary.writer.stats().truncations).toBe(1);
+    await primary.replicate(70_000, 3);
+    await primary.stop();
+    await flushed.check(store, path());
+    expect((await primary.start(store).replicated({ compared: true })).epoch).toBe(1);
+  });
+
   test("of the original, which keeps no commit records, is UNSUPPORTED", async () => {
     const store = new MemoryStore();
     const file = path();

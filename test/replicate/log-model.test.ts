@@ -13,7 +13,7 @@ const MOST_STATES = 3000;
 const MOST_STATES_TO_VIOLATION = 30_000;
 
 test.each(sound.map((one) => [one.name, one] as const))(
-  "%s: nothing is lost, nobody else goes on",
+  "%s: nothing is lost, and one session goes on",
   (_, configuration) => {
     const { verdict, violation, path, states } = explore({ ...configuration, cap: MOST_STATES });
     expect({ verdict, violation, path }).toEqual({

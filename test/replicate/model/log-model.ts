@@ -268,14 +268,14 @@ export function explore(c: Configuration): Outcome {
       const [, m] = a.split(".");
       if (s.H[Number(m) - 1]?.u !== a) return `acknowledged log/${m} is not in the history`;
     }
-    let who = -1,
+    let opener = -1,
       prevS: ModelRecord | null = null;
     for (const r of s.H) {
       if (r.k === "o") {
-        who = r.s;
+        opener = r.s;
         continue;
       }
-      if (r.s !== who) return `two primaries go on: ${d(r)} after the opening of ${nm(who)}`;
+      if (r.s !== opener) return `two primaries go on: ${d(r)} after the opening of ${nm(opener)}`;
       if (r.k === "b") continue;
       if (prevS && prevS.ep === r.ep && !r.hb.startsWith(prevS.hb))
         return `log/${r.m} "${r.hb}" overwrites "${prevS.hb}"`;

@@ -108,15 +108,15 @@ export class FieldAccess {
     const sizeBytes = Math.min(cells * this.#bytesPerCell, this.#region.sizeBytes - startBytes);
     // Across two windows, or before the first byte of one.
     if (at < 0 || at + lengthBytes > sizeBytes) return undefined;
-    if (this.#views[slot] === undefined && !this.#isDue(slot)) return undefined;
+    if (this.#views[slot] === undefined && !this.#countMiss(slot)) return undefined;
     const bytes = this.#region.view(startBytes, sizeBytes, true);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#views[slot] = view;
     return view;
   }
 
-  /** Whether a slot has been asked for often enough; then it takes the place of the oldest window. */
-  #isDue(slot: number): boolean {
+  /** Counts a miss; true if the slot has had enough of them, and has taken the place of the oldest window. */
+  #countMiss(slot: number): boolean {
     const misses = (this.#misses[slot] ?? 0) + 1;
     this.#misses[slot] = misses;
     if (misses < MISSES_PER_WINDOW) return false;

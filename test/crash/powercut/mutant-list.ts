@@ -74,6 +74,8 @@ export const mutants: readonly Mutant[] = [
     name: "next not held against the file",
     file: "src/format/header.ts",
     patches: [[" || next > bounds.fileCells", ""]],
+    // The replay no longer meets it: opening has made the size durable before a header refers to it.
+    test: "test/state/header-choice.test.ts",
   },
   {
     name: "process-sync header trusted without proof",

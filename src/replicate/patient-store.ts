@@ -59,10 +59,13 @@ export class Stopped extends Error {
   override readonly name = "Stopped";
 }
 
+type Method = "get" | "put" | "list" | "delete";
+
 export class PatientStore implements ObjectStore {
   readonly #store: ObjectStore;
   readonly #stop: Stop;
-  #hasAnswered = false;
+  /** The methods that the store has answered. */
+  readonly #answered = new Set<Method>();
   #failure: StorageError | null = null;
   #requests = 0;
 
@@ -86,42 +89,46 @@ export class PatientStore implements ObjectStore {
   }
 
   get(key: string, options: GetOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {
-    return this.#ask((signal) => this.#store.get(key, { ...options, signal }));
+    return this.#ask("get", (signal) => this.#store.get(key, { ...options, signal }));
   }
 
   put(key: string, bytes: Uint8Array, options: PutOptions = {}): Promise<"created" | "exists"> {
-    return this.#ask((signal) => this.#store.put(key, bytes, { ...options, signal }));
+    return this.#ask("put", (signal) => this.#store.put(key, bytes, { ...options, signal }));
   }
 
   list(prefix: string, options: ListOptions = {}): Promise<string[]> {
-    return this.#ask((signal) => this.#store.list(prefix, { ...options, signal }));
+    return this.#ask("list", (signal) => this.#store.list(prefix, { ...options, signal }));
   }
 
   delete(key: string): Promise<void> {
-    return this.#ask((signal) => this.#store.delete(key, { signal }));
+    return this.#ask("delete", (signal) => this.#store.delete(key, { signal }));
   }
 
-  async #ask<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #ask<T>(method: Method, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       this.#stop.check();
       try {
         this.#requests++;
         const answer = await call(this.#stop.hard);
-        this.#hasAnswered = true;
+        this.#answered.add(method);
         this.#failure = null;
         return answer;
       } catch (error) {
         this.#stop.check();
-        if (!this.#isTransient(error)) throw error;
+        if (!this.#isTransient(method, error)) throw error;
         this.#failure = error;
       }
       await this.#stop.sleep(pauseMs);
     }
   }
 
-  /** A store that was never reached is not waited for: its address or the credentials are wrong. */
-  #isTransient(error: unknown): error is StorageError {
-    if (!this.#hasAnswered || !(error instanceof StorageError)) return false;
-    return error.code === "STORE_UNREACHABLE" || error.code === "STORE_REFUSED";
+  /**
+   * A store that was never reached is not waited for: its address is wrong. Nor one that refuses what it never did: the
+   * credentials, or the rights are wrong. Later both may pass.
+   */
+  #isTransient(method: Method, error: unknown): error is StorageError {
+    if (!(error instanceof StorageError)) return false;
+    if (error.code === "STORE_UNREACHABLE") return this.#answered.size > 0;
+    return error.code === "STORE_REFUSED" && this.#answered.has(method);
   }
 }

@@ -112,6 +112,7 @@ async function* verifyBlocks(
 /** Every object is what its line says. */
 async function* verifyObjects(log: Log, history: History, signal?: AbortSignal): AsyncGenerator<Finding, void> {
   let good = 0;
+  let late = 0;
   const options = signal === undefined ? {} : { signal };
   for await (const key of keysOf(log, signal)) {
     const name = blockNameOf(key);
@@ -126,13 +127,20 @@ async function* verifyObjects(log: Log, history: History, signal?: AbortSignal):
   for (let upTo = history.sequence; upTo > 0;) {
     const page = await log.upTo(upTo, PAGE, signal);
     for (const sequence of page) {
-      const damage = await damageOf(() => log.get(sequence, signal));
+      const damage = await damageOf(async () => {
+        const stored = await log.get(sequence, signal);
+        const isNamed = stored?.record.kind === "state" || stored?.record.kind === "blocks";
+        if (isNamed && sequence < history.full) late++;
+      });
       if (damage === null) good++;
       else yield { part: logKey(sequence), level: "damage", message: damage };
     }
     upTo = page.length < PAGE ? 0 : (page.at(-1) ?? 1) - 1;
   }
   yield { part: "objects", level: "ok", message: `${good} were read, and hold` };
+  if (late === 0) return;
+  const message = `${late} records whose states a full record names: prune deletes them, also those that came late`;
+  yield { part: "log", level: "note", message };
 }
 
 /** The file's cells are those that the hashes of the newest state tell. */

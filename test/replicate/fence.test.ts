@@ -331,6 +331,20 @@ describe("a store that does not answer", () => {
   });
 });
 
+test.each(["put", "list"])(
+  "without the right to %s: STORE_REFUSED at once, although the store answers",
+  async (method) => {
+    const store = new MemoryStore();
+    if (method === "list") await smallReplica(store);
+    store.hook = (call) => {
+      if (call.method === method) throw new StorageError("STORE_REFUSED", "memory:replica: AccessDenied", {});
+    };
+    await using primary = new Primary(path(), new Flushed(""));
+    // The right to put is needed to see whether the store fences.
+    expect(await codeOf(primary.start(store).ended)).toBe("STORE_REFUSED");
+  },
+);
+
 test("a store that does not fence is refused, before anything but its object `replica` is there", async () => {
   const store = new MemoryStore();
   const put = store.put.bind(store);

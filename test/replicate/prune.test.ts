@@ -171,6 +171,9 @@ describe("prune", () => {
     for (const [key, object] of original) if (!store.objects.has(key)) await store.put(key, object);
     expect(await sequencesOf(store)).toEqual(listed);
     expect(await damageIn(store)).toEqual([]);
+    const notes: string[] = [];
+    for await (const { level, message } of verify(store, { download: true })) if (level === "note") notes.push(message);
+    expect(notes).toContainEqual(expect.stringContaining("records whose states a full record names"));
     await prune(store);
     expect([...store.objects.keys()].sort()).toEqual(pruned);
   });

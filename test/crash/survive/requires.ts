@@ -119,6 +119,11 @@ function mayMount(): boolean {
 
 /** Attaching to a process that is no child of one's own is what a container, or Yama, may forbid. */
 function mayTrace(): boolean {
-  const attach = "sleep 0.1 & strace -qq -o /dev/null -p $!; exit $?";
+  const attach = [
+    "sleep 60 & traced=$!; strace -qq -o /dev/null -p $traced & tracer=$!",
+    // Until it is attached, or has given up.
+    "until grep -q 'TracerPid:[[:space:]]*[1-9]' /proc/$traced/status || ! kill -0 $tracer; do sleep 0.01; done",
+    "grep -q 'TracerPid:[[:space:]]*[1-9]' /proc/$traced/status; answer=$?; kill $traced $tracer; exit $answer",
+  ].join("\n");
   return Bun.spawnSync(["sh", "-c", attach], { stderr: "ignore" }).exitCode === 0;
 }

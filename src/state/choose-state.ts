@@ -1,15 +1,15 @@
 /**
- * Which state a file is in, told from its header area. Pure but for one question, which the caller answers: whether
- * the cells of a commit record are what it says.
+ * Chooses the state of a file from its header area. Pure, except that the caller's `cellsMatch` compares the cells of a
+ * commit record with its CRC.
  *
- * | process sync, against disk sync       | newest record that counts | opened at                                     |
+ * | process sync, against disk sync       | newest proven record      | opened at                                     |
  * |---------------------------------------|---------------------------|-----------------------------------------------|
  * | the same                              | not looked at             | both: clean                                   |
  * | anything else                         | one                       | root of the record, the larger `next` of both |
  * | newer                                 | none                      | root of disk sync, `next` of process sync     |
  * | torn, older, past the end of the file | none                      | disk sync                                     |
  *
- * `next` never goes below that of a believed process sync, so that no cell that a reader may hold is used again.
+ * `next` never goes below that of a believed process-sync header, so that no cell that a reader may hold is used again.
  */
 
 import { RESTORE, StorageError } from "../error.ts";
@@ -19,23 +19,23 @@ import { type Bounds, type CheckedHeader, checkHeader, type Header, sameHeader }
 import { HEADER_AREA_BYTES } from "../format/layout.ts";
 import { loadHeader } from "../region/header.ts";
 
-/** What was found at opening, and what was made of it. */
+/** What opening found in the file, and which state it chose. */
 export interface Recovery {
   /**
-   * `clean`: disk sync and process sync agreed. `resumedAtCommit`: the state is that of the newest commit of which every
-   * cell is there; after a kill that is the last one. `resumedAtFlush`: the state is that of the last flush.
+   * `clean`: disk sync and process sync agreed. `resumedAtCommit`: the state is that of the newest commit whose cells
+   * are all there; after a kill this is the last commit. `resumedAtFlush`: the state is that of the last flush.
    */
   readonly state: "clean" | "resumedAtCommit" | "resumedAtFlush";
-  /** Cells of commits that could not be proven: never used again, for a reader may hold their indices. */
+  /** Cells of commits that could not be proven. They are never used again, because a reader may hold their indices. */
   readonly skippedCells: number;
-  /** Header copies whose hash was wrong, of four. */
+  /** How many of the four header copies had a wrong hash. */
   readonly tornCopies: number;
-  /** Why the process-sync header was not looked at any further; `pastEnd`: it points at what the file does not have. */
+  /** Why the process-sync header was ignored; `pastEnd`: it points past the end of the file. */
   readonly ignored?: "torn" | "older" | "pastEnd";
 }
 
 export interface StateChoice {
-  /** The state to go on from. */
+  /** The state that the writer continues from. */
   readonly header: CheckedHeader;
   /** The last flush. */
   readonly disk: CheckedHeader;
@@ -45,7 +45,7 @@ export interface StateChoice {
 /** A load takes a fraction of a microsecond, a commit several. */
 const MAX_LOADS = 100;
 
-/** Whether the cells `[base, next)` have the record's CRC. */
+/** Tells whether the cells `[base, next)` have the record's CRC. */
 export type CellsMatch = (record: CommitRecord) => boolean;
 
 /**
@@ -69,7 +69,8 @@ export function chooseState(area: HeaderArea, bounds: Bounds, cellsMatch: CellsM
     tornCopies,
     ...(ignored === undefined ? {} : { ignored }),
   };
-  // As long as a believed header, with a root below the end of another one: it points inside the file too.
+  // Checked, because `next` is that of a believed header and the root is below the `next` of one: both are inside the
+  // file.
   return { header: { next, root: found.root } as CheckedHeader, disk, recovery };
 }
 
@@ -81,7 +82,7 @@ export function diskHeader(area: HeaderArea, bounds: Bounds, path: string): Chec
   return area.believed(diskCopies, bounds) ?? brokenHeader(area, bounds, path);
 }
 
-/** Why the process-sync header is not looked at any further, if it is not. */
+/** Why the process-sync header is ignored; undefined if it is used. */
 function ignoredFor(
   process: Header | null,
   disk: Header,
@@ -92,10 +93,10 @@ function ignoredFor(
 }
 
 /**
- * The state of the newest commit record that counts, or null. A record that counts is either of the process-sync
- * header; or of a commit that came after this very flush, and the process-sync header is that of another commit, or
- * torn. The second kind must name the flush by its length and its root, so that it is not a record which the original
- * left behind when it went on from that flush and flushed something else.
+ * Returns the state of the newest commit record that is proven, or null. A record is a candidate if it equals the
+ * process-sync header, or if its commit came after the flush in disk sync; in that case the process-sync header is torn
+ * or of another commit. A record of the second kind must name the flush by its length and its root. Otherwise it could
+ * be a record that stayed behind when the original continued from that flush and flushed another state.
  */
 function newestProven(
   area: HeaderArea,
@@ -105,7 +106,7 @@ function newestProven(
   cellsMatch: CellsMatch,
 ): CheckedHeader | null {
   for (const record of area.records) {
-    // Records before that of the flush itself are older than the flush.
+    // This is the record of the flush itself; the records after it in the list are older.
     if (sameHeader(record, disk)) return null;
     const header = checkHeader({ next: record.next, root: record.root }, bounds);
     const isAfterDisk = record.base === disk.next && record.baseRoot === disk.root && record.next > disk.next;
@@ -121,8 +122,9 @@ function covers({ base, next }: CommitRecord, disk: Header, { startIndex }: Boun
 }
 
 /**
- * The header area as it is now. Its parts belong together: a reader that is held up in the middle of a load would see old
- * headers beside new records, so it is loaded until it is twice the same, or a writer is too busy.
+ * Loads the header area as it is now. Its parts must be of one moment: a reader that is interrupted in the middle of a
+ * load would see old headers beside new records. So the area is loaded until two loads agree, at most `MAX_LOADS`
+ * times.
  */
 export function loadArea({ address }: { readonly address: number }): HeaderArea {
   let area = new Uint8Array(HEADER_AREA_BYTES);
@@ -136,7 +138,7 @@ export function loadArea({ address }: { readonly address: number }): HeaderArea 
   return decodeArea(area);
 }
 
-/** Whether a commit record proves that every cell of the process-sync header is there. */
+/** Tells whether a commit record proves that every cell of the process-sync header is there. */
 export function isProven(
   area: HeaderArea,
   bounds: Bounds,

@@ -1,4 +1,7 @@
-/** The running CRC-32 over the cells that were committed since the last flush: what lets a commit prove itself. */
+/**
+ * The running CRC-32 of the cells that were committed since the last flush. A commit record holds it, as proof of its
+ * cells.
+ */
 
 import type { CommitRecord } from "../format/annex.ts";
 import { crc32 } from "../format/hash.ts";
@@ -6,14 +9,17 @@ import { libc } from "../os/libc.ts";
 import { SequentialReadAhead } from "../os/mapping.ts";
 import type { ReadableRegion } from "../region/region.ts";
 
-/** One step of a CRC. A copy that stays in the processor's cache costs less than windows, which the collector counts. */
+/**
+ * One step of a CRC. The step is copied, because a copy within the processor's cache costs less than a view, whose
+ * buffer the garbage collector must track.
+ */
 const STEP_BYTES = 64 * 1024;
 
 type Addressed = Pick<ReadableRegion, "address">;
 
 /**
- * The CRC-32 of the cells `[from, to)`, going on from `crc`.
- * @param isCold the cells may not be in memory: they are read ahead
+ * Returns the CRC-32 of the cells `[from, to)`, continued from `crc`.
+ * @param isCold the cells may not be in memory, so they are read ahead
  */
 export function crcOfCells(
   region: Addressed,
@@ -37,7 +43,7 @@ export function crcOfCells(
   return crc;
 }
 
-/** Whether the cells of a record are what it says; its bounds must have been checked. */
+/** Tells whether the cells of a record have the CRC that it holds. The caller has checked the record's bounds. */
 export function cellsMatch(region: Addressed, bytesPerCell: number, record: CommitRecord): boolean {
   return crcOfCells(region, bytesPerCell, record.base, record.next, 0, true) === record.cellsCrc;
 }
@@ -48,35 +54,36 @@ interface Mark {
   readonly crc: number;
 }
 
-/** The CRC from a base on: up to the last commit, and up to the last cell that was taken ahead of the next one. */
+/** The CRC from a base on: up to the last commit, and up to the last cell that was added ahead of the next commit. */
 interface Run {
   readonly base: number;
   committed: Mark;
   ahead: Mark;
-  /** Up to the length of the latest flush that was asked for, which commits later than it is asked for. */
+  /** Up to the length of the latest flush that was requested. A flush may commit some time after its request. */
   asked: Mark;
 }
 
-/** One that counts, one for the flush under way, and one for the flush that waits for it. */
+/** The active run, one for the flush under way, and one for the flush that is queued behind it. */
 const MAX_RUNS = 3;
 
 /**
- * The CRC of `[base, next)`, extended from commit to commit. Cells may change until a commit covers them, so what was
- * taken ahead of it, while blobs were on their way, is dropped as soon as somebody may store into those cells.
+ * The CRC of `[base, next)`, extended from commit to commit. The CRC of new blobs is taken ahead of their commit, while
+ * they are written. Cells may change until a commit covers them, so the part taken ahead is dropped as soon as the
+ * caller may store into those cells.
  *
- * While a flush is under way a second run is taken from its length on: when it returns, that is the base, and
- * nothing that was written meanwhile has to be read again.
+ * While a flush is under way, a second run starts at its length. When the flush returns, that length is the new base,
+ * and the cells written meanwhile need not be read again.
  */
 export class CommitChecksum {
   readonly #region: Addressed;
   readonly #bytesPerCell: number;
-  /** The first is the one that counts. */
+  /** The first is the active run: its CRC goes into the next record. */
   #runs: [Run, ...Run[]];
-  /** The cells that the last record covers, whatever run counts by now. */
+  /** The cells that the last record covers, whichever run is active now. */
   #recorded: { readonly base: number; readonly next: number };
   #hasChanges = false;
 
-  /** Goes on from a record that counts, or begins at a length. */
+  /** Continues from a proven record, or begins at a length. */
   constructor(region: Addressed, bytesPerCell: number, from: CommitRecord | number) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
@@ -89,12 +96,14 @@ export class CommitChecksum {
     return this.#runs[0].base;
   }
 
-  /** Whether the last commit is to be made again: cells that it covered were changed since, or it is in doubt. */
+  /**
+   * Whether the last commit must be repeated: cells that it covered have changed since, or its stores may have failed.
+   */
   get hasChanges(): boolean {
     return this.#hasChanges;
   }
 
-  /** Takes the bytes of cells from `first` on, which are in the processor's cache still. */
+  /** Adds the bytes of the cells from `first` on, while they are still in the processor's cache. */
   feed(first: number, bytes: Uint8Array): void {
     for (const run of this.#runs) {
       if (first !== run.ahead.next) continue;
@@ -102,12 +111,18 @@ export class CommitChecksum {
     }
   }
 
-  /** A view of cells below `end` is handed out: what it changes before the next commit is to be covered by that. */
+  /**
+   * A view of cells below `end` was returned to the caller. The next commit must cover what the caller changes through
+   * it.
+   */
   exposed(end: number): void {
     for (const run of this.#runs) if (end > run.committed.next) run.ahead = run.asked = run.committed;
   }
 
-  /** The library itself changes the cells `first` to `last`: the next commit covers them anew, if no flush has. */
+  /**
+   * The library itself changes the cells `first` to `last`. The next commit covers them again, unless a flush has
+   * covered them.
+   */
   changed(first: number, last: number): void {
     if (first < this.#recorded.next && last >= this.#recorded.base) this.#hasChanges = true;
     for (const run of this.#runs) {
@@ -117,7 +132,7 @@ export class CommitChecksum {
     }
   }
 
-  /** The CRC of `[base, next)`; only the cells that are new are read. */
+  /** Returns the CRC of `[base, next)`; reads only the cells that are new. */
   extendTo(next: number): number {
     const [run] = this.#runs;
     // Cells after `next` may have been taken already: a flush commits the state of its call, and truncating flushes the
@@ -130,13 +145,16 @@ export class CommitChecksum {
     return run.committed.crc;
   }
 
-  /** It is not known whether the last commit was stored: the next one takes all its cells anew, whatever changed since. */
+  /** The last commit may or may not have been stored. The next commit computes the CRC of all its cells again. */
   invalidate(): void {
     this.#hasChanges = true;
     for (const run of this.#runs) run.ahead = run.asked = run.committed = { next: run.base, crc: 0 };
   }
 
-  /** A flush of this length is asked for, to which `restart` will come. A later one replaces what still waits. */
+  /**
+   * A flush of this length was requested; `restart` is called with the length when it returns. A later request replaces
+   * one that is still queued.
+   */
   prepare(base: number): void {
     const [counting] = this.#runs;
     if (counting.ahead.next === base) counting.asked = counting.ahead;
@@ -145,7 +163,7 @@ export class CommitChecksum {
     this.#runs.push(runFrom(base));
   }
 
-  /** Begins anew: after a flush has returned, its length is the base. */
+  /** Sets the base to the length of a flush that has returned. */
   restart(base: number): void {
     const [prepared = runFrom(base), ...later] = this.#runs.slice(1).filter((run) => run.base >= base);
     this.#runs = prepared.base === base ? [prepared, ...later] : [runFrom(base)];

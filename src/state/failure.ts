@@ -1,4 +1,4 @@
-/** Why a writer or a reader cannot go on as before. */
+/** The errors for a writer or a reader that cannot continue. */
 
 import { RESTORE, StorageError } from "../error.ts";
 import type { FileFault } from "../region/region.ts";
@@ -16,7 +16,7 @@ export function closedBefore(path: string): StorageError {
   return new StorageError("CLOSED", message, { path });
 }
 
-/** The file was deleted, or replaced by another: what is written to it cannot be found again. */
+/** The file was deleted or replaced by another one. Data written to it can no longer be found by a path. */
 export function fileGone(path: string, who: "writer" | "reader"): StorageError {
   const what = `${path}: the file was deleted, or another file was moved to its path`;
   const advice = {

@@ -1,6 +1,7 @@
 /**
- * When a reader looks at the header area, and what it shows since: see `visible.ts` for the choice.
- * Takes no lock. A header that is torn or cannot be right is looked at again, and then left for the next time.
+ * Decides when a reader loads the header area, and holds the state that it shows; `visible.ts` chooses that state.
+ * Takes no lock to load. A torn or impossible header is loaded again a few times; if it stays so, the next look tries
+ * again.
  */
 
 import { RESTORE, StorageError } from "../error.ts";
@@ -17,7 +18,7 @@ import { diskHeader, loadArea } from "./choose-state.ts";
 import { otherStorage } from "./failure.ts";
 import { type Follows, isCurrent, shown, type Visible, visibleAfter } from "./visible.ts";
 
-/** A store of a copy takes a fraction of a microsecond: one that is still torn after this many looks stays so. */
+/** A store of a copy takes a fraction of a microsecond: a copy that is still torn after this many looks stays torn. */
 const MAX_LOOKS = 64;
 const AREA_WORDS = HEADER_AREA_BYTES / 4;
 const records: readonly Place[] = [FILE.commitRecord1, FILE.commitRecord2];
@@ -25,7 +26,7 @@ const countWordOf = ({ offset }: Place): number => (offset + COMMIT_RECORD.trunc
 const VERSION_WORD = (FILE.config.offset + CONFIG.version.offset) / 4;
 const wordsOf = ({ offset, sizeBytes }: Place): number[] =>
   Array.from({ length: sizeBytes / 4 }, (_, i) => offset / 4 + i);
-/** The version, and the counts of truncations. */
+/** The version, and the truncation counts. */
 const otherWords: readonly number[] = [VERSION_WORD, ...records.map(countWordOf)];
 const diskWords = wordsOf(FILE.disk2);
 const processWords = wordsOf(FILE.process1);
@@ -34,11 +35,11 @@ export class Follower {
   readonly #region: ReadableRegion;
   readonly #config: CheckedConfig;
   #wanted: Follows;
-  /** The header area at the last look that chose what is shown, and as words. */
+  /** The header area at the last look that chose a state, as bytes and as words. */
   #seen: HeaderArea;
   #seenWords: Int32Array;
   #visible: Visible;
-  /** The last count of truncations that was told. */
+  /** The last truncation count that the annex held. */
   #truncations: number;
   /** The header area as it is now, in words, and as bytes. */
   readonly #now = new Int32Array(AREA_WORDS);
@@ -54,7 +55,8 @@ export class Follower {
     this.#region = region;
     this.#config = config;
     this.#wanted = wanted;
-    // Asked before the header is loaded, which is current then; asked after, it may be what the writer recovered from.
+    // Test the lock before loading the header. In the other order, the header could be the one that the writer then
+    // recovered from.
     const isLive = wanted === "commits" && region.isWriterLive();
     const area = this.#firstLook();
     this.#fixedConfig = area.bytes.slice(0, CONFIG.version.offset);
@@ -74,12 +76,12 @@ export class Follower {
     return this.#visible.follows;
   }
 
-  /** How often the storage was truncated; the original may clear the annex, then it stays what it was. */
+  /** How often the storage was truncated. The original may clear the annex; then the count keeps its last value. */
   get truncations(): number {
     return this.#truncations;
   }
 
-  /** The same, but null if the annex does not tell it now: see `keepsCells`. */
+  /** The same, but null if the annex holds no count now: see `keepsCells`. */
   get toldTruncations(): number | null {
     return this.#visible.truncations;
   }
@@ -89,7 +91,7 @@ export class Follower {
     return (this.#seenWords[VERSION_WORD] ?? 0) >>> 0;
   }
 
-  /** Goes by the process-sync header from the next refresh on; the caller has its key. */
+  /** Follows the process-sync header from the next refresh on. The caller has its key. */
   followCommits(): void {
     const wentByFlushes = this.#wanted === "flushes";
     this.#wanted = "commits";
@@ -100,33 +102,36 @@ export class Follower {
     const disk = area.believed(diskCopies, this.#bounds()) ?? this.header;
     const seen = this.#seen.bytes.slice();
     if (this.#currentProcess(area, disk, isLive, true) !== null) {
-      // Unlike any copy: the next refresh looks.
+      // These bytes differ from every copy, so the next refresh looks.
       seen.fill(0xff, FILE.process1.offset, FILE.process2.offset);
       this.#visible = { ...this.#visible, follows: "commits" };
     } else if (wentByFlushes) {
-      // One that is older, or lost its cells, is what a power cut left: it counts when it moves.
+      // A header that is older, or whose cells are missing, was left by a power cut. Ignore it until it changes.
       seen.set(area.bytesAt(FILE.process1), FILE.process1.offset);
     }
     this.#seen = decodeArea(seen);
     this.#seenWords = seenWordsIn(this.#seen);
   }
 
-  /** The cells of the header that the file had at the last `measure`. */
+  /** How many cells of the header's length the file had at the last `measure`. */
   get readableCells(): number {
     return Math.min(this.header.next, this.#bounds().fileCells);
   }
 
-  /** Whether the file was shorter at the last `measure` than what is visible: its header in memory may be gone too. */
+  /**
+   * Whether the file was shorter than the visible state at the last `measure`. Then the header in memory may be gone
+   * too.
+   */
   get isCut(): boolean {
     return this.readableCells < this.header.next;
   }
 
-  /** Looks at the file's size again. */
+  /** Reads the file's size again. */
   measure(): void {
     this.#region.measure();
   }
 
-  /** Whether the header in memory differs from what was last looked at. */
+  /** Whether the header in memory differs from that of the last look. */
   hasMoved(): boolean {
     loadHeader(this.#region.address, this.#nowBytes);
     if (this.#wanted === "commits" && this.#differs(processWords)) return true;
@@ -134,7 +139,8 @@ export class Follower {
   }
 
   /**
-   * Chooses what is visible now: true if it is another state than before.
+   * Chooses the state that is visible now.
+   * @returns whether it differs from the state before
    * @throws FILE_CUT the file has become shorter than the state that was visible; FILE_CHANGED it is another storage
    */
   refresh(): boolean {
@@ -147,7 +153,7 @@ export class Follower {
     const before = { area: this.#seen, visible: this.#visible, wanted: this.#wanted };
     for (let look = 0; look < MAX_LOOKS; look++) {
       const area = loadArea(this.#region);
-      // After the header: a file that has grown for it has done so before.
+      // Measure after loading the header: the writer grows the file before it stores a longer header.
       this.measure();
       if (!sameBytes(area.bytes.subarray(0, this.#fixedConfig.length), this.#fixedConfig)) {
         throw otherStorage(this.#region.path);
@@ -159,7 +165,7 @@ export class Follower {
     return false;
   }
 
-  /** Shows a state; true if it is another one. */
+  /** Shows a state. Returns whether it differs from the state before. */
   #show(now: Visible, area: HeaderArea): boolean {
     const { header } = this.#visible;
     const truncations = now.truncations ?? this.#truncations;
@@ -171,7 +177,7 @@ export class Follower {
     return isNew;
   }
 
-  /** The area at opening. Both disk-sync copies torn may mean that we looked while they were stored. */
+  /** Loads the area at opening. If both disk-sync copies are torn, the writer may be storing them, so look again. */
   #firstLook(): HeaderArea {
     for (let look = 0; ; look++) {
       const area = loadArea(this.#region);
@@ -183,7 +189,7 @@ export class Follower {
     }
   }
 
-  /** The process-sync header, if it may be believed before it has moved. */
+  /** The process-sync header, if it may be believed although no change of it was seen; else null. */
   #currentProcess(area: HeaderArea, disk: CheckedHeader, isLive: boolean, hasKey: boolean): CheckedHeader | null {
     const bounds = this.#bounds();
     const process = area.believed(processCopies, bounds);
@@ -203,8 +209,8 @@ export class Follower {
 }
 
 /**
- * The words of an area that a reader has looked at. The count of a record that is torn was not seen, although its word
- * may be stored already: the next look must not take it for one that has not moved.
+ * Returns the words of an area that a reader has looked at. The count of a torn record was not read, although its word
+ * may be stored already. Its word is inverted, so that the next look sees a change.
  */
 function seenWordsIn(area: HeaderArea): Int32Array {
   const words = new Int32Array(area.bytes.slice().buffer, 0, AREA_WORDS);

@@ -1,6 +1,6 @@
 /**
- * The writer's stores into the header area, in their order. Nothing here syncs: `publisher.ts` does, between the stores of
- * a flush. What the next opening finds after a crash behind each step:
+ * The writer's stores into the header area, in their order. Nothing here syncs: `publisher.ts` syncs between the stores
+ * of a flush. The table says which state the next opening finds if a crash follows a step:
  *
  * | step                          | after a kill            | after a power cut                                |
  * |-------------------------------|-------------------------|--------------------------------------------------|
@@ -22,11 +22,11 @@ import type { WritableRegion } from "../region/region.ts";
 import { loadArea } from "./choose-state.ts";
 import type { CommitChecksum } from "./commit-checksum.ts";
 
-/** Where a writer goes on from. */
+/** The state that a writer continues from. */
 export interface Published {
   readonly durable: Header;
   readonly sequence: number;
-  /** As the newest record counts them. */
+  /** The truncation count of the newest record. */
   readonly truncations: number;
   readonly running: CommitChecksum;
 }
@@ -38,7 +38,7 @@ export class HeaderStores {
   #durable: Header;
   #committed: Header;
   #sequence: number;
-  /** As records count them, and the number of the last that was done: one that failed has taken no cell. */
+  /** The count in records, and the number of truncations that were completed: a failed one has reused no cell. */
   #counted: number;
   #truncations: number;
 
@@ -53,17 +53,17 @@ export class HeaderStores {
     this.#truncations = doneTruncations(from.truncations);
   }
 
-  /** The state that the disk has. */
+  /** The state of the last flush. */
   get durable(): Header {
     return this.#durable;
   }
 
-  /** The state of the last commit: what other processes see, also if it threw midway. */
+  /** The state of the last commit, which other processes see. A commit that threw midway counts too. */
   get committed(): Header {
     return this.#committed;
   }
 
-  /** How often the storage was truncated, that is, how often its cells may have been given out again. */
+  /** How often the storage was truncated, that is, how often its cells may have been allocated again. */
   get truncations(): number {
     return this.#truncations;
   }
@@ -74,7 +74,7 @@ export class HeaderStores {
     const { base } = this.#running;
     const record = encodeCommitRecord({
       base,
-      // Within a truncation the base is not that of the last flush but the start, which has no root.
+      // During a truncation the base is not the last flush but the start index, which has no root.
       baseRoot: base === this.#durable.next ? this.#durable.root : 0,
       next: header.next,
       root: header.root,
@@ -86,14 +86,16 @@ export class HeaderStores {
     const copies = new Uint8Array(2 * HEADER_BYTES);
     copies.set(copy);
     copies.set(copy, HEADER_BYTES);
-    // Before the store: one that throws may be seen all the same, and none of its cells is to be given out again.
+    // Set it before the store: other processes may see a commit whose store throws, so its cells must not be allocated
+    // again.
     this.#committed = header;
     try {
       this.#region.store(
-        // A kill here: the other record still proves the process-sync header that stands.
+        // A kill here: the other record still proves the process-sync header, which is unchanged.
         { offset: placeOfRecord(this.#sequence).offset, bytes: record },
-        // One write, because the copies are neighbours. A kill inside it leaves a prefix: copy 1 torn and copy 2 as it was,
-        // or copy 1 whole, and its record is there. A power cut may tear both: then the newest record that counts stands.
+        // One write, because the copies are adjacent. A kill inside it leaves a prefix: copy 1 is torn and copy 2
+        // unchanged, or copy 1 is complete and its record is stored. A power cut may tear both; then the newest proven
+        // record decides.
         { offset: FILE.process1.offset, bytes: copies },
       );
     } catch (error) {
@@ -102,25 +104,26 @@ export class HeaderStores {
     }
   }
 
-  /** Within a flush whose cells are on the disk: the header that says so. Sync the header area next. */
+  /** Stores disk-sync copy 1 of a flush whose cells are synced. The caller syncs the header area next. */
   storeDisk1(header: Header): void {
     this.#region.store({ offset: FILE.disk1.offset, bytes: encodeHeader(header, null) });
   }
 
-  /** Ends a flush whose disk-sync copy 1 is on the disk. */
+  /** Ends a flush whose disk-sync copy 1 is synced. */
   acknowledge(header: Header): void {
     this.#durable = header;
     this.#running.restart(header.next);
-    // Durable with the next flush's first sync. Two copies are never in flight at once: they share a sector.
+    // Copy 2 is stored after the sync, so that both copies are never in flight at once: they share a sector. It becomes
+    // durable with the first sync of the next flush.
     this.#region.store({ offset: FILE.disk2.offset, bytes: encodeHeader(header, null) });
   }
 
-  /** From here on records say that cells may be given out again. */
+  /** Makes the count odd: from now on records say that cells may be allocated again. */
   beginTruncation(): void {
     if (!isTruncating(this.#counted)) this.#counted++;
   }
 
-  /** Ends a truncation, or a recovery that may give out cells again, whose state was flushed. */
+  /** Ends a truncation, or a recovery that may allocate cells again, after its state was flushed. */
   endTruncation(): void {
     this.#makeCountEven();
     this.commit(this.#committed);
@@ -128,8 +131,8 @@ export class HeaderStores {
   }
 
   /**
-   * Takes back a truncation that failed, whatever was stored of it: the next commit shows the state before it. The count is
-   * even then, but not what it was: readers may have seen the odd one.
+   * Undoes a truncation that failed, however much of it was stored: the next commit shows the state before it. The
+   * count becomes even, but larger than before, because readers may have seen the odd count.
    */
   cancelTruncation(before: Header): void {
     this.#makeCountEven();
@@ -142,14 +145,16 @@ export class HeaderStores {
   }
 }
 
-/** Stores the application's version, in place. No hash covers it; durable with the next flush. */
+/** Stores the application's version in place. No hash covers it. It becomes durable with the next flush. */
 export function storeVersion(region: WritableRegion, version: number): void {
   const bytes = new Uint8Array(CONFIG.version.sizeBytes);
   new DataView(bytes.buffer).setUint32(0, version, true);
   region.store({ offset: CONFIG.version.offset, bytes });
 }
 
-/** Names the writer in the annex, in place: its process id, or 0 for a clean close. Durable with the next flush. */
+/**
+ * Stores the writer's process id in the annex in place, or 0 for a clean close. It becomes durable with the next flush.
+ */
 export function storeProcessId(region: WritableRegion, processId: number): void {
   region.store({ offset: FILE.annexHead.offset, bytes: encodeAnnexHead(processId, loadArea(region).bytes) });
 }

@@ -1,14 +1,17 @@
-/** What a writer has done since it was opened: numbers for operators, on which nothing depends. */
+/**
+ * Counts the commits and flushes of a writer since it was opened. The numbers are for operators; no code depends on
+ * them.
+ */
 
-/** The flushes of a writer, that of opening included. */
+/** The flushes of a writer, including the one of opening. */
 export interface FlushStats {
-  /** Flushes that made a state durable; calls that shared one count as one. */
+  /** Flushes that made a state durable. Calls that shared a flush count as one. */
   readonly count: number;
-  /** How long the last took, from its first sync to its last. */
+  /** How long the last flush took, from its first sync to its last. */
   readonly lastMs: number;
-  /** How long all of them took. */
+  /** How long all flushes took together. */
   readonly totalMs: number;
-  /** How long ago the last one ended. */
+  /** How long ago the last flush ended. */
   readonly ageMs: number;
 }
 
@@ -19,7 +22,7 @@ export class Metrics {
   #totalMs = 0;
   #flushedAt: number = performance.now();
 
-  /** Commits, those that flushes make included. */
+  /** Commits, including those that flushes make. */
   get commits(): number {
     return this.#commits;
   }
@@ -28,7 +31,7 @@ export class Metrics {
     this.#commits++;
   }
 
-  /** A flush has ended that began then, by `performance.now()`. */
+  /** Counts a flush that has ended now and began at `begunAt`, by `performance.now()`. */
   addFlush(begunAt: number): void {
     this.#flushedAt = performance.now();
     this.#flushes++;

@@ -1,11 +1,12 @@
 /**
- * Publishing the state: commits, which other processes see, and flushes, which survive a power cut. What is stored, and in
- * which order, is in `header-stores.ts`; here are the syncs between the stores, their failures, and the queue of flushes.
+ * Commits states, which makes them visible to other processes, and flushes them, which makes them durable.
+ * `header-stores.ts` has the stores and their order. This file has the syncs between the stores, their failures, and
+ * the queue of flushes.
  *
- * One flush at a time. Asynchronous flushes that are asked for while one runs share the next. A synchronous flush
- * does not wait for the running one: it raises the generation and runs the full sequence itself, and the
- * continuation of the older generation stores nothing. It cannot miss an error either: the asynchronous sync has
- * its own opening of the file, and the kernel tells every opening of a failed write-back once.
+ * At most one asynchronous flush runs. Asynchronous flushes that are requested meanwhile share the next one. A
+ * synchronous flush does not wait for the running one: it runs the full sequence itself and raises the generation, and
+ * the continuation of the older generation then stores nothing. It cannot miss an error: the asynchronous sync has its
+ * own open file description, and the kernel reports a failed write-back once to each.
  */
 
 import { StorageError } from "../error.ts";
@@ -21,7 +22,7 @@ type Request = { readonly header: Header; readonly generation: number };
 
 export class Publisher {
   readonly metrics: Metrics = new Metrics();
-  /** The run of the next commit's proof: is told of cells that change. */
+  /** The running CRC of the next commit. Callers report changes of cells to it. */
   readonly running: CommitChecksum;
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
@@ -31,10 +32,10 @@ export class Publisher {
   #isGone = false;
   #isEnded = false;
   #onFileChanged: (error: StorageError) => void = () => undefined;
-  /** The latest flush that was asked for, and its state while it is not committed. */
+  /** The latest requested flush, and its state until it is committed. */
   #request: Request;
   #pending: Header | null = null;
-  /** The flush that runs, and the one that waits for it. */
+  /** The flush that runs, and the one that is queued behind it. */
   #inFlight: Promise<Header> | null = null;
   #shared: Promise<Header> | null = null;
 
@@ -46,22 +47,25 @@ export class Publisher {
     this.#request = { header: from.durable, generation: 0 };
   }
 
-  /** The state that the disk has. */
+  /** The state of the last flush. */
   get durable(): Header {
     return this.#stores.durable;
   }
 
-  /** The state of the last commit: what other processes see, also if it threw midway. */
+  /** The state of the last commit, which other processes see. A commit that threw midway counts too. */
   get committed(): Header {
     return this.#stores.committed;
   }
 
-  /** The cells that are committed, or will be by a flush that was asked for: none of them is given out again. */
+  /**
+   * The length up to which cells are committed, or will be by a requested flush. None of these cells is allocated
+   * again.
+   */
   get claimedCells(): number {
     return Math.max(this.committed.next, this.#pending?.next ?? 0);
   }
 
-  /** How often the storage was truncated, that is, how often its cells may have been given out again. */
+  /** How often the storage was truncated, that is, how often its cells may have been allocated again. */
   get truncations(): number {
     return this.#stores.truncations;
   }
@@ -71,19 +75,17 @@ export class Publisher {
     return this.#failure?.code === "FAILED";
   }
 
-  /**
-   * @throws FAILED a sync has failed: what is in memory can no longer be trusted to reach the disk; FILE_CHANGED
-   */
+  /** @throws FAILED a sync has failed, so data in memory may never reach the disk; FILE_CHANGED */
   checkFailure(): void {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  /** Calls back once, when the file turns out to be changed: nothing of it may be read any more. */
+  /** Calls back once if another program has changed the file. Nothing of the file may be read from then on. */
   whenFileChanged(callback: (error: StorageError) => void): void {
     this.#onFileChanged = callback;
   }
 
-  /** Looks at the file. What it finds, the next `checkFailure` or flush throws. @throws SYSTEM */
+  /** Checks the file. The next `checkFailure` or flush throws what it finds. @throws SYSTEM */
   inspectFile(): void {
     if (this.#failure !== null) return;
     const fault = this.#region.fileFault();
@@ -94,9 +96,9 @@ export class Publisher {
   }
 
   /**
-   * Looks at the file. Call it before a store into the file, so that a backup that was copied over it stays as it is.
-   * A file that is gone is no error here: its data can still be copied.
-   * @throws FAILED; FILE_CHANGED, as everything from then on; SYSTEM
+   * Checks the file. Call it before a store into the file, so that a backup that was copied over the file is not
+   * damaged. A file that is gone is no error here: its data can still be copied.
+   * @throws FAILED; FILE_CHANGED, which every later call throws too; SYSTEM
    */
   checkFile(): void {
     this.inspectFile();
@@ -106,7 +108,7 @@ export class Publisher {
   /** Makes the state visible to other processes. The caller has called `checkFile`. */
   commit(header: Header): void {
     this.checkFailure();
-    // The state of a flush that waits is older, and its flush makes it durable: it is committed first.
+    // Commit the state of a queued flush first: it is older, and its flush makes it durable.
     const earlier = this.#pending;
     this.#pending = null;
     for (const each of earlier === null || sameHeader(earlier, header) ? [header] : [earlier, header]) {
@@ -115,44 +117,49 @@ export class Publisher {
     }
   }
 
-  /** Makes the state durable, and returns when it is. */
+  /** Makes the state durable, and returns then. */
   flushSync(header: Header): Header {
     this.commit(header);
     this.#checkNotGone();
     const begunAt = performance.now();
-    // A power cut up to here: the disk-sync header is the last flush's, and the cells that it refers to are there.
+    // A power cut up to here: the disk-sync header is that of the last flush, and its cells are on the disk.
     this.#sync(header.next * this.#bytesPerCell);
     this.#stores.storeDisk1(header);
-    // Up to here: copy 1 is old, new or torn; copy 2 is the last flush's. If new, its cells are there.
+    // Up to here: copy 1 is old, new or torn; copy 2 is that of the last flush. If copy 1 is new, its cells are on the
+    // disk.
     this.#sync(HEADER_AREA_BYTES);
     this.#checkAcknowledgement();
-    // Not before: a flush under way goes on if this one was refused.
+    // Raise it only now: if the check refused this flush, a flush under way must continue.
     this.#generation++;
     this.#acknowledge(header, begunAt);
     return header;
   }
 
   /**
-   * The same without blocking. While a flush runs, only the state is noted: the next flush begins with one commit for all
-   * that asked. Resolves with the state that is durable then, which is the one of this call or a later one.
+   * The same without blocking. While a flush runs, only the state is noted: the next flush begins with one commit for
+   * all requests. Resolves with the durable state, which is that of this call or a later one.
    */
   async flush(header: Header): Promise<Header> {
     this.checkFailure();
     this.running.prepare(header.next);
     this.#pending = header;
     this.#request = { header, generation: this.#generation };
-    // Asked first: it begins some microtasks after the one before has ended, and none may begin in between.
+    // Test `#shared` first: the queued flush begins some microtasks after the running one has ended, and no other may
+    // begin in between.
     if (this.#shared !== null) return this.#shared;
     if (this.#inFlight === null) return this.#begin();
     this.#shared = this.#afterInFlight(this.#inFlight);
     return this.#shared;
   }
 
-  /** Empties the storage on the disk, by the order of a flush: until copy 1 is durable, nothing has happened. */
+  /**
+   * Empties the storage on the disk, in the order of a flush: until copy 1 is durable, the disk has the state before.
+   */
   truncate(header: Header): void {
     this.checkFailure();
     this.#checkNotGone();
-    // From its first step on, a crash leaves the last flush: so that no commit is lost then, it is flushed before.
+    // Flush the last commit first. From the first step of the truncation on, a crash leaves the last flush, and must
+    // lose no commit.
     if (this.#pending !== null) this.commit(this.#pending);
     if (!sameHeader(this.committed, this.durable)) this.flushSync(this.committed);
     const before = this.committed;
@@ -161,32 +168,35 @@ export class Publisher {
       this.startOver(header, true);
     } catch (error) {
       this.#stores.cancelTruncation(before);
-      // A flush under way would move the base past what disk-sync copy 1 may say by now.
+      // Otherwise a flush under way would move the base past the length that disk-sync copy 1 may have by now.
       this.#generation++;
       throw error;
     }
   }
 
   /**
-   * Commits and flushes a state in place of another one: both records tell of it then. An old record would prove a later
-   * header that happens to say the same, with cells that the disk still has.
-   * @param reuses cells that readers may know are given out again: a truncation, for readers
+   * Commits and flushes a state that replaces another one. Both records hold the new state then. An old record could
+   * prove a later header with the same length and root, by cells that are still on the disk.
+   * @param reuses cells that readers may hold can be allocated again, which readers see as a truncation
    */
   startOver(header: Header, reuses: boolean): void {
     if (reuses) this.#stores.beginTruncation();
     this.commit(header);
     this.flushSync(header);
-    // A kill here: the count is odd, which the next opening makes even.
+    // A kill here: the count is odd; the next opening makes it even.
     if (reuses) this.#stores.endTruncation();
   }
 
-  /** The region is closed: a flush under way, if its state is not durable by now, stores nothing and is rejected. */
+  /**
+   * Call it before the region is closed: a flush under way whose state is not durable yet stores nothing and is
+   * rejected.
+   */
   end(): void {
     this.#isEnded = true;
   }
 
   async #afterInFlight(inFlight: Promise<Header>): Promise<Header> {
-    // Its failure is its callers'; this one meets it again as FAILED.
+    // Its callers get its failure; this flush fails with FAILED after it.
     await inFlight.catch(() => undefined);
     this.#shared = null;
     return this.#begin();
@@ -200,7 +210,9 @@ export class Publisher {
     return sequence;
   }
 
-  /** The steps of `flushSync`, with the same crash states; each store only if nothing synchronous came between. */
+  /**
+   * The steps of `flushSync`, with the same crash states. Each store happens only if no synchronous flush came between.
+   */
   async #flushLater({ header, generation }: Request): Promise<Header> {
     if (this.#overtaken(generation)) return this.durable;
     this.checkFile();
@@ -220,8 +232,9 @@ export class Publisher {
   }
 
   /**
-   * Whether a synchronous flush has made a state durable since: then there is nothing left to do.
-   * @throws FAILED also then: after a sync that failed nothing is acknowledged; CLOSED it cannot be done any more
+   * Tells whether a synchronous flush has made a later state durable since; then nothing is left to do.
+   * @throws FAILED a sync failed, so that nothing is acknowledged, not even an overtaken flush; CLOSED the region is
+   * closed
    */
   #overtaken(generation: number): boolean {
     this.checkFailure();
@@ -230,13 +243,16 @@ export class Publisher {
     return false;
   }
 
-  /** After the last sync: what changed during the syncs is not acknowledged. @throws FILE_CHANGED, FILE_GONE */
+  /**
+   * Checks the file after the last sync, so that a flush of a file that changed meanwhile is not acknowledged. @throws
+   * FILE_CHANGED, FILE_GONE
+   */
   #checkAcknowledgement(): void {
     this.checkFile();
     this.#checkNotGone();
   }
 
-  /** As of the last `checkFile`. @throws FILE_GONE */
+  /** Checks the result of the last `checkFile`. @throws FILE_GONE */
   #checkNotGone(): void {
     if (this.#isGone) throw fileGone(this.#region.path, "writer");
   }
@@ -262,7 +278,7 @@ export class Publisher {
     }
   }
 
-  /** After one failed sync the next may report success although pages are lost: nothing is claimed any more. */
+  /** Ends all acknowledgement: after a failed sync, the next one may report success although pages are lost. */
   #fail(cause: unknown): StorageError {
     this.#failure ??= syncFailed(this.#region.path, cause);
     return this.#failure;

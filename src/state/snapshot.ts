@@ -1,4 +1,4 @@
-/** A state that is held on to over some time, while the storage goes on: for copies and streams. */
+/** A state that copies and streams keep for some time, while the storage changes. */
 
 import { RESTORE, StorageError } from "../error.ts";
 import { keepsCells } from "../format/annex.ts";
@@ -8,22 +8,22 @@ import { loadArea } from "./choose-state.ts";
 import type { Follower } from "./follower.ts";
 import type { Publisher } from "./publisher.ts";
 
-/** A state, and whether its cells are still there. */
+/** A state, and checks that its cells are still there. */
 export interface Snapshot {
   readonly header: Header;
   /**
-   * To be called after cells were copied, before the copy is used.
-   * @throws TRUNCATED they may have been given out again; FILE_CUT the file no longer has them
+   * Call it after copying cells, before using the copy.
+   * @throws TRUNCATED the cells may have been allocated again; FILE_CUT the file no longer has them
    */
   check(): void;
   /**
-   * To be called before cells are copied, and before the copy is used.
-   * @throws FAILED a sync has failed: the kernel may show what the disk has instead of what was stored; FILE_CHANGED
+   * Call it before copying cells, and again before using the copy.
+   * @throws FAILED a sync has failed, so the kernel may show the disk's bytes instead of those stored; FILE_CHANGED
    */
   checkTrust(): void;
 }
 
-/** What a writer has committed last: the cells behind it are nobody's yet. */
+/** A snapshot of the writer's last commit. Cells behind it are not in a state yet. */
 export function writerSnapshot(publisher: Publisher, path: string): Snapshot {
   const { committed, truncations } = publisher;
   const check = (): void => {
@@ -33,8 +33,8 @@ export function writerSnapshot(publisher: Publisher, path: string): Snapshot {
 }
 
 /**
- * What a reader shows.
- * @param onCut called when the file has become shorter than that, so that nothing touches what is gone
+ * A snapshot of the state that a reader shows.
+ * @param onCut called when the file has become shorter than the state, so that no later access touches missing pages
  */
 export function readerSnapshot(
   region: ReadableRegion,
@@ -43,7 +43,7 @@ export function readerSnapshot(
   onCut: () => void,
 ): Snapshot {
   const header: CheckedHeader = follower.header;
-  // At the reader's last look, not now: a truncation since then has overtaken what it shows.
+  // Take the count of the reader's last look, not the one of now: a truncation since then affects the state shown.
   const truncations = follower.toldTruncations;
   const check = (): void => {
     region.measure();
@@ -54,7 +54,7 @@ export function readerSnapshot(
     }
     if (!keepsCells(loadArea(region).records, truncations)) throw truncated(region.path);
   };
-  // Whose writer it is that failed a reader cannot know: by default it shows flushes, which are on the disk.
+  // A reader cannot see that a writer's sync has failed. By default it shows flushes, which are on the disk.
   return { header, check, checkTrust: () => undefined };
 }
 

@@ -1,18 +1,20 @@
 /**
- * What a reader shows, told from header areas alone. Pure but for one question, which the caller answers: whether the cells
- * of a commit record are what it says.
+ * Chooses the state that a reader shows, from header areas alone. Pure, except that the caller's `cellsMatch` compares
+ * the cells of a commit record with its CRC.
  *
- * At opening: process sync, if commits are wanted and it may be believed, else disk sync. At a later look:
+ * At opening, a reader shows process sync if it wants commits and the header may be believed, else disk sync. At a
+ * later look:
  *
- * | goes by                     | what has moved since the look before         | shows                                       |
+ * | follows                     | what has moved since the look before         | shows                                       |
  * |-----------------------------|----------------------------------------------|---------------------------------------------|
  * | commits                     | anything                                     | process sync: copy 1, or copy 2             |
- * | flushes, and wants commits  | process sync, copy 1, to one inside the file | that, and goes by commits from now on       |
+ * | flushes, and wants commits  | process sync, copy 1, to one inside the file | that, and follows commits from now on       |
  * | flushes                     | neither disk sync, copy 2, nor the count     | what it showed                              |
  * | flushes                     | either                                       | disk sync: copy 2, or copy 1 if 2 is torn   |
  *
- * Process sync is stored copy 1 first: to a reader that waits for commits copy 2 says nothing, for it may be what a power
- * cut left. Disk sync copy 2 is stored when a flush has returned; copy 1 may be of one under way, or that was overtaken.
+ * Process sync is stored copy 1 first. A reader that waits for commits ignores copy 2, which may be older than the last
+ * power cut. Disk-sync copy 2 is stored when a flush is durable; copy 1 may be of a flush that is still under way, or
+ * was overtaken.
  */
 
 import { type CommitRecord, truncationsOf } from "../format/annex.ts";
@@ -22,28 +24,29 @@ import { sameBytes } from "../format/hash.ts";
 import { FILE } from "../format/layout.ts";
 import { type CellsMatch, isProven } from "./choose-state.ts";
 
-/** Which header a reader goes by. */
+/** Which header a reader follows. */
 export type Follows = "flushes" | "commits";
 
 /** A state that is shown. */
 export interface Visible {
   readonly header: CheckedHeader;
   readonly follows: Follows;
-  /** The truncations before it, as the annex told; null if it tells nothing. */
+  /** How many truncations came before it, by the annex; null if the annex holds no count. */
   readonly truncations: number | null;
 }
 
-/** What a reader looked at, and made of it. */
+/** The area that a reader loaded, and the state that it chose. */
 export interface Look {
   readonly area: HeaderArea;
   readonly visible: Visible;
-  /** Commits, as soon as there is one to believe. */
+  /** `commits`: follow commits as soon as there is one to believe. */
   readonly wanted: Follows;
 }
 
 /**
- * What is visible now, after a look before. `torn`: a writer may be storing it, look again; null: it points outside the file.
- * @param isLast a copy that is torn is not looked at again: one that a kill has torn stays so
+ * Returns the state that is visible now. `torn`: a writer may be storing the header, so look again; null: the header
+ * points outside the file.
+ * @param isLast do not ask for another look at a torn copy: a copy that a kill has torn stays torn
  */
 export function visibleAfter(before: Look, area: HeaderArea, bounds: Bounds, isLast: boolean): Visible | "torn" | null {
   const { visible, wanted } = before;
@@ -51,20 +54,23 @@ export function visibleAfter(before: Look, area: HeaderArea, bounds: Bounds, isL
   if (wanted === "commits" && hasMoved("process1", before.area, area)) {
     const first = firstOf(["process1"], area, bounds, "commits");
     if (first !== null && !(first === "torn" && isLast)) return first;
-    // A kill has torn it, or nothing that fits the file is in it: flushes count until it changes again.
+    // A kill has torn copy 1, or it points outside the file: follow flushes until it changes again.
   }
   const truncations = truncationsOf(area.records, visible.header.next);
-  // At opening it may have been a copy 1 that is newer than copy 2.
+  // Keep the state: at opening, it may have come from a copy 1 that is newer than copy 2.
   if (truncations === visible.truncations && !hasMoved("disk2", before.area, area)) return visible;
   return firstOf(["disk2", "disk1"], area, bounds, "flushes");
 }
 
-/** A header of this area as what is shown. */
+/** The visible state for a header of this area. */
 export function shown(header: CheckedHeader, area: HeaderArea, follows: Follows): Visible {
   return { header, follows, truncations: truncationsOf(area.records, header.next) };
 }
 
-/** Whether the process-sync header may be believed before it has moved: it is kept current, or proves itself. */
+/**
+ * Tells whether the process-sync header may be believed although no change of it was seen: a live writer keeps it
+ * current, or a record proves it.
+ */
 export function isCurrent(
   area: HeaderArea,
   bounds: Bounds,
@@ -81,12 +87,15 @@ export function isCurrent(
   return isProven(area, bounds, { process, disk }, cellsMatch);
 }
 
-/** Whether a copy is not what it was. */
+/** Tells whether a copy has changed. */
 export function hasMoved(name: CopyName, before: HeaderArea, now: HeaderArea): boolean {
   return !sameBytes(before.bytesAt(FILE[name]), now.bytesAt(FILE[name]));
 }
 
-/** The first copy that is not torn; one that is impossible leaves it to the next of process sync only. */
+/**
+ * Returns the first copy that is not torn. An impossible copy is skipped for process sync, and ends the search for disk
+ * sync.
+ */
 function firstOf(
   names: readonly CopyName[],
   area: HeaderArea,
@@ -106,9 +115,9 @@ function firstOf(
 }
 
 /**
- * Whether the process-sync header was stored by the original: its file has no annex, or Cellar's last writer closed it,
- * and none of that writer's commits is this one. A writer of Cellar that did not close may have left a header on the disk
- * without its cells, by a power cut.
+ * Tells whether the original stored the process-sync header: the file has no annex, or Cellar's last writer closed the
+ * file and none of its commits is this one. A Cellar writer that did not close may, after a power cut, have left a
+ * header on the disk without its cells.
  */
 function isOriginals(area: HeaderArea, process: CheckedHeader): boolean {
   if (area.isAnnexBlank) return true;

@@ -1,4 +1,4 @@
-/** The mappings of a file: one, longer than the file, until the file outgrows it. */
+/** The mappings of a file: one mapping, longer than the file, until the file outgrows it. */
 
 import { StorageError } from "../error.ts";
 import { MADV_RANDOM } from "../os/constants.ts";
@@ -7,7 +7,7 @@ import { libc } from "../os/libc.ts";
 import { Mapping, type MappingKind } from "../os/mapping.ts";
 import { releaseAll } from "../os/release.ts";
 
-/** A file is mapped once, longer than it is; past this a growing file is mapped again. */
+/** A file is mapped once, longer than its size. A file that grows past this length is mapped again. */
 const MAX_MAPPED_BYTES = 2 ** 40;
 
 /** An open file, and how far it may grow. */
@@ -19,7 +19,10 @@ export interface OpenFile {
   readonly headerBytes: number;
 }
 
-/** A mapping of the file, and those that it has outgrown: they stay until close, so every view stays good. */
+/**
+ * The current mapping of the file, and those that it has outgrown. Outgrown mappings stay until close, so that every
+ * view stays valid.
+ */
 export class FileMemory {
   readonly #file: OpenFile;
   readonly #kind: MappingKind;
@@ -44,7 +47,7 @@ export class FileMemory {
     return this.#mapping.ownBuffer(offset, lengthBytes);
   }
 
-  /** Buffers that are alive, the owner's included. */
+  /** Live buffers over the mappings, including the library's own. */
   get windows(): number {
     return [...this.#outgrown, this.#mapping].reduce((sum, { windows }) => sum + windows, 0);
   }
@@ -61,7 +64,7 @@ export class FileMemory {
     releaseAll(...[...this.#outgrown, this.#mapping].map((mapping) => () => mapping.release()));
   }
 
-  /** As `release`, when the owner was collected: leaves views as they are. */
+  /** Like `release`, after the owner was garbage-collected: views stay as they are. */
   abandon(): void {
     releaseAll(...[...this.#outgrown, this.#mapping].map((mapping) => () => mapping.abandon()));
   }
@@ -70,14 +73,18 @@ export class FileMemory {
     const { maxBytes } = this.#file;
     const wantedBytes = Math.min(maxBytes, Math.max(MAX_MAPPED_BYTES, 2 * sizeBytes));
     const mapping = this.#mapped(wantedBytes, sizeBytes);
-    // As the original: cells are read in no order. Advice only, so a refusal changes nothing that must be right.
+    // As in the original: cells are read in random order. The answer is ignored because this is advice: a refusal costs
+    // only speed.
     if (process.env["PLEBEIA_MADVISE_READ_AHEAD"] === undefined) {
       libc().madvise(mapping.address, mapping.lengthBytes, MADV_RANDOM);
     }
     return mapping;
   }
 
-  /** Where private writable memory is accounted for and refused, views cannot be written: a store kills the process. */
+  /**
+   * If the kernel refuses private writable memory under its accounting limit, views are read-only: a store into one
+   * kills the process.
+   */
   #mapped(wantedBytes: number, neededBytes: number): Mapping {
     const { fd, path } = this.#file;
     try {

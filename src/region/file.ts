@@ -25,13 +25,13 @@ import { rewriteUncached } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import type { FileFault, RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
-/** What a writer's region holds of the system. It does not refer to the region, so that it outlives it. */
+/** The system resources of a writer's region. It holds no reference to the region, so that it can outlive it. */
 interface Held {
   readonly path: string;
   readonly fd: number;
   readonly lock: WriterLock;
   readonly memory: FileMemory;
-  /** For asynchronous syncs: opened with the region, null if it could not be had. */
+  /** For asynchronous syncs: opened with the region; null if the file could not be opened again. */
   asyncFd: number | null;
 }
 
@@ -43,20 +43,23 @@ export class FileRegion implements WritableRegion, Measured {
   readonly #memory: FileMemory;
   readonly #held: Held;
   #sizeBytes: number;
-  /** The header area as this writer stored it last, and a buffer for what the file has. */
+  /** The header area as this writer stored it last, and a buffer to load the file's into. */
   readonly #storedArea: Uint8Array;
   readonly #fileArea: Uint8Array;
-  /** How another program has changed the file: nothing more is stored in it then. */
+  /** How another program has changed the file, or null. After a change nothing more is stored in the file. */
   #change: FileFault | null = null;
-  /** A new file has no name before its writer announces itself. */
+  /** A new file gets its name only after its writer has announced itself. */
   #isAnnounced = false;
-  /** Growths so far, and those of them whose size is known to be on the disk: a writer before may have been killed. */
+  /**
+   * Growths so far, and those whose size is known to be on the disk. Starts with one unsynced growth, because an
+   * earlier writer may have been killed.
+   */
   #growths = 1;
   #durableGrowths = 0;
   #syncsInFlight = 0;
   #closed = false;
 
-  /** @param openPath a path by which the file can be opened now, which a new file's own is not */
+  /** @param openPath a path by which the file can be opened now; a new file cannot be opened by its own path yet */
   constructor(file: OpenFile, lock: WriterLock, openPath: string = file.path) {
     this.path = file.path;
     this.#fd = file.fd;
@@ -64,7 +67,8 @@ export class FileRegion implements WritableRegion, Measured {
     this.#sizeBytes = file.sizeBytes;
     this.#fileArea = new Uint8Array(file.headerBytes);
     this.#storedArea = readStart(file.fd, file.headerBytes, file.path);
-    // Not at the first flush: an error between now and then, which another program's sync was told, would be lost.
+    // Open it now, not at the first flush: a write-back error in between, once reported to another program's sync,
+    // would be lost.
     const asyncFd = reopenFile(file.fd, openPath);
     try {
       this.#memory = new FileMemory(file, "shared");
@@ -89,7 +93,7 @@ export class FileRegion implements WritableRegion, Measured {
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    // A write up to the end would make a file that was cut as long again as it was.
+    // A write up to the end would restore the size of a file that was cut, and so hide the cut.
     if (offset + bytes.length >= this.#sizeBytes) this.#findCut();
     if (this.#change !== null) return;
     this.#put(offset, bytes);
@@ -107,7 +111,10 @@ export class FileRegion implements WritableRegion, Measured {
     });
   }
 
-  /** A write that fails may have stored a part: what the file has then is this writer's too. */
+  /**
+   * Stores into the header area. A failed write may have stored a part, so the expected bytes are then read from the
+   * file.
+   */
   #storeHeader(offset: number, bytes: Uint8Array): void {
     try {
       this.#put(offset, bytes);
@@ -119,13 +126,13 @@ export class FileRegion implements WritableRegion, Measured {
   }
 
   /**
-   * By `pwrite`, not by a store into the mapping: that makes a whole folio dirty, of up to 2 MiB in a file that was
-   * read or copied before, and can meet a full disk on a copy-on-write file system, which is SIGBUS. Other processes
-   * see one write after the other: the kernel locks the file for each.
+   * Writes by `pwrite`, not by a store into the mapping. A store makes a whole folio dirty, which has up to 2 MiB in a
+   * file that was read or copied before. On a copy-on-write file system a store can also meet a full disk, which is
+   * SIGBUS. Other processes see the writes in order, because the kernel locks the file for each write.
    */
   #put(offset: number, bytes: Uint8Array): void {
     if (writeFile(this.#fd, offset, bytes, this.path)) return;
-    // Past the process's limit of a file's size, in a file that was longer already.
+    // The write is past the process's file size limit, in a file that is already longer: store through the mapping.
     libc().memcpy(this.address + offset, bytes, bytes.length);
   }
 
@@ -141,7 +148,7 @@ export class FileRegion implements WritableRegion, Measured {
 
   #changeOf(sizeBytes: number): FileFault | null {
     if (sizeBytes < this.#sizeBytes) return "cut";
-    // By `read`: the file may be cut by now, and its mapping must not be touched then.
+    // Read by `pread`: the file may have been cut by now, and then its mapping must not be touched.
     if (readStartInto(this.#fd, this.#fileArea, this.path) < this.#fileArea.length) return "cut";
     return Buffer.compare(this.#fileArea, this.#storedArea) === 0 ? null : "overwritten";
   }
@@ -170,15 +177,16 @@ export class FileRegion implements WritableRegion, Measured {
     const pages = Math.ceil(toBytes / pageSizeBytes());
     if (libc().msync(this.address, pages * pageSizeBytes(), MS_SYNC) !== 0) throw libcError("msync", this.path);
     if (this.#durableGrowths === this.#growths) return;
-    // msync need not make a new size durable, and a header must not refer past the size.
+    // Sync the file too after a growth: msync need not make a new size durable, and a header must not refer past the
+    // size.
     syncFile(this.#fd, this.path);
     this.#durableGrowths = this.#growths;
   }
 
   syncLater(): Promise<void> {
     if (this.#held.asyncFd !== null) return this.#syncThrough(this.#held.asyncFd);
-    // One that is opened later would not be told of earlier errors. Throws at once, not as a rejection: a synchronous
-    // flush must not come between an error and its being known.
+    // Do not open the file now: a new open file description gets no report of earlier errors. Throw at once, not as a
+    // rejection, so that no synchronous flush comes between the error and its report.
     this.sync(this.#sizeBytes);
     return Promise.resolve();
   }
@@ -215,7 +223,10 @@ export class FileRegion implements WritableRegion, Measured {
     );
   }
 
-  /** Not before the last sync has returned: the number could be another file's by then. */
+  /**
+   * Closes the descriptor after the last sync has returned: before, another file could get the same number while a sync
+   * uses it.
+   */
   #closeAsyncFd(): void {
     if (this.#syncsInFlight > 0 || this.#held.asyncFd === null) return;
     closeFile(this.#held.asyncFd, this.path);
@@ -224,8 +235,8 @@ export class FileRegion implements WritableRegion, Measured {
 }
 
 /**
- * Releases what a writer held that was dropped without `close`. No sync is in flight: it would hold the region. Views come
- * first: from then on they store nothing into a file that another writer may have.
+ * Releases the resources of a writer that was dropped without `close`. No sync is in flight, because a sync keeps the
+ * region alive. Views come first, so that they store nothing into the file once another writer can lock it.
  */
 function releaseDropped({ path, fd, lock, memory, asyncFd }: Held): void {
   const message = `${printable(path)}: a writer was dropped without close(): its lock is released, and what it had not committed is lost`;

@@ -1,4 +1,4 @@
-/** A region over anonymous memory: for storages that no file holds. There is no disk, so every sync is done at once. */
+/** A region over anonymous memory, for storages without a file. There is no disk, so a sync does nothing. */
 
 import { StorageError } from "../error.ts";
 import { libc } from "../os/libc.ts";
@@ -6,9 +6,9 @@ import { Mapping } from "../os/mapping.ts";
 import { closed, releaseWhenCollected } from "../os/release.ts";
 import type { RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
-/** Of what it is copied to: anyone may read it, as a new file. */
+/** The permissions of a copy in a file: readable by all, like a new file. */
 const PERMISSIONS = 0o644;
-/** The most that is reserved; only pages that are touched take memory. */
+/** The most address space to reserve; only touched pages take memory. */
 const MAX_RESERVED_BYTES = 2 ** 40;
 
 export class MemoryRegion implements WritableRegion, Measured {
@@ -17,7 +17,7 @@ export class MemoryRegion implements WritableRegion, Measured {
   sizeBytes: number;
   readonly #mapping: Mapping;
 
-  /** `sizeBytes` of zeros, with addresses reserved for `maxBytes`, as far as there are any. */
+  /** Maps `sizeBytes` zero bytes, and reserves addresses for up to `maxBytes`, or as many as are available. */
   constructor(sizeBytes: number, maxBytes: number) {
     this.sizeBytes = sizeBytes;
     this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);

@@ -8,8 +8,9 @@ import { FileMemory, type OpenFile } from "./file-memory.ts";
 import type { FileFault, RegionStat, Measured, ReadableRegion } from "./region.ts";
 
 /**
- * The reader's region, over a descriptor that may be read only. Two mappings: one for headers, footers and copies,
- * which nobody else gets, and a private one for views, so that a stray store into a view stays in this process.
+ * The reader's region, over a descriptor that may be read-only. It has two mappings: one for headers, footers and
+ * copies, which is never given to the caller, and a private one for views, so that a stray store into a view stays in
+ * this process.
  */
 export class ReadOnlyFileRegion implements ReadableRegion, Measured {
   readonly path: string;
@@ -77,7 +78,7 @@ export class ReadOnlyFileRegion implements ReadableRegion, Measured {
   }
 }
 
-/** Releases what a reader held that was dropped without `close`. */
+/** Releases the resources of a reader that was dropped without `close`. */
 function releaseDropped({ fd, path }: OpenFile, trusted: FileMemory, views: FileMemory): void {
   releaseAll(
     () => trusted.abandon(),

@@ -1,29 +1,29 @@
 /**
- * The seam between the protocol and the memory: an array of bytes that grows, with stores whose order on the disk
- * can be told. The protocol cannot tell a mapped file from anonymous memory, or from the recording array of the tests.
+ * The seam between the protocol and the memory: a growing array of bytes, with syncs that order its stores on the disk.
+ * The protocol cannot tell a mapped file from anonymous memory, or from the recording array of the tests.
  *
- * Bounds are the caller's: nothing here checks an offset against the storage's length.
+ * The caller checks bounds: nothing here compares an offset with the storage's length.
  */
 
 /**
- * What another program did to the file. `gone`: it has no name any more, so it was deleted, or another file was moved to
- * its path. `cut`: it is shorter than its writer made it. `overwritten`: its first 256 bytes are not those that its
- * writer stored last, as after `cp backup live`.
+ * What another program did to the file. `gone`: the file has no name any more, because it was deleted, or another file
+ * was moved to its path. `cut`: the file is shorter than its writer made it. `overwritten`: its first 256 bytes differ
+ * from those that its writer stored last, as after `cp backup live`.
  */
 export type FileFault = "gone" | "cut" | "overwritten";
 
-/** Something that ends by `close`. */
+/** A resource that `close` releases. */
 export interface Closable {
   close(): void;
 }
 
-/** What a reader needs. */
+/** The region of a reader. */
 export interface ReadableRegion {
   /** For messages. */
   readonly path: string;
-  /** Native address of byte 0, in memory that nobody else gets. May change when the region grows. */
+  /** Native address of byte 0, in memory that is never given to the user. May change when the region grows. */
   readonly address: number;
-  /** Bytes that exist. Nothing at or past it may be touched. */
+  /** The number of bytes that exist. Bytes at or past it must not be touched. */
   readonly sizeBytes: number;
   /**
    * A view for the user; stores into a reader's view stay in this process. With `own`, a view of the memory at
@@ -31,36 +31,36 @@ export interface ReadableRegion {
    */
   view(offset: number, lengthBytes: number, own?: boolean): Uint8Array<ArrayBuffer>;
   /**
-   * Looks whether another program has interfered with the file. A reader's can tell only that it is gone. A writer's whose
-   * file was cut or overwritten stores nothing in it any more: `write` and `grow` do nothing.
+   * Tells whether another program has interfered with the file. A reader's region detects only `gone`. A writer's
+   * region stores nothing more in a file that was cut or overwritten: `write` and `grow` then do nothing.
    * @throws SYSTEM
    */
   fileFault(): FileFault | null;
-  /** Looks at the file's size again. */
+  /** Reads the file's size again. */
   measure(): void;
-  /** Whether a writer holds the header in memory current, so that it may be believed. */
+  /** Tells whether a live writer keeps the header in memory current, so that it may be believed. */
   isWriterLive(): boolean;
-  /** Calls back after changes of the file until closed; null where the system does not tell of any. */
+  /** Calls back after changes of the file until closed. Returns null if the system reports no changes. */
   watch(callback: () => void): Closable | null;
-  /** Detaches every view and gives everything back. */
+  /** Detaches every view and releases all resources. */
   close(): void;
 }
 
-/** What a region takes of the system. */
+/** The disk space and other resources that a region uses. */
 export interface RegionStat {
-  /** Bytes of the file, or of the memory that stands for one. */
+  /** Bytes of the file, or of the memory in place of a file. */
   readonly sizeBytes: number;
-  /** Bytes of its blocks on the disk; 0 in memory. */
+  /** Bytes of the file's blocks on the disk; 0 in memory. */
   readonly allocatedBytes: number;
-  /** The names that the file has in its file system; 0 after it was deleted or replaced. */
+  /** How many names (hard links) the file has; 0 after it was deleted or replaced. */
   readonly links: number;
   /** The file's permission bits. */
   readonly permissions: number;
-  /** Buffers over the mapping that are alive: views are cut from them. */
+  /** Live ArrayBuffers over the mapping, of which views are parts. */
   readonly windows: number;
 }
 
-/** A region that tells. */
+/** A region that reports its resources. */
 export interface Measured {
   stat(): RegionStat;
 }
@@ -71,32 +71,35 @@ export interface HeaderStore {
   readonly bytes: Uint8Array;
 }
 
-/** What a writer needs besides. */
+/** The region of a writer. */
 export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWriterLive" | "watch"> {
   /**
-   * Writes cells that `grow` made storable: cheaper than stores into fresh pages.
-   * @throws DISK_FULL, SYSTEM a file system that allocates anew; the range may hold anything then
+   * Writes cells that `grow` made storable. Cheaper than stores into fresh pages of the mapping.
+   * @throws DISK_FULL, SYSTEM on a file system that allocates new blocks for a write; the range may then hold any bytes
    */
   write(offset: number, bytes: Uint8Array): void;
   /**
-   * Stores one after the other, under the header lock: all are visible to other processes on return.
-   * @throws SYSTEM the lock cannot be given back; all are stored then
+   * Performs the stores in order, under the header lock. All are visible to other processes on return.
+   * @throws SYSTEM the lock cannot be released; all stores have happened then
    */
   store(...stores: HeaderStore[]): void;
   /**
    * Makes `[fromBytes, toBytes)` storable, and the region at least `toBytes` long; new bytes are zero.
-   * @throws DISK_FULL, and nothing has changed
+   * @throws DISK_FULL nothing has changed
    */
   grow(fromBytes: number, toBytes: number): void;
   /**
-   * Gives the space of the range back, where the file system can: it reads as zeros then, and needs `grow` before the
-   * next store. With `diskOnly` a file in memory (tmpfs) keeps its bytes: no disk differs from them, and reading a hole
-   * takes space there, which may be missing.
+   * Frees the disk space of the range if the file system can. The range then reads as zeros, and needs `grow` before
+   * the next store. With `diskOnly` a file in memory (tmpfs) keeps its bytes: there is no disk that could differ from
+   * them, and on tmpfs reading a hole takes space, which may not be available.
    */
   deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void;
-  /** After a crash: sends `[fromBytes, toBytes)` to the disk as it is, whatever earlier syncs have said of it. */
+  /**
+   * After a crash: writes `[fromBytes, toBytes)` to the disk again past the page cache, whatever earlier syncs
+   * reported.
+   */
   rewriteUncached(fromBytes: number, toBytes: number): void;
-  /** Returns when every store into `[0, toBytes)`, and the size, is on the disk. */
+  /** Returns when every store into `[0, toBytes)` and the file's size are on the disk. */
   sync(toBytes: number): void;
   /** The same for the whole file, without blocking the event loop. Stores go on meanwhile. */
   syncLater(): Promise<void>;

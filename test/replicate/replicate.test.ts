@@ -94,6 +94,7 @@ describe("random histories", () => {
     flushed.acknowledge(newest, print);
     await replicator.close();
     writer.close();
+    store.hook = () => undefined;
     const found = await flushed.check(store, path());
     expect(found.at(-1)).toEqual(newest);
     for (const sequence of flushed.replicated.keys()) expect(found.map((state) => state.sequence)).toContain(sequence);

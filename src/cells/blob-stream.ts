@@ -1,4 +1,6 @@
-/** Blobs as streams: chunk by chunk, each a copy, so that nothing of the storage is held between two of them. */
+/**
+ * Reads blobs as streams. Each piece is a copy, so that the stream holds no memory of the storage between two pieces.
+ */
 
 import { shareEventLoop } from "../os/event-loop.ts";
 import { addressOf } from "../os/libc.ts";
@@ -7,14 +9,14 @@ import { Chain, chunkAt, type Part, reachBlob } from "./blob.ts";
 import type { Cells } from "./cells.ts";
 import { ChunkReadAhead } from "./read-ahead.ts";
 
-/** Footers that are followed between two looks at the clock: each may have to come from the disk. */
+/** Footers that are followed before the event loop may get a turn: each may have to be read from the disk. */
 const FOOTERS_A_STEP = 64;
-/** Chunks that are copied at once. */
+/** Chunks that are copied in one piece. */
 const CHUNKS_A_PIECE = 4;
 
 /**
- * The bytes of the blob with this index, or those of a part. Nothing is read before somebody pulls, then a piece at a
- * time; what is kept is an index for each chunk, 8 bytes for 64 KiB.
+ * Returns the bytes of the blob with this index, or of a part of it. Nothing is read before the first pull; then each
+ * pull reads a piece. The stream keeps an index for each chunk, 8 bytes per 64 KiB.
  * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT, TRUNCATED, CLOSED
  */
 export function blobStream(
@@ -32,13 +34,13 @@ export function blobStream(
       const { value } = await pieces.next();
       if (value !== undefined) return controller.enqueue(value);
       controller.close();
-      // A consumer that brought a buffer of its own gets it back.
+      // Give a consumer that brought its own buffer the buffer back.
       controller.byobRequest?.respond(0);
     },
   });
 }
 
-/** Copies of a few chunks at a time. */
+/** Yields copies of a few chunks at a time. */
 async function* piecesOf(
   cells: Cells,
   snapshot: Snapshot,
@@ -52,10 +54,10 @@ async function* piecesOf(
   for (let chunk = first; chunk < end; chunk += CHUNKS_A_PIECE) {
     await shareEventLoop();
     cells.checkOpen();
-    // Before the copy: much may have happened since the last, and a file that was cut has no page there.
+    // Check before the copy: the storage may have changed since the last piece, and a cut file has no page there.
     snapshot.check();
     const bytes = copyPiece(cells, chain, part, chunk, Math.min(end, chunk + CHUNKS_A_PIECE), ahead);
-    // After the copy: until then the cells were those of the blob.
+    // Check after the copy: the cells belonged to the blob until now.
     snapshot.check();
     yield bytes;
   }
@@ -68,7 +70,7 @@ async function chainOf(cells: Cells, snapshot: Snapshot, index: number): Promise
   for (;;) {
     await shareEventLoop();
     cells.checkOpen();
-    // A file that was cut has no page there, and cells that hold other data no chain.
+    // Check first: a cut file has no page there, and cells with other data have no chain.
     snapshot.check();
     if (chain === undefined) reachBlob(cells, index);
     chain ??= new Chain(cells, index);
@@ -76,7 +78,7 @@ async function chainOf(cells: Cells, snapshot: Snapshot, index: number): Promise
   }
 }
 
-/** The bytes of the part in the chunks `[first, end)`, as they are now. */
+/** Copies the bytes of the part in the chunks `[first, end)`, as they are now. */
 function copyPiece(
   cells: Cells,
   chain: Chain,

@@ -1,6 +1,6 @@
 /**
- * A blob that is stored while its bytes come, by the same chunks that `write` makes of them at once. Cells that
- * somebody else is given in between do no harm: chunks are linked.
+ * Stores a blob while its bytes arrive, in the same chunks as `write` would. Other cells may be allocated in between,
+ * because chunks are linked.
  */
 
 import { MAX_CHUNK_BYTES } from "../format/layout.ts";
@@ -9,24 +9,24 @@ import type { Publisher } from "../state/publisher.ts";
 import { type Snapshot, writerSnapshot } from "../state/snapshot.ts";
 import type { WritableCells } from "./writable.ts";
 
-/** What is stored in one call at most, whole chunks. */
+/** The most that is stored in one call, in whole chunks. */
 const MAX_STORE_BYTES = 1024 * MAX_CHUNK_BYTES;
 
-/** It ends with `end` or with `discard`. Nothing refers to its cells before. */
+/** Call `end` or `discard` last. Nothing refers to the blob's cells before `end`. */
 export class BlobWriter {
   readonly #cells: Cells;
   readonly #writable: WritableCells;
   readonly #publisher: Publisher;
   readonly #truncations: number;
   readonly #snapshot: Snapshot;
-  /** Cells that had room on the disk before this blob came. */
+  /** Cells whose disk space was reserved before this blob. */
   readonly #reservedCells: number;
   /** Bytes that do not fill a chunk yet. */
   readonly #rest = new Uint8Array(MAX_CHUNK_BYTES);
   #restBytes = 0;
-  /** The last index of the last chunk that is stored, 0 for none. */
+  /** The last index of the last stored chunk, 0 if there is none. */
   #last = 0;
-  /** Where the run of cells begins that ends there, all of them this blob's. */
+  /** The first cell of the run of this blob's cells that ends at `#last`. */
   #runStart = 0;
 
   constructor(cells: Cells, writable: WritableCells, publisher: Publisher) {
@@ -43,7 +43,7 @@ export class BlobWriter {
     return this.#cells.closeSignal;
   }
 
-  /** @throws TRUNCATED the chunks that are stored are gone */
+  /** @throws TRUNCATED the chunks stored so far are gone */
   check(): void {
     this.#snapshot.check();
   }
@@ -75,8 +75,8 @@ export class BlobWriter {
   }
 
   /**
-   * Gives the blob's last cells back, as far as no others were given out since and no other process can have seen them,
-   * and the disk space that was reserved for it.
+   * Gives up the blob's last cells, if no other cells were allocated since and no other process can have seen them.
+   * Also frees the disk space that was reserved for the blob.
    */
   discard(): void {
     if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations !== this.#truncations) return;
@@ -93,7 +93,7 @@ export class BlobWriter {
     this.#restBytes = 0;
   }
 
-  /** Stores whole chunks, or what is the last of the blob. */
+  /** Stores whole chunks, or the end of the blob. */
   #store(bytes: Uint8Array): void {
     const first = this.#cells.length;
     const last = this.#writable.write(bytes, this.#last);

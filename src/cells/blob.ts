@@ -1,4 +1,7 @@
-/** Reading blobs: chains of chunks, which are found from their last chunk back, and copied from the first on. */
+/**
+ * Reads blobs. A blob is a chain of chunks: the footers are followed from the last chunk back, and the data is copied
+ * from the first chunk on.
+ */
 
 import { StorageError } from "../error.ts";
 import { chunkCells, firstIndexOf } from "../format/chunk.ts";
@@ -7,13 +10,13 @@ import { addressOf, libc } from "../os/libc.ts";
 import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
 import { type Range, ChunkReadAhead } from "./read-ahead.ts";
 
-/** Bytes `[from, to)` of a blob. What lies past its end is left out. */
+/** Bytes `[from, to)` of a blob. Bytes past its end are left out. */
 export interface Part {
   readonly from: number;
   readonly to: number;
 }
 
-/** Views handed out at once are read ahead up to so many bytes: more could fill the memory with what is never used. */
+/** How many bytes are read ahead for the views of one call. More could fill the memory with data that is never used. */
 const MAX_VIEWS_AHEAD_BYTES = 64 * 1024 * 1024;
 
 /** The chunks of a blob, as far as its footers have been followed. */
@@ -25,7 +28,7 @@ export class Chain {
   #next: number;
   #lastChunkBytes = 0;
 
-  /** Of a blob whose index `reachBlob` has checked. */
+  /** The caller has checked the blob's index by `reachBlob`. */
   constructor(cells: Cells, index: number) {
     this.#cells = cells;
     this.#index = index;
@@ -55,12 +58,12 @@ export class Chain {
     return this.#lasts.length;
   }
 
-  /** Of the chunks that were found: all but the last are full. */
+  /** The length of the chunks found so far: all but the last are full. */
   get lengthBytes(): number {
     return (this.count - 1) * MAX_CHUNK_BYTES + this.#lastChunkBytes;
   }
 
-  /** The last index of a chunk, counted from the first one; 0 before it. */
+  /** The last index of a chunk. Chunks count from the first one; 0 is returned for a chunk before it. */
   lastOf(chunk: number): number {
     return this.#lasts[this.count - 1 - chunk] ?? 0;
   }
@@ -70,14 +73,14 @@ export class Chain {
     return chunk === this.count - 1 ? this.#lastChunkBytes : MAX_CHUNK_BYTES;
   }
 
-  /** Where a chunk lies in the region, from its first cell to its last one. */
+  /** The range of a chunk in the region, from its first cell to its last. */
   rangeOf(chunk: number): Range {
     const { bytesPerCell } = this.#cells;
     const endBytes = (this.lastOf(chunk) + 1) * bytesPerCell;
     return { fromBytes: endBytes - chunkCells(this.sizeOf(chunk), bytesPerCell) * bytesPerCell, toBytes: endBytes };
   }
 
-  /** The chunks `[first, end)` that have bytes of a part: none, if it has no bytes. */
+  /** The chunks `[first, end)` that have bytes of a part; none if the part is empty. */
   chunksOf({ from, to }: Part): { readonly first: number; readonly end: number } {
     const first = Math.floor(from / MAX_CHUNK_BYTES);
     return { first, end: from < to ? Math.ceil(to / MAX_CHUNK_BYTES) : first };
@@ -88,7 +91,7 @@ export class Chain {
     return Math.min(to, end * MAX_CHUNK_BYTES) - Math.max(from, first * MAX_CHUNK_BYTES);
   }
 
-  /** Copies what a chunk has of a part to an address. Returns how many bytes that is. */
+  /** Copies the bytes of a part that are in a chunk to an address. Returns how many. */
   copyChunk(chunk: number, { from, to }: Part, targetAddress: number): number {
     const startBytes = chunk * MAX_CHUNK_BYTES;
     const fromBytes = Math.max(0, from - startBytes);
@@ -98,13 +101,13 @@ export class Chain {
     return lengthBytes;
   }
 
-  /** The part that a blob of this length has of what was asked for. */
+  /** Cuts the requested part off at the blob's end. */
   partOf({ from, to }: Part): Part {
     const end = Math.min(to, this.lengthBytes);
     return { from: Math.min(from, end), to: end };
   }
 
-  /** The error that a chunk is not what it was when its footer was followed. */
+  /** The error for a chunk that has changed since its footer was followed. */
   changed(): StorageError {
     const { path } = this.#cells;
     const message = `${path}: the blob at ${this.#index} changed while it was read: the writer has stored over it: refresh(), and read again`;
@@ -113,7 +116,7 @@ export class Chain {
 }
 
 /**
- * The chunk that ends at an index of data, which must be in memory.
+ * Returns the chunk that ends at an index of data. The cell must be in memory.
  * @throws CHUNK_CORRUPT
  */
 export function chunkAt(
@@ -130,7 +133,7 @@ export function chunkAt(
   return { first, sizeBytes, previous };
 }
 
-/** The blob's bytes, or those of a part, copied. */
+/** Returns a copy of the blob's bytes, or of a part of them. */
 export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<ArrayBuffer> {
   reachBlob(cells, index);
   const { bytesPerCell, readAhead } = cells;
@@ -147,7 +150,7 @@ export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<A
 }
 
 /**
- * Checks that a blob may be read that ends at an index, and sees to it that its end is in memory.
+ * Checks that the blob that ends at an index may be read, and brings its end into memory.
  * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
  */
 export function reachBlob(cells: Cells, index: number): void {
@@ -170,7 +173,7 @@ function readChain(cells: Cells, index: number, asked?: Part): Uint8Array<ArrayB
 }
 
 /**
- * Copies the blob's bytes, or those of a part, into memory of the caller's, as far as it reaches.
+ * Copies the blob's bytes, or those of a part, into the caller's memory, as far as they fit.
  * @returns how many bytes were copied
  */
 export function readBlobInto(cells: Cells, index: number, target: Uint8Array, asked: Part): number {
@@ -184,7 +187,7 @@ export function readBlobInto(cells: Cells, index: number, target: Uint8Array, as
 function copyPart(cells: Cells, chain: Chain, part: Part, target: Uint8Array): void {
   const { first, end } = chain.chunksOf(part);
   const ahead = new ChunkReadAhead(cells.readAhead, chain, end);
-  // Not a view for each chunk: it would cost more than the copy, and memory until the collector comes.
+  // Copy by address. A view for each chunk would cost more than the copy, and memory until the garbage collector runs.
   let address = addressOf(target);
   for (let chunk = first; chunk < end; chunk++) {
     ahead.before(chunk);
@@ -192,7 +195,7 @@ function copyPart(cells: Cells, chain: Chain, part: Part, target: Uint8Array): v
   }
 }
 
-/** The blob's chunks as views, first to last. */
+/** Returns the blob's chunks as views, first to last. */
 export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>[] {
   reachBlob(cells, index);
   const { bytesPerCell, readAhead } = cells;
@@ -209,13 +212,13 @@ export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>
   );
 }
 
-/** The blob's bytes in all. */
+/** Returns the length of the blob in bytes. */
 export function blobLength(cells: Cells, index: number): number {
   reachBlob(cells, index);
   return chainOf(cells, index).lengthBytes;
 }
 
-/** All chunks of a blob that was reached. */
+/** Follows all footers of a blob. The caller has called `reachBlob`. */
 function chainOf(cells: Cells, index: number): Chain {
   const chain = new Chain(cells, index);
   chain.follow(Infinity);

@@ -1,4 +1,4 @@
-/** What a storage that is open knows of its cells: the checks of indices, the views, and the fields. */
+/** The cells of an open storage: checks of indices, views, and fields. */
 
 import { StorageError, wrongType } from "../error.ts";
 import { chunkCells } from "../format/chunk.ts";
@@ -8,16 +8,16 @@ import type { ReadableRegion } from "../region/region.ts";
 import { FieldAccess } from "./field-access.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-/** The longest view, and the longest blob that is read in one piece. */
+/** The longest view, and the longest blob that `read` returns. */
 export const MAX_VIEW_BYTES: number = 2 ** 31;
 
 type CellMemory = Pick<ReadableRegion, "path" | "address" | "sizeBytes" | "view">;
 
-/** What a writer does about its cells before others see them. */
+/** How a writer takes part in accesses to its cells. */
 export interface CellOwner {
-  /** Brings the blobs that are staged into memory, and sets `inMemory`. */
+  /** Writes the staged blobs to the region, and sets `inMemory`. */
   drain(): void;
-  /** A view of cells below `end` is handed out. */
+  /** A view of cells below `end` is returned to the caller. */
   exposed(end: number): void;
 }
 
@@ -32,7 +32,7 @@ export class Cells {
   /** 0 for none. Set by the owner of the storage. */
   root: number;
   closed = false;
-  /** Thrown by every access: FILE_CHANGED, when nothing in the file may be read. */
+  /** Thrown by every access if not null: FILE_CHANGED, after which nothing in the file may be read. */
   #refusal: StorageError | null = null;
   /** Set by a writer. */
   owner: CellOwner | null = null;
@@ -53,12 +53,12 @@ export class Cells {
     this.#inMemory = length;
   }
 
-  /** The cells that there are, the header area included. */
+  /** The number of cells in use, including the header area. */
   get length(): number {
     return this.#length;
   }
 
-  /** Those of them that are in memory; the others are staged. */
+  /** How many of them are in memory; the others are staged. */
   get inMemory(): number {
     return this.#inMemory;
   }
@@ -68,11 +68,11 @@ export class Cells {
     this.#inMemory = inMemory;
   }
 
-  /** Aborted when the storage is closed, with CLOSED as its reason: for what waits. */
+  /** Aborted with the reason CLOSED when the storage is closed, to end waiting operations. */
   get closeSignal(): AbortSignal {
     if (this.#closeController === undefined) {
       this.#closeController = new AbortController();
-      // Who asks after `close`, which may have come from a getter of theirs, is not to wait for it.
+      // A getter of the caller may have closed the storage; then the signal is aborted at once.
       if (this.closed) this.#closeController.abort(closedError(this.path));
     }
     return this.#closeController.signal;
@@ -84,7 +84,7 @@ export class Cells {
     this.#closeController?.abort(closedError(this.path));
   }
 
-  /** Every access throws `error` from now on, until the storage is closed. */
+  /** Lets every access throw `error` from now on, until the storage is closed. */
   refuse(error: StorageError): void {
     this.#refusal = error;
   }
@@ -96,7 +96,7 @@ export class Cells {
   }
 
   /**
-   * Checks that the cell may be read, and sees to it that it is in memory.
+   * Checks that the cell may be read, and brings it into memory.
    * @throws INDEX_OUT_OF_RANGE not an index of data; TypeError not a number
    */
   reach(index: number): void {
@@ -111,7 +111,7 @@ export class Cells {
     if (typeof index !== "number") throw wrongType("index", "a number", index);
     const empty = this.#length === this.startIndex;
     const range = empty ? "there are no cells yet" : `expected an index from ${this.startIndex} to ${this.#length - 1}`;
-    // The most ordinary mistake of a reader: the cell is there, but it looks at a state from before.
+    // The most frequent mistake with a reader: the cell exists, but the reader shows an earlier state.
     const isNewer = this.owner === null && index >= this.#length;
     const advice = isNewer
       ? "a newer cell can be read after the writer's commit(), or flush() if the reader follows flushes, and then the reader's refresh()"
@@ -119,7 +119,7 @@ export class Cells {
     this.#outOfRange(index, `${range}, got ${index}: ${advice}`);
   }
 
-  /** A view of `count` units of `unitBytes` bytes, from the cell on. */
+  /** Returns a view of `count` units of `unitBytes` bytes, from the first byte of the cell. */
   view(index: number, count: number, unitBytes: number): Uint8Array<ArrayBuffer> {
     this.checkOpen();
     this.reach(index);
@@ -135,7 +135,7 @@ export class Cells {
     return this.viewBytes(offset, count * unitBytes);
   }
 
-  /** A view for the user of bytes that were checked. */
+  /** Returns a view of bytes whose bounds the caller has checked. */
   viewBytes(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
     if (this.owner !== null) {
       const endBytes = offset + lengthBytes;
@@ -146,7 +146,8 @@ export class Cells {
   }
 
   /**
-   * Checks a field of `lengthBytes` bytes, `offset` bytes behind the first byte of a cell: it may lie in cells after it.
+   * Checks a field of `lengthBytes` bytes at `offset` bytes from the first byte of a cell. The field may lie in later
+   * cells.
    * @throws CLOSED; INDEX_OUT_OF_RANGE; TypeError
    */
   checkField(index: number, offset: number, lengthBytes: number): void {

@@ -1,10 +1,9 @@
 /**
- * The library's own loads and stores of fields, over windows: DataViews over some runs of cells. A load through one
- * takes a few nanoseconds, a `memcpy` many times that. But a window takes tens of microseconds to make, and the
- * garbage collector counts it as live memory. So there are few, and what lies elsewhere is copied until it is asked
- * for often.
+ * Loads and stores fields for the library, through windows: DataViews over runs of cells. A load through a window takes
+ * a few nanoseconds, a `memcpy` many times that. But a window takes tens of microseconds to make, and the garbage
+ * collector counts it as live memory. So there are few windows; fields elsewhere are copied until they are used often.
  *
- * Bounds are the caller's: nothing here compares an index with the storage's length.
+ * The caller checks bounds: nothing here compares an index with the storage's length.
  */
 
 import { libc } from "../os/libc.ts";
@@ -12,7 +11,10 @@ import type { ReadableRegion } from "../region/region.ts";
 
 const WINDOW_BYTES = 16 * 1024 * 1024;
 const MAX_WINDOWS = 16;
-/** Copies from where there is no window before there is one. They cost more than making it, and large blobs never get there. */
+/**
+ * Copies from a slot without a window before the slot gets one. Together they cost more than making it; the footers of
+ * large blobs never reach this number.
+ */
 const MISSES_PER_WINDOW = 2048;
 
 type WindowedRegion = Pick<ReadableRegion, "address" | "sizeBytes" | "view">;
@@ -21,13 +23,13 @@ type WindowedRegion = Pick<ReadableRegion, "address" | "sizeBytes" | "view">;
 export class FieldAccess {
   readonly #region: WindowedRegion;
   readonly #bytesPerCell: number;
-  /** A window has 2^shift cells, so that its slot is told without a division. */
+  /** A window has 2^shift cells, so that its slot is computed without a division. */
   readonly #shift: number;
   readonly #mask: number;
   readonly #views: (DataView | undefined)[] = [];
-  /** The slots that have a window, the oldest first. */
+  /** The slots with a window, the oldest first. */
   readonly #slots: number[] = [];
-  /** Of the other slots, by number. */
+  /** Copies from each slot without a window, by slot number. */
   readonly #misses: (number | undefined)[] = [];
   readonly #copy: DataView = new DataView(new ArrayBuffer(8));
 
@@ -90,7 +92,7 @@ export class FieldAccess {
     this.#store(index, offset, 8);
   }
 
-  /** Where a field lies in its window, if there is one. */
+  /** The offset of a field in its window, if there is one. */
   #placeOf(index: number, offset: number): number {
     return (index & this.#mask) * this.#bytesPerCell + offset;
   }
@@ -101,12 +103,15 @@ export class FieldAccess {
     return this.#miss(index >>> this.#shift, at, lengthBytes);
   }
 
-  /** A window for a slot that has none, or a longer one where the file has grown; undefined where a copy is better. */
+  /**
+   * Makes a window for a slot that has none, or a longer one if the file has grown. Returns undefined if a copy is
+   * better.
+   */
   #miss(slot: number, at: number, lengthBytes: number): DataView | undefined {
     const cells = 2 ** this.#shift;
     const startBytes = slot * cells * this.#bytesPerCell;
     const sizeBytes = Math.min(cells * this.#bytesPerCell, this.#region.sizeBytes - startBytes);
-    // Across two windows, or before the first byte of one.
+    // The field lies across two windows, or before the first byte of one.
     if (at < 0 || at + lengthBytes > sizeBytes) return undefined;
     if (this.#views[slot] === undefined && !this.#countMiss(slot)) return undefined;
     const bytes = this.#region.view(startBytes, sizeBytes, true);

@@ -1,9 +1,10 @@
 /**
- * Reading ahead for blobs that are not in the page cache. The mapping is advised as random, so that an access to a cell
- * reads one page; a blob read that way would be an I/O for each of its pages. Whether pages are in memory is told by the
- * time that the first touch takes: to ask the system before each read would cost more than most reads.
+ * Reads ahead for blobs that are not in the page cache. The mapping is advised as random, so that an access to a cell
+ * reads one page; a blob read that way would need an I/O for each of its pages. The time of the first touch tells
+ * whether pages are in memory: a system call before each read would cost more than most reads.
  *
- * All of this is advice: a wrong guess costs time or memory of the page cache, and changes nothing that is read.
+ * All of this is advice: a wrong guess costs time or memory of the page cache, and never changes the bytes that are
+ * read.
  */
 
 import { libc } from "../os/libc.ts";
@@ -12,17 +13,19 @@ import type { ReadableRegion } from "../region/region.ts";
 
 /** A touch that takes longer has waited for a disk. A page that is in memory takes 1 to 12 µs to map. */
 const SLOW_NS = 20_000;
-/** Shorter blobs lie on a page or two. */
+/** Shorter blobs are not read ahead: they lie on a page or two. */
 const MIN_BYTES = 4000;
-/** The most that is read on the guess that a blob is as long as the ones before. */
+/** The most bytes that are read on the guess that a blob is as long as the ones before it. */
 const MAX_EXPECTED_BYTES = 1024 * 1024;
 /** Blobs found in memory after which the next one is expected to be there too. */
 const WARM_BLOBS = 4;
-/** Views that are handed out for each that is touched: the two clock readings would take as long as making the view. */
+/** One of so many views is touched: the two clock readings of a touch take as long as making the view. */
 const VIEWS_PER_TOUCH = 8;
-/** Footers of a chain that are read at once, on the guess that its chunks lie one after the other. */
+/** Footers of a chain that are read at once, on the guess that its chunks are adjacent. */
 const FOOTERS_AHEAD = 32;
-/** Chunks that are read ahead of the one that is copied, and how many are left when more are read: 4 MiB and 2. */
+/**
+ * Chunks that are read ahead of the copied one, and how many of them remain when the next are read: 4 MiB and 2 MiB.
+ */
 const CHUNKS_AHEAD = 64;
 const CHUNKS_LEFT = 32;
 
@@ -32,14 +35,14 @@ export interface Range {
   readonly toBytes: number;
 }
 
-/** What the reads of a storage have found so far. */
+/** Learns from the reads of a storage whether its blobs are in memory, and how long they are. */
 export class ReadAhead {
   readonly #region: Pick<ReadableRegion, "address">;
   readonly #startBytes: number;
-  /** Chunks of a chain lie so far apart, if nothing lies between them. */
+  /** The distance between adjacent chunks of a chain. */
   readonly #strideBytes: number;
   readonly #probe = new Uint8Array(1);
-  /** The length of the next blob, as far as the last two tell; 0 while blobs are in memory. */
+  /** The expected length of the next blob, by the last two; 0 while blobs are in memory. */
   #expectedBytes = 0;
   #lastBytes = 0;
   #warmBlobs = 0;
@@ -52,18 +55,21 @@ export class ReadAhead {
     this.#strideBytes = strideBytes;
   }
 
-  /** Whether the next blob is expected not to be in memory: then `before` comes before its footer is touched. */
+  /** Whether the next blob is expected not to be in memory. Then call `before` before touching its footer. */
   get isExpecting(): boolean {
     return this.#expectedBytes > 0;
   }
 
-  /** Reads the blob that ends at `endBytes`, on the guess that it is as long as the ones before, and waits for its end. */
+  /**
+   * Reads ahead the blob that ends at `endBytes`, on the guess that it is as long as the ones before, and waits for its
+   * last page.
+   */
   before(endBytes: number): void {
     this.advise({ fromBytes: endBytes - this.#expectedBytes, toBytes: endBytes });
     this.#wasSlow = this.#isSlow(endBytes - 1);
   }
 
-  /** A blob of one chunk, or a part of it, is about to be read. */
+  /** Call it before reading a blob of one chunk, or a part of it. */
   found(fromBytes: number, lengthBytes: number): void {
     if (lengthBytes < MIN_BYTES) {
       if (this.isExpecting) this.learn(lengthBytes, false);
@@ -75,13 +81,13 @@ export class ReadAhead {
     if (isSlow || this.isExpecting) this.learn(lengthBytes, isSlow);
   }
 
-  /** A view of a blob of one chunk is about to be handed out. As `found`, but not for each. */
+  /** Call it before returning a view of a blob of one chunk. Like `found`, but for one of several views. */
   foundView(fromBytes: number, lengthBytes: number): void {
     this.#views = (this.#views + 1) % VIEWS_PER_TOUCH;
     if (this.#views === 0 || this.isExpecting) this.found(fromBytes, lengthBytes);
   }
 
-  /** The footer of a chain that ends at `endBytes` is about to be read, after `count` others. */
+  /** Call it before reading the footer that ends at `endBytes`, after `count` others of its chain. */
   beforeFooter(count: number, endBytes: number): void {
     if (count % FOOTERS_AHEAD !== 1 || !this.#isSlow(endBytes - 1)) return;
     for (let ahead = 1; ahead < FOOTERS_AHEAD; ahead++) {
@@ -92,8 +98,8 @@ export class ReadAhead {
   }
 
   /**
-   * Touches the middle of a range, for its first and last page may be those of a neighbour that was read before.
-   * Returns whether that took long, or the guess of `before` was right.
+   * Touches the middle of a range, because its first and last page may belong to a neighbour that was read before.
+   * Returns whether the touch was slow, or the touch of `before` was.
    */
   isSlow({ fromBytes, toBytes }: Range): boolean {
     const isSlow = this.#isSlow(Math.floor((fromBytes + toBytes) / 2)) || this.#wasSlow;
@@ -101,7 +107,7 @@ export class ReadAhead {
     return isSlow;
   }
 
-  /** A blob had so many bytes, and was in memory or not. */
+  /** Records the length of a blob, and whether it was in memory. */
   learn(lengthBytes: number, isSlow: boolean): void {
     this.#warmBlobs = isSlow ? 0 : this.#warmBlobs + 1;
     if (isSlow) this.#expectedBytes = Math.min(lengthBytes, this.#lastBytes || lengthBytes, MAX_EXPECTED_BYTES);
@@ -111,7 +117,7 @@ export class ReadAhead {
     this.#lastBytes = lengthBytes;
   }
 
-  /** Has the kernel read a range, and does not wait for it. */
+  /** Asks the kernel to read a range, without waiting for it. */
   advise({ fromBytes, toBytes }: Range): void {
     const start = Math.max(this.#startBytes, fromBytes);
     readAhead(this.#region.address + start, toBytes - start);
@@ -130,7 +136,7 @@ export interface Chunks {
   rangeOf(chunk: number): Range;
 }
 
-/** Reads the chunks of a chain ahead of a copy that goes forward, once one of them was not in memory. */
+/** Reads the chunks of a chain ahead of a forward copy, as soon as one of them was not in memory. */
 export class ChunkReadAhead {
   readonly #readAhead: ReadAhead;
   readonly #chunks: Chunks;
@@ -141,7 +147,7 @@ export class ChunkReadAhead {
   #isCold = false;
   #hasLearnt = false;
 
-  /** For the chunks before `end`; at most `most` at a time. */
+  /** Reads the chunks before `end` ahead, at most `most` at a time. */
   constructor(readAhead: ReadAhead, chunks: Chunks, end: number, most: number = CHUNKS_AHEAD) {
     this.#readAhead = readAhead;
     this.#chunks = chunks;
@@ -149,7 +155,7 @@ export class ChunkReadAhead {
     this.#most = most;
   }
 
-  /** The chunk is about to be copied. */
+  /** Call it before copying the chunk. */
   before(chunk: number): void {
     if (this.#isCold ? chunk + CHUNKS_LEFT < this.#advisedTo : !this.#isSlow(chunk)) return;
     this.#isCold = true;
@@ -167,7 +173,7 @@ export class ChunkReadAhead {
     return isSlow;
   }
 
-  /** Reads the chunks from `first` on that lie one after the other, in one piece. Returns the chunk after them. */
+  /** Reads the adjacent chunks from `first` on ahead, in one piece. Returns the number of the chunk after them. */
   #adviseRun(first: number, end: number): number {
     const { fromBytes, toBytes } = this.#chunks.rangeOf(first);
     let runEnd = toBytes;

@@ -1,6 +1,7 @@
 /**
- * Space: three marks, `length <= reserved <= file`. No index above `reserved` is given out, for a store into a hole
- * of the file on a full disk would end the process. Cells behind `length` may hold anything, but up to a mark of zeros.
+ * The space of a storage, by three marks: `length <= reserved <= file`. No index above `reserved` is allocated, because
+ * a store into a hole of the file on a full disk would kill the process. Cells behind `length` may hold any bytes,
+ * except that they are zero up to a fourth mark.
  */
 
 import { StorageError } from "../error.ts";
@@ -9,13 +10,15 @@ import { MAX_U32 } from "../format/layout.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
 import type { WritableRegion } from "../region/region.ts";
 
-/** The default step doubles the file, between these: ten blobs take little, 100 GB grow in few steps. */
+/**
+ * The default step doubles the file, within these bounds: ten blobs take little space, and 100 GB grow in few steps.
+ */
 const MIN_STEP_BYTES = 64 * 1024;
 const MAX_STEP_BYTES = 64 * 1024 * 1024;
 
 const zeros: Uint8Array = new Uint8Array(16 * 1024);
 
-/** Cells that a new file has at once. */
+/** Returns how many cells a new file has at first. */
 export function initialCells(config: CheckedConfig, startIndex: number, stepBytes: number | null): number {
   const cells = Math.floor((stepBytes ?? MIN_STEP_BYTES) / config.bytesPerCell);
   return clamp(cells, startIndex, config.maxIndex);
@@ -29,13 +32,13 @@ export class Space {
   readonly #beforeGrowth: () => void;
   #length: number;
   #reserved: number;
-  /** From `length` up to here bytes are known to be zero. */
+  /** Bytes from `length` up to this offset are known to be zero. */
   #zeroedBytes = 0;
 
   /**
-   * Marks of a region that is open: `length` from its header.
-   * @param beforeGrowth looks at the file: one that was cut would seem whole when it has grown
-   * @param reserved cells that are known to have room on the disk
+   * Sets the marks of an open region: `length` is that of its header.
+   * @param beforeGrowth checks the file before it grows: the growth would hide that the file was cut
+   * @param reserved cells whose disk space is known to be reserved
    */
   constructor(
     region: WritableRegion,
@@ -54,12 +57,12 @@ export class Space {
     this.#reserved = reserved;
   }
 
-  /** Cells given out, the header area included: the next index. */
+  /** Cells in use, including the header area: the next index. */
   get length(): number {
     return this.#length;
   }
 
-  /** Cells that can be given out without growing, the header area included. */
+  /** Cells that can be in use without growing, including the header area. */
   get reserved(): number {
     return this.#reserved;
   }
@@ -70,7 +73,7 @@ export class Space {
   }
 
   /**
-   * Gives out `count` cells, and returns the first index. Their content is left as it is: see {@link zero}.
+   * Allocates `count` cells, and returns the first index. Their bytes stay as they are: see {@link zero}.
    * @throws INDEX_OVERFLOW, DISK_FULL; nothing has changed
    */
   take(count: number): number {
@@ -82,9 +85,9 @@ export class Space {
   }
 
   /**
-   * Zeroes cells just taken, and some more: written by the kernel, for a page fault on a block that is only reserved
-   * costs many times as much. In small pieces, for the kernel caches a piece as a whole, and a flush writes the whole
-   * of what a store has touched.
+   * Zeroes cells just allocated, and some after them. It calls `write`, because a page fault on a block that is only
+   * reserved costs many times as much. It writes in small pieces, because the kernel caches each piece as a unit, and a
+   * flush writes the whole unit that a store has touched.
    * @throws DISK_FULL, SYSTEM
    */
   zero(fromBytes: number, toBytes: number): void {
@@ -98,22 +101,24 @@ export class Space {
   }
 
   /**
-   * Makes sure that `cells` cells can be given out without growing.
+   * Makes sure that `cells` cells can be in use without growing.
    * @throws INDEX_OVERFLOW, DISK_FULL
    */
   ensure(cells: number): void {
     if (cells > this.#reserved) this.#reserve(cells);
   }
 
-  /** Takes the cells from `length` on back, which nothing refers to. They keep their bytes until they are given out. */
+  /**
+   * Frees the cells from `length` on, which nothing may refer to. They keep their bytes until they are allocated again.
+   */
   giveBack(length: number): void {
     this.#zeroedBytes = 0;
     this.#length = length;
   }
 
   /**
-   * Gives the disk space back that is reserved past the next step, but not that of the first `keptCells`: what a blob
-   * that was given up had reserved.
+   * Frees disk space that is reserved past the next step, except that of the first `keptCells`. Called when a blob is
+   * discarded that had reserved it.
    */
   releaseReserve(keptCells: number): void {
     const kept = Math.max(keptCells, this.#length + this.#stepCells());
@@ -122,7 +127,7 @@ export class Space {
     this.#reserved = kept;
   }
 
-  /** Reserves at least up to `required`, a step if there is room for one. */
+  /** Reserves at least `required` cells, or a whole step if the disk has space for one. */
   #reserve(required: number): void {
     const { path } = this.#region;
     if (required > this.#maxIndex) {
@@ -140,7 +145,7 @@ export class Space {
         const full = error instanceof StorageError && error.code === "DISK_FULL";
         if (!full) throw error;
         if (target > required) continue;
-        // A file system may have allocated a part before it met the end of its space.
+        // The file system may have allocated a part before its space ran out.
         this.#region.deallocate(wholePages(this.#reserved * this.#bytesPerCell), this.#region.sizeBytes);
         throw error;
       }
@@ -151,7 +156,8 @@ export class Space {
     const fileCells = this.fileCells;
     if (required <= fileCells) return Math.min(fileCells, Math.max(required, this.#reserved + this.#stepCells()));
     const stepCells = this.#stepCells();
-    // With a step that was chosen: whole steps, as many as the original takes (one more than just enough).
+    // With a step set by the user: grow by whole steps, as many as the original does (it may take one more than
+    // needed).
     const steps = Math.floor((required - fileCells) / stepCells) + 1;
     const target = this.#stepBytes === null ? Math.max(required, fileCells + stepCells) : fileCells + steps * stepCells;
     return Math.min(target, this.#maxIndex);
@@ -169,10 +175,10 @@ function clamp(value: number, least: number, most: number): number {
 }
 
 /**
- * Makes the file whole cells, and long enough that the page of the last of `cells` is whole too: a part of a page
- * cannot be renewed. A foreign tool, or a writer killed where blocks cannot be reserved, may have left a part of a
- * cell at the end.
- * @returns the whole cells that the file has now
+ * Extends the file to whole cells, and so that the page of the last of `cells` is complete: a partial page cannot be
+ * rewritten past the page cache. A foreign tool may have left a partial cell at the end, or a writer that was killed on
+ * a file system without reservation.
+ * @returns the number of whole cells that the file has now
  */
 export function makeWhole(
   region: Pick<WritableRegion, "sizeBytes" | "grow">,
@@ -187,7 +193,7 @@ export function makeWhole(
     region.grow(region.sizeBytes, wholeCells * bytesPerCell);
     return wholeCells;
   } catch (error) {
-    // A full disk keeps no storage from opening: the part of a cell is made whole when the file grows.
+    // A full disk must not keep a storage from opening. The partial cell is completed when the file grows.
     if (!(error instanceof StorageError) || error.code !== "DISK_FULL") throw error;
     return Math.floor(region.sizeBytes / bytesPerCell);
   }

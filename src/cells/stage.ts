@@ -1,7 +1,7 @@
 /**
- * Blobs on their way into the region. They are laid out as chunks in a buffer on the heap, and written from there
- * many at a time: that costs the kernel a third of what storing them into fresh pages one by one does, and their CRC
- * is taken while they are in the processor's cache. Whoever wants to see them drains the stage first.
+ * Buffers blobs on their way into the region. They are laid out as chunks in a buffer on the heap, and written many at
+ * a time. That takes the kernel a third of the time of storing them into fresh pages one by one, and their CRC is taken
+ * while they are in the processor's cache. Drain the stage before reading its cells.
  */
 
 import { wrongType } from "../error.ts";
@@ -10,12 +10,14 @@ import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import type { Space } from "./space.ts";
 
-/** What is written at once, from one multiple of it to the next: smaller than the cache of a processor. */
+/** Bytes per write, aligned to a multiple of it in the file: smaller than a processor's cache. */
 const PIECE_BYTES = 256 * 1024;
-/** A piece that is not full yet, and the chunk that fills it: with its footer and the rest of its last cell. */
+/**
+ * Room for a piece that is not full yet and the chunk that fills it, with its footer and the padding of its last cell.
+ */
 const STAGE_BYTES = PIECE_BYTES + 128 * 1024;
 
-/** Is told of the bytes of each run of cells, while they are at hand. */
+/** Receives the bytes of each run of cells when they are written. */
 export type Feed = (firstIndex: number, bytes: Uint8Array) => void;
 
 export class Stage {
@@ -26,7 +28,7 @@ export class Stage {
   #bytes: Uint8Array = new Uint8Array(0);
   #fields: DataView = new DataView(this.#bytes.buffer);
   #usedBytes = 0;
-  /** The cell that the first byte belongs to. */
+  /** The cell of the first staged byte. */
   #firstIndex: number;
 
   constructor(region: WritableRegion, bytesPerCell: number, space: Space, feed: Feed) {
@@ -37,19 +39,19 @@ export class Stage {
     this.#firstIndex = space.length;
   }
 
-  /** The first cell that is not in the region. */
+  /** The first cell that is not in the region yet. */
   get drained(): number {
     return this.#usedBytes === 0 ? this.#space.length : this.#firstIndex;
   }
 
   /**
-   * Takes cells, and lays the blob out in them, or a part of one whose chunk before ends at `previous`.
-   * @returns its index, the last one of its last chunk
-   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; TypeError its length changes meanwhile; the cells are to be taken back, of
-   * which some may have been written
+   * Allocates cells and stages the blob in them, or a part of a blob whose chunk before ends at `previous`.
+   * @returns the blob's index, which is the last of its last chunk
+   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; TypeError the blob's length changed meanwhile. The caller then calls
+   * `takeBack`; some of the cells may have been written
    */
   add(blob: Uint8Array, previous: number): number {
-    // Once: another thread may make a shared buffer longer meanwhile.
+    // Read the length once: another thread may grow a shared buffer.
     const lengthBytes = blob.length;
     const first = this.#space.take(blobCells(lengthBytes, this.#bytesPerCell));
     if (this.#usedBytes === 0) this.#firstIndex = first;
@@ -58,14 +60,14 @@ export class Stage {
   }
 
   /**
-   * Writes what is staged to the region.
-   * @throws DISK_FULL, SYSTEM; it stays staged, and may be drained later
+   * Writes the staged bytes to the region.
+   * @throws DISK_FULL, SYSTEM; the bytes stay staged, and may be drained later
    */
   drain(): void {
     if (this.#usedBytes > 0) this.#drainFirst(this.#usedBytes);
   }
 
-  /** Takes the cells from `first` on back, staged or written. */
+  /** Frees the cells from `first` on, staged or written. */
   takeBack(first: number): void {
     this.#space.giveBack(first);
     const staged = (first - this.#firstIndex) * this.#bytesPerCell;
@@ -73,7 +75,7 @@ export class Stage {
     else this.restart();
   }
 
-  /** Forgets what is staged: its cells were taken back. */
+  /** Drops the staged bytes, whose cells were freed. */
   restart(): void {
     this.#usedBytes = 0;
   }
@@ -89,7 +91,7 @@ export class Stage {
     return previous;
   }
 
-  /** The chunk's data, zeros up to the footer, the footer. Returns its last index. */
+  /** Stages a chunk: its data, zeros up to the footer, and the footer. Returns its last index. */
   #addChunk(first: number, data: Uint8Array, lengthBytes: number, previous: number): number {
     const cells = chunkCells(lengthBytes, this.#bytesPerCell);
     const chunkBytes = cells * this.#bytesPerCell;
@@ -106,7 +108,7 @@ export class Stage {
     return first + cells - 1;
   }
 
-  /** Whole cells up to a multiple of a piece, in the file: the kernel writes whole pages in long runs fastest. */
+  /** Writes whole cells up to a multiple of a piece in the file: the kernel writes long runs of whole pages fastest. */
   #drainPieces(): void {
     const startBytes = this.#firstIndex * this.#bytesPerCell;
     const endBytes = Math.floor((startBytes + this.#usedBytes) / PIECE_BYTES) * PIECE_BYTES;
@@ -114,7 +116,7 @@ export class Stage {
     if (cells > 0) this.#drainFirst(cells * this.#bytesPerCell);
   }
 
-  /** Writes the first bytes that are staged, whole cells. */
+  /** Writes the first `lengthBytes` staged bytes, which are whole cells. */
   #drainFirst(lengthBytes: number): void {
     const bytes = this.#bytes.subarray(0, lengthBytes);
     this.#region.write(this.#firstIndex * this.#bytesPerCell, bytes);
@@ -124,7 +126,7 @@ export class Stage {
     this.#usedBytes -= lengthBytes;
   }
 
-  /** At the first chunk, or where a write failed before: what is staged stays, and must be written now. */
+  /** Makes room at the first chunk, or after a failed write, whose bytes are still staged and must be written now. */
   #makeRoom(): void {
     this.drain();
     if (this.#bytes.length > 0) return;

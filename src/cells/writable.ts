@@ -1,4 +1,4 @@
-/** What a writer does to cells: gives them out, fills them with blobs and fields, and knows what others may see. */
+/** A writer's operations on cells: allocates them, and stores blobs and fields in them. */
 
 import { StorageError, wrongType } from "../error.ts";
 import { MAX_U32 } from "../format/layout.ts";
@@ -14,7 +14,7 @@ const MAX_U64 = 2n ** 64n - 1n;
 
 type Failing = Pick<Publisher, "running" | "checkFailure">;
 
-/** All of it throws CLOSED, and FAILED once a sync has failed. */
+/** Every operation throws CLOSED, and FAILED after a sync has failed. */
 export class WritableCells {
   readonly #cells: Cells;
   readonly #space: Space;
@@ -22,7 +22,7 @@ export class WritableCells {
   readonly #running: CommitChecksum;
   readonly #stage: Stage;
   readonly #firstAddress: number;
-  /** Cells below this one, and from `length` on, were given out before and taken back: old views may lie over them. */
+  /** Cells from `length` up to this one were allocated before and then freed: old views may lie over them. */
   #takenBack = 0;
 
   constructor(region: WritableRegion, cells: Cells, space: Space, publisher: Failing) {
@@ -36,7 +36,7 @@ export class WritableCells {
     cells.owner = { drain: () => this.drain(), exposed: (end) => running.exposed(end) };
   }
 
-  /** Cells that are sure to have room, the used ones included. */
+  /** Cells whose disk space is reserved, including those in use. */
   get reservedCells(): number {
     return this.#space.reserved;
   }
@@ -47,13 +47,13 @@ export class WritableCells {
     this.#publisher.checkFailure();
   }
 
-  /** Brings what is staged into memory. @throws DISK_FULL, SYSTEM */
+  /** Writes the staged blobs to the region. @throws DISK_FULL, SYSTEM */
   drain(): void {
     this.#stage.drain();
     this.#cells.setLength(this.#space.length);
   }
 
-  /** The first of `count` consecutive cells, all zero. */
+  /** Allocates `count` consecutive cells, all zero, and returns the first index. */
   allocate(count: number): number {
     this.check();
     if (!Number.isInteger(count) || count < 1) throw wrongType("count", "a positive whole number", count);
@@ -94,28 +94,28 @@ export class WritableCells {
   }
 
   /**
-   * Bytes that storing them cannot change. A view from before a truncation may lie over the very cells that it is stored
-   * into, so it is copied first.
+   * Returns bytes that do not change while they are stored. A view from before a truncation may lie over the cells that
+   * it will be stored in, so it is copied first.
    */
   apart(bytes: Uint8Array): Uint8Array {
     const { inMemory, bytesPerCell, region } = this.#cells;
     if (inMemory >= this.#takenBack || bytes.length === 0) return bytes;
     const offset = addressOf(bytes) - region.address;
     const isElsewhere = offset >= this.#takenBack * bytesPerCell || offset + bytes.length <= inMemory * bytesPerCell;
-    // A file that was mapped again has the same cells at two addresses.
+    // After a file was mapped again, the same cells have two addresses.
     return isElsewhere && region.address === this.#firstAddress ? bytes : bytes.slice();
   }
 
-  /** Takes the cells from `first` on back, which nothing refers to. */
+  /** Frees the cells from `first` on, which nothing may refer to. */
   giveBack(first: number): void {
     this.#takenBack = Math.max(this.#takenBack, this.#space.length);
-    // Their CRC may have been taken ahead.
+    // Drop a CRC of these cells that was taken ahead of the commit.
     this.#running.exposed(this.#space.length);
     this.#stage.takeBack(first);
     this.#cells.setLength(this.#space.length, this.#stage.drained);
   }
 
-  /** Gives disk space back, but that of the first `keptCells`. */
+  /** Frees reserved disk space, except that of the first `keptCells`. */
   releaseReserve(keptCells: number): void {
     this.#space.releaseReserve(keptCells);
   }
@@ -140,12 +140,15 @@ export class WritableCells {
     this.#cells.fields.setU64(index, offset, value);
   }
 
-  /** Makes sure that there is room for `cells` cells. @throws DISK_FULL; nothing has changed */
+  /** Reserves disk space for `cells` cells in all. @throws DISK_FULL; nothing has changed */
   reserve(cells: number): void {
     this.#space.ensure(cells);
   }
 
-  /** Takes every cell back. The file keeps its size, and its blocks: a view of an old cell may still be stored into. */
+  /**
+   * Frees every cell. The file keeps its size and its blocks, because the caller may still store into a view of an old
+   * cell.
+   */
   empty(): void {
     const { startIndex } = this.#cells;
     this.#takenBack = Math.max(this.#takenBack, this.#space.length);
@@ -155,7 +158,7 @@ export class WritableCells {
     this.#cells.root = 0;
   }
 
-  /** Checks a store of `value` into a field, and notes that its cell changes. */
+  /** Checks a store of `value` into a field, and reports the change of its cells to the running CRC. */
   #change(index: number, offset: number, lengthBytes: number, value: number | bigint, most: number | bigint): void {
     this.check();
     const { bytesPerCell } = this.#cells;

@@ -1,4 +1,4 @@
-/** Opening files as storages: what is checked by `pread` before anything is mapped. */
+/** Opens files as storages. Everything is checked by `pread` before a file is mapped. */
 
 import { RESTORE, StorageError, withoutPath } from "../error.ts";
 import { decodeArea, diskCopies, processCopies } from "../format/area.ts";
@@ -12,7 +12,7 @@ import type { OpenFile } from "../region/file-memory.ts";
 import { FileRegion } from "../region/file.ts";
 import { ReadOnlyFileRegion } from "../region/read-only-file.ts";
 
-/** How often an opening starts over because the path has come to name another file. */
+/** How often an opening starts over because another file was moved to the path meanwhile. */
 const MAX_REOPENINGS = 16;
 
 export interface WriterFile {
@@ -21,8 +21,8 @@ export interface WriterFile {
 }
 
 /**
- * Opens an existing file for its one writer: locked before anything of it is believed.
- * @param config the file's config, where its own is damaged
+ * Opens an existing file for its one writer. The file is locked before anything in it is believed.
+ * @param config the config to use if that of the file is damaged
  * @throws NO_SUCH_FILE, WRITER_LOCKED, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, FILE_CUT, SYSTEM
  */
 export function openWriterFile(
@@ -50,7 +50,7 @@ export function openWriterFile(
   throw new StorageError("WRITER_LOCKED", `${path}: the file is being replaced again and again: try later`, { path });
 }
 
-/** Null if the file was replaced before it was locked. */
+/** Returns null if the file was replaced before it was locked. */
 function openLocked(fd: number, path: string, lock: WriterLock, configOfFile: () => CheckedConfig): WriterFile | null {
   if (identityOf(path) !== identityOf(fd)) return null;
   const config = configOfFile();
@@ -58,7 +58,7 @@ function openLocked(fd: number, path: string, lock: WriterLock, configOfFile: ()
 }
 
 /**
- * Opens an existing file for reading; a descriptor that can only read is enough, and nothing is changed.
+ * Opens an existing file for reading. A read-only descriptor is enough, and nothing is changed.
  * @throws NO_SUCH_FILE, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, FILE_CUT, SYSTEM
  */
 export function openReaderFile(
@@ -75,9 +75,9 @@ export function openReaderFile(
 }
 
 /**
- * Makes a file that appears complete under its name, or not at all: `fill` writes it under another name, and what
- * it returns is returned. A kill leaves at most that other name, which nothing ever looks for.
- * @param path as the caller gave it; `place` is where it leads, which differs for a symbolic link
+ * Creates a file that appears complete under its name, or not at all. `fill` writes it under another name; its result
+ * is returned. A kill leaves at most the file with that other name, which is never opened.
+ * @param path as the caller gave it; `place` is its target, which differs for a symbolic link
  * @throws ALREADY_EXISTS, DISK_FULL, SYSTEM
  */
 export function createWriterFile<T>(
@@ -96,7 +96,7 @@ export function createWriterFile<T>(
     const lock = lockNew(fd, path);
     region = releasing(lock, () => new FileRegion(openFileOf(fd, path, sizeBytes, config), lock, file.openPath));
     const filled = fill(region);
-    // The size too must be on the disk before the file has its name.
+    // Sync the size too before the file gets its name.
     syncFile(fd, path);
     file.placeSync();
     return filled;
@@ -106,7 +106,7 @@ export function createWriterFile<T>(
   }
 }
 
-/** The lock of a file that nobody else knows yet. */
+/** Locks a file that no other process has opened yet. */
 function lockNew(fd: number, path: string): WriterLock {
   const lock = WriterLock.acquire({ fd, path, timeoutMs: 0, holderProcessId: () => 0 });
   if (lock === null)
@@ -114,7 +114,7 @@ function lockNew(fd: number, path: string): WriterLock {
   return lock;
 }
 
-/** Runs `open`, and gives the lock back if it throws. */
+/** Runs `open`, and releases the lock if it throws. */
 function releasing<T>(lock: WriterLock, open: () => T): T {
   try {
     return open();
@@ -128,7 +128,7 @@ function openFileOf(fd: number, path: string, sizeBytes: number, config: Checked
   return { fd, path, sizeBytes, maxBytes, headerBytes: HEADER_AREA_BYTES };
 }
 
-/** The file's config, believed and as expected. */
+/** Returns the file's config, checked, and compared with what the caller expects. */
 function configOf(fd: number, path: string, expect: Partial<StorageConfig>): CheckedConfig {
   const area = readStart(fd, HEADER_AREA_BYTES, path);
   const config = checkedConfig(area, path);
@@ -144,7 +144,7 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
 }
 
 /**
- * The config in a header area, believed.
+ * Returns the config in a header area, checked.
  * @throws NOT_A_STORAGE, INVALID_CONFIG
  */
 export function checkedConfig(bytes: Uint8Array, path: string): CheckedConfig {
@@ -155,7 +155,7 @@ export function checkedConfig(bytes: Uint8Array, path: string): CheckedConfig {
     throw new StorageError("NOT_A_STORAGE", message, { path });
   }
   const area = decodeArea(bytes);
-  // Where the config is wrong, a header with a right hash tells a damaged storage from a foreign file.
+  // If the config is wrong, a header with a correct hash tells a damaged storage from a foreign file.
   const hasHeader = [...diskCopies, ...processCopies].some((name) => area.copy(name) !== null);
   if (area.annexHead?.configHolds === false) {
     throw damagedConfig("head string, cell size or max index are not those that the file was made with", path);
@@ -174,7 +174,10 @@ function damagedConfig(what: string, path: string): StorageError {
   return new StorageError("INVALID_CONFIG", message, { path });
 }
 
-/** The process that writes the file, 0 while nobody can tell: until a writer has opened, the annex names the one before. */
+/**
+ * Returns the process id of the file's writer, or 0 if it is unknown: until a writer has finished opening, the annex
+ * names the writer before it.
+ */
 function writerProcessId(fd: number, path: string): number {
   const presence = writerPresence(fd, path);
   if (presence === "opening" || presence === "none") return 0;

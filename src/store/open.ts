@@ -1,4 +1,4 @@
-/** Creating a storage in a region, and opening one for its writer: the steps, in their order. */
+/** Creates a storage in a region, and opens one for its writer: the steps, in their order. */
 
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
 import { type CommitRecord, isTruncating } from "../format/annex.ts";
@@ -21,10 +21,10 @@ export interface OpenStore {
   readonly recovery: Recovery;
 }
 
-/** What a writer chooses. */
+/** The choices of a writer. */
 export interface WriterChoices {
   readonly writerKey: Uint8Array;
-  /** Null: the step grows with the storage. */
+  /** If null, the step grows with the storage. */
   readonly stepBytes: number | null;
 }
 
@@ -37,7 +37,7 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
   const running = new CommitChecksum(region, config.bytesPerCell, startIndex);
   const from = { durable: header, sequence: 0, truncations: 0, running };
   const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
-  // All of a new file has been allocated.
+  // The disk space of a new file is reserved as a whole.
   const reserved = Math.min(config.maxIndex, Math.floor(region.sizeBytes / config.bytesPerCell));
   const space = new Space(region, config, choices.stepBytes, startIndex, () => publisher.inspectFile(), reserved);
   region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
@@ -47,7 +47,8 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
 }
 
 /**
- * Recovers the state of a region whose lock is held. A crash at any step leaves a file that opens at the same state.
+ * Recovers the state of a region; the caller holds the lock. A crash at any step leaves a file that opens at the same
+ * state.
  * @throws HEADER_BROKEN, FILE_CUT, FAILED
  */
 export function openStore(region: WritableRegion, config: CheckedConfig, choices: WriterChoices): OpenStore {
@@ -60,12 +61,12 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const closed = area.annexHead?.processId === 0 && sameHeader(header, disk);
   const unproven = header.next > disk.next;
   const wholeCells = makeWhole(region, config, unproven ? header.next : 0);
-  // What the page cache shows of cells that no flush covers may not be on the disk, whatever earlier syncs said.
+  // Cells that no flush covers may be in the page cache but not on the disk, whatever earlier syncs reported.
   if (unproven) region.rewriteUncached(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   makeDurable(region, header, disk, header.next * bytesPerCell);
   repairProcessCopies(region, area, bounds);
-  // Before the flush, and so on the disk before there is a commit of this writer there.
+  // Store it before the flush, so that it is on the disk before any commit of this writer.
   storeProcessId(region, process.pid);
   const publisher = new Publisher(region, bytesPerCell, choices.writerKey, {
     durable: header,
@@ -74,26 +75,27 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
     running: new CommitChecksum(region, bytesPerCell, header.next),
   });
   publisher.startOver(header, reusesCells(latest, recovery));
-  // Nor do pages behind them that a failed write-back has left in the cache take new cells to the disk. Not before
-  // the flush: a reader may still be at a state that it replaced.
+  // Drop the pages behind the cells too: after a failed write-back, a page that stayed in the cache may never bring new
+  // cells to the disk. Do it after the flush, because a reader may still show a state that the flush replaced.
   if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
   const space = new Space(region, config, choices.stepBytes, header.next, () => publisher.inspectFile());
   return { publisher, space, root: header.root, recovery };
 }
 
 /**
- * Whether cells that readers may know are given out again, or may have been: a truncation was under way; or the
- * process-sync header is gone, or points past the file, so that nothing tells which cells readers know.
+ * Tells whether cells that readers may hold can be allocated again, or may have been. So it is if a truncation was
+ * under way; or if the process-sync header is torn or points past the file, because then the cells that readers hold
+ * are unknown.
  */
 function reusesCells(latest: CommitRecord | undefined, { ignored }: Recovery): boolean {
   return isTruncating(latest?.truncations ?? 0) || ignored === "pastEnd" || ignored === "torn";
 }
 
 /**
- * Makes process-sync copy 2 what copy 1 is. A commit stores copy 1 first: a kill in its middle must not find copy 2 torn or
- * older from a kill before, for readers may hold cells that only copy 1 tells of. The bytes stay as they are, so that
- * readers with their writer's key still know them. Where only copy 2 is good, nothing is stored: to readers that wait for
- * a writer a copy 1 that moves is its commit.
+ * Makes process-sync copy 2 equal to copy 1. A commit stores copy 1 first, and readers may hold cells that only copy 1
+ * refers to. If a kill hits the middle of that commit, copy 2 must not still be torn or old from an earlier kill. The
+ * bytes are copied unchanged, so that readers with the earlier writer's key still recognize them. If only copy 2 is
+ * believed, nothing is stored: readers that wait for a writer take a change of copy 1 for its commit.
  */
 function repairProcessCopies(region: WritableRegion, area: HeaderArea, bounds: Bounds): void {
   if (area.believed(["process1"], bounds) === null) return;
@@ -101,7 +103,9 @@ function repairProcessCopies(region: WritableRegion, area: HeaderArea, bounds: B
   if (Buffer.compare(bytes, before) !== 0) region.store({ offset: FILE.process2.offset, bytes });
 }
 
-/** Makes both disk-sync copies the chosen header, so that the next flush finds a good one beside the one it stores. */
+/**
+ * Makes both disk-sync copies the chosen header, so that the next flush has a good copy beside the one that it stores.
+ */
 function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header, toBytes: number): void {
   const bytes = encodeHeader(disk, null);
   const isGood = (name: CopyName): boolean => {
@@ -110,8 +114,8 @@ function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header
   };
   const [good, bad] = [diskCopies.find(isGood), diskCopies.find((name) => !isGood(name))];
   if (good === undefined || bad === undefined) return;
-  // Before a store into either copy, the other one must be on the disk as it is in memory. It is stored again, as it
-  // is: after a sync that failed, its page may pass for written.
+  // Before a store into one copy, the other copy must be on the disk as it is in memory. So store the good copy again,
+  // unchanged: after a failed sync, the kernel may take its page for written.
   region.store({ offset: FILE[good].offset, bytes });
   region.sync(toBytes);
   region.store({ offset: FILE[bad].offset, bytes });
@@ -119,16 +123,17 @@ function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header
 }
 
 /**
- * Makes the state that was chosen that of the last flush. Nothing that it was chosen by is touched before: with a
- * record or the process-sync header gone, the next opening would choose another state.
+ * Makes the chosen state that of the last flush. The records and the process-sync header stay unchanged until then:
+ * without them the next opening would choose another state.
  */
 function makeDurable(region: WritableRegion, header: Header, disk: Header, toBytes: number): void {
   if (sameHeader(header, disk)) return;
   const bytes = encodeHeader(header, null);
-  // A power cut up to here: the cells are there or not, and the same is chosen again.
+  // A power cut up to here: the cells are on the disk or not, and the same state is chosen again.
   region.sync(toBytes);
   region.store({ offset: FILE.disk1.offset, bytes });
-  // Up to here: copy 1 is old, new or torn, and copy 2 is the last flush: the same is chosen, by the copy or by what proved it.
+  // Up to here: copy 1 is old, new or torn, and copy 2 is the last flush. The same state is chosen, by copy 1 or by its
+  // proof.
   region.sync(toBytes);
   region.store({ offset: FILE.disk2.offset, bytes });
 }

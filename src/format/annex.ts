@@ -1,7 +1,7 @@
 /**
- * The annex, bytes 160 to 255: Cellar's own, zero in files of the original and ignored by it.
- * Its head names the writer and guards the config; its two commit records let a commit prove itself.
- * A missing or torn part is no error: what it would have told is not known, that is all.
+ * The annex, bytes 160 to 255: Cellar's own part of the header area. It is zero in files of the original, which ignores
+ * it. Its head names the writer and holds a hash of the config. Its two commit records hold the proof of a commit. A
+ * missing or torn part is no error: its values are then unknown.
  */
 
 import { crc32, type Hash96, hash96, sameBytes } from "./hash.ts";
@@ -9,7 +9,7 @@ import { ANNEX_HEAD, COMMIT_RECORD, CONFIG, FILE, type Place } from "./layout.ts
 
 const MAGIC: Uint8Array = new TextEncoder().encode("CLR1");
 
-/** What the annex's head says. */
+/** The values of the annex's head. */
 export interface AnnexHead {
   /** The writer's process id, 0 after a clean close. */
   readonly processId: number;
@@ -17,9 +17,9 @@ export interface AnnexHead {
   readonly configHolds: boolean;
 }
 
-/** What a commit record says; its own CRC held, the CRC over the cells is still to be compared. */
+/** The values of a commit record whose own CRC matches. The CRC of its cells has not been compared yet. */
 export interface CommitRecord {
-  /** First cell under the CRC: the length at the last flush that had returned. */
+  /** The first cell that the CRC covers: the length of the last flush that had returned. */
   readonly base: number;
   readonly next: number;
   readonly root: number;
@@ -28,21 +28,21 @@ export interface CommitRecord {
   /** Counts commits, modulo 2^32. */
   readonly sequence: number;
   /**
-   * A sequence lock, modulo 2^32: twice the truncations so far, and odd while one is under way. A record with an even
-   * count stands before any cell is given out again.
+   * A sequence lock, modulo 2^32: twice the number of truncations so far, and odd while one is under way. A record with
+   * an even count is stored before any cell is allocated again.
    */
   readonly truncations: number;
-  /** The root of that last flush: with `base` it tells which flush this commit came after. */
+  /** The root of that last flush. With `base` it identifies the flush that this commit came after. */
   readonly baseRoot: number;
 }
 
 const end = (place: Place): number => place.offset + place.sizeBytes;
 const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.offset, end(place));
 const viewOf = (raw: Uint8Array): DataView => new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-/** The config without its version, which may change. */
+/** The config without the version, which may change. */
 const fixedConfig = (area: Uint8Array): Uint8Array => area.subarray(0, CONFIG.version.offset);
 
-/** The 32 bytes of the annex's head. `area` is the header area, of which the config is hashed. */
+/** Encodes the annex's head as 32 bytes. `area` is the header area, whose config is hashed. */
 export function encodeAnnexHead(processId: number, area: Uint8Array): Uint8Array {
   const raw = new Uint8Array(FILE.annexHead.sizeBytes);
   raw.set(MAGIC, ANNEX_HEAD.magic.offset);
@@ -52,7 +52,7 @@ export function encodeAnnexHead(processId: number, area: Uint8Array): Uint8Array
   return raw;
 }
 
-/** The head in the header area, or null if there is none or it is torn. */
+/** Decodes the head in the header area; null if there is none or it is torn. */
 export function decodeAnnexHead(area: Uint8Array, hash: Hash96 = hash96): AnnexHead | null {
   const raw = slice(area, FILE.annexHead);
   if (!sameBytes(slice(raw, ANNEX_HEAD.magic), MAGIC)) return null;
@@ -95,15 +95,15 @@ export function decodeCommitRecord(raw: Uint8Array): CommitRecord | null {
   };
 }
 
-/** Where the record of a sequence number stands: odd ones first, even ones second. */
+/** The place of the record with a sequence number: odd numbers have the first place, even numbers the second. */
 export function placeOfRecord(sequence: number): Place {
   return sequence % 2 === 1 ? FILE.commitRecord1 : FILE.commitRecord2;
 }
 
 /**
- * The truncations before a state of `next` cells that is shown beside these records, newest first; null without one. While a
- * truncation is under way the newest record tells what it leaves: a state that is longer came before it, and the cells
- * of any other are left.
+ * Returns how many truncations came before a state of `next` cells that is read together with these records, newest
+ * first; null without a record. While a truncation is under way, the newest record holds the length after it. A longer
+ * state came before the truncation; any other state keeps its cells.
  */
 export function truncationsOf([newest]: readonly CommitRecord[], next: number): number | null {
   if (newest === undefined) return null;
@@ -111,25 +111,28 @@ export function truncationsOf([newest]: readonly CommitRecord[], next: number): 
   return doneTruncations(newest.truncations) + (isAfter ? 1 : 0);
 }
 
-/** Whether no cell of a state was given out again since {@link truncationsOf} told its count: that of its neighbours too. */
+/**
+ * Tells whether no cell of a state was allocated again since {@link truncationsOf} returned its count. The two
+ * neighbouring values of the lock are accepted too.
+ */
 export function keepsCells([newest]: readonly CommitRecord[], truncations: number | null): boolean {
-  // Records that are gone were cleared by a truncation of the original.
+  // If the records are gone, a truncation by the original has cleared them.
   if (newest === undefined) return truncations === null;
   const first = 2 * (truncations ?? 0) - 1;
   return (newest.truncations - first) >>> 0 <= 2;
 }
 
-/** Whether a record's count says that a truncation is under way. */
+/** Tells whether a truncation is under way, by a record's count. */
 export function isTruncating(counted: number): boolean {
   return counted % 2 === 1;
 }
 
-/** The truncations that a record's count says are done. */
+/** The number of completed truncations, by a record's count. */
 export function doneTruncations(counted: number): number {
   return counted >>> 1;
 }
 
-/** Whether sequence `a` comes after `b`, across the wrap at 2^32. */
+/** Tells whether sequence `a` comes after `b`, also across the wrap at 2^32. */
 export function isLater(a: number, b: number): boolean {
   return ((a - b) | 0) > 0;
 }

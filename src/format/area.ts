@@ -1,6 +1,6 @@
 /**
- * The header area, the first 256 bytes of a file: raw bytes in, checked parts out, and the other way round for a file that
- * is complete when it appears. A part that is torn is null; a header must still be held against the file's bounds.
+ * The header area, the first 256 bytes of a file. Decodes raw bytes to checked parts, and encodes the area of a file
+ * that is complete when it appears. A torn part is null. A header must still be compared with the file's bounds.
  */
 
 import {
@@ -32,10 +32,10 @@ export type CopyName = "disk1" | "disk2" | "process1" | "process2";
 export const diskCopies: readonly CopyName[] = ["disk1", "disk2"];
 export const processCopies: readonly CopyName[] = ["process1", "process2"];
 
-/** Both records, so that neither place holds what reads as torn. */
+/** Write both records, so that neither place reads as torn. */
 const SEQUENCES = [1, 2];
 
-/** A header area. Parts are decoded when they are asked for: a hash takes a microsecond, and readers ask for few. */
+/** A header area. Each part is decoded on access: a hash takes a microsecond, and readers use few parts. */
 export class HeaderArea {
   readonly bytes: Uint8Array;
   readonly #hash: Hash96;
@@ -50,12 +50,12 @@ export class HeaderArea {
     this.#hash = hash;
   }
 
-  /** As the bytes say; `checkConfig` checks it. */
+  /** The config as decoded; `checkConfig` checks it. */
   get config(): StorageConfig {
     return decodeConfig(this.bytes);
   }
 
-  /** Null: there is none, or it is torn. */
+  /** Null if there is none, or it is torn. */
   get annexHead(): AnnexHead | null {
     return decodeAnnexHead(this.bytes, this.#hash);
   }
@@ -65,12 +65,12 @@ export class HeaderArea {
     return this.bytes.subarray(FILE.annexHead.offset).every((byte) => byte === 0);
   }
 
-  /** The commit records in the order of the file; null: its CRC is wrong. */
+  /** The commit records in the order of the file; null if a record's CRC is wrong. */
   get recordPlaces(): readonly [CommitRecord | null, CommitRecord | null] {
     return [decodeCommitRecord(this.bytesAt(FILE.commitRecord1)), decodeCommitRecord(this.bytesAt(FILE.commitRecord2))];
   }
 
-  /** The commit records whose CRC holds, the newest first. */
+  /** The commit records whose CRC matches, newest first. */
   get records(): readonly CommitRecord[] {
     return (this.#records ??= newestFirst(this.recordPlaces));
   }
@@ -79,7 +79,7 @@ export class HeaderArea {
     return this.bytes.subarray(offset, offset + sizeBytes);
   }
 
-  /** Null: the copy is torn, or was never written. */
+  /** Null if the copy is torn, or was never written. */
   copy(name: CopyName): Header | null {
     let header = this.#copies.get(name);
     if (header === undefined) {
@@ -89,7 +89,7 @@ export class HeaderArea {
     return header;
   }
 
-  /** The first of the copies that points inside the file; copy 1 wins where one is chosen. */
+  /** Returns the first of the copies that is not torn and points inside the file, checked; null if there is none. */
   believed(names: readonly CopyName[], bounds: Bounds): CheckedHeader | null {
     for (const name of names) {
       const copy = this.copy(name);
@@ -99,18 +99,18 @@ export class HeaderArea {
     return null;
   }
 
-  /** Whether a process-sync copy was stored with this key. */
+  /** Tells whether a process-sync copy was stored with this key. */
   carriesKey(writerKey: Uint8Array): boolean {
     return processCopies.some((name) => this.copy(name) !== null && carriesKey(this.bytesAt(FILE[name]), writerKey));
   }
 }
 
-/** The parts of the first 256 bytes of a file. */
+/** Decodes the first 256 bytes of a file. */
 export function decodeArea(bytes: Uint8Array, hash: Hash96 = hash96): HeaderArea {
   return new HeaderArea(bytes, hash);
 }
 
-/** The first 256 bytes of a file that was flushed at `header` and closed. */
+/** Encodes the first 256 bytes of a file that was flushed at `header` and closed. */
 export function encodeArea(config: CheckedConfig, header: Header, writerKey: Uint8Array): Uint8Array {
   const area = new Uint8Array(HEADER_AREA_BYTES);
   area.set(encodeConfig(config), FILE.config.offset);
@@ -118,7 +118,7 @@ export function encodeArea(config: CheckedConfig, header: Header, writerKey: Uin
   for (const name of processCopies) area.set(encodeHeader(header, writerKey), FILE[name].offset);
   area.set(encodeAnnexHead(0, area), FILE.annexHead.offset);
   for (const sequence of SEQUENCES) {
-    // No cell stands between the flush and the commit: the CRC is that of no bytes.
+    // The flush and the commit have the same length, so the CRC is that of zero bytes.
     const record = { ...header, base: header.next, baseRoot: header.root, cellsCrc: 0, sequence, truncations: 0 };
     area.set(encodeCommitRecord(record), placeOfRecord(sequence).offset);
   }

@@ -1,10 +1,10 @@
 /**
  * BLAKE2b of at most one block, 128 bytes, with a digest of 12 bytes (RFC 7693): the hash of every header.
  *
- * A commit makes two of them, so this file does that one case and nothing else: one compression, whose counter is the
- * length and whose block is the last. JavaScript has no fast 64-bit integers: each word is two 32-bit halves, the low
- * one first. Files that are not open as storages are judged by `@noble/hashes` instead, so that two
- * implementations have to agree on every header.
+ * A commit computes two of these hashes, so this file has a fast implementation of this one case: one compression,
+ * whose counter is the length and whose block is the last. JavaScript has no fast 64-bit integers, so each word is two
+ * 32-bit halves, the low one first. Files that are not open as storages are checked with `@noble/hashes` instead, so
+ * that two implementations must agree on every header.
  */
 
 import { HASH_BYTES } from "./layout.ts";
@@ -13,7 +13,7 @@ const BLOCK_BYTES = 128;
 const ROUNDS = 12;
 /** The parameter block's first word: fanout 1, depth 1, no key, the digest's length (RFC 7693, section 2.5). */
 const PARAMETERS: number = 0x01010000 | HASH_BYTES;
-/** A carry is what a sum of low halves has above this. */
+/** A sum of low halves that reaches this has a carry. */
 const TWO_32 = 2 ** 32;
 
 /** The initialization vector (section 2.6). */
@@ -40,7 +40,7 @@ const schedule: Uint8Array = Uint8Array.from({ length: ROUNDS * 16 }, (_, i) => 
   return 2 * (SIGMA[Math.floor(i / 16) % SIGMA.length]?.[i % 16] ?? 0);
 });
 
-// Shared by all calls: there is no call within a call.
+// Shared by all calls, because calls never nest.
 const message: Int32Array = new Int32Array(BLOCK_BYTES / 4);
 const messageBytes: Uint8Array = new Uint8Array(message.buffer);
 const v: Int32Array = new Int32Array(32);
@@ -49,7 +49,7 @@ const v: Int32Array = new Int32Array(32);
 export function blake2bOneBlock(first: Uint8Array, second?: Uint8Array): Uint8Array<ArrayBuffer> {
   message.fill(0);
   messageBytes.set(first);
-  // One that does not fit throws a RangeError here.
+  // Bytes that do not fit throw a RangeError here.
   if (second !== undefined) messageBytes.set(second, first.length);
   compress(first.length + (second?.length ?? 0));
   const digest = new ArrayBuffer(HASH_BYTES);
@@ -95,7 +95,7 @@ function mix(a: number, b: number, c: number, d: number, step: number): void {
   let low = (al >>> 0) + (bl >>> 0) + (messageWord(x) >>> 0);
   ah = (ah + bh + messageWord(x + 1) + ((low / TWO_32) | 0)) | 0;
   al = low | 0;
-  // d = (d ^ a) >>> 32: the halves change places
+  // d = (d ^ a) >>> 32: swaps the halves
   const swapped = dl ^ al;
   dl = dh ^ ah;
   dh = swapped;
@@ -136,7 +136,7 @@ function mix(a: number, b: number, c: number, d: number, step: number): void {
   v[d + 1] = dh;
 }
 
-// Elements that there are; the compiler inlines these.
+// The indices are always in range; the compiler inlines these functions.
 function word(i: number): number {
   return v[i] ?? 0;
 }

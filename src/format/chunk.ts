@@ -1,13 +1,13 @@
 /**
- * Chunks: how many cells bytes take, and which footers may be believed.
- * A chunk's data stands from its first cell on; the last 6 bytes of its last cell are its footer.
+ * Chunks: how many cells bytes take, and which footers may be believed. A chunk's data begins at its first cell; the
+ * last 6 bytes of its last cell are its footer.
  */
 
 import { FOOTER_BYTES, MAX_CHUNK_BYTES } from "./layout.ts";
 
 /** The cells that a chunk of `sizeBytes` takes. */
 export function chunkCells(sizeBytes: number, bytesPerCell: number): number {
-  // An integer to the compiler too, of which everything on the way of a write is made.
+  // `| 0` makes it an integer for the compiler too, which makes writes faster.
   return Math.ceil((sizeBytes + FOOTER_BYTES) / bytesPerCell) | 0;
 }
 

@@ -3,7 +3,7 @@
 import { quoted, StorageError, wrongType } from "../error.ts";
 import { CONFIG, FILE, MAX_U32, type Place, startIndexOf } from "./layout.ts";
 
-/** What a file says of itself. Everything but the version is fixed at creation. */
+/** The properties of a storage. All but the version are fixed at creation. */
 export interface StorageConfig {
   /** Names the application's format: at most 20 latin1 characters, no trailing zeros. */
   readonly headString: string;
@@ -16,7 +16,7 @@ export interface StorageConfig {
 }
 
 declare const checked: unique symbol;
-/** A config that {@link checkConfig} has let through. */
+/** A config that {@link checkConfig} has accepted. */
 export type CheckedConfig = StorageConfig & { readonly [checked]: true };
 
 const MIN_CELL_BYTES = 4;
@@ -24,7 +24,7 @@ const CELL_BYTES_LIMIT = 0x10000;
 
 /**
  * Checks a config from an application or from a file.
- * @throws INVALID_CONFIG a value out of its range
+ * @throws INVALID_CONFIG a value is out of its range
  */
 export function checkConfig(config: StorageConfig, path?: string): CheckedConfig {
   const { headString, version, bytesPerCell, maxIndex } = config;
@@ -53,7 +53,7 @@ export interface ConfigMismatch {
   readonly found: string;
 }
 
-/** The first field that is given in both and differs, or null. */
+/** Returns the first field that both have and that differs, or null. */
 export function mismatchIn(found: Partial<StorageConfig>, expected: Partial<StorageConfig>): ConfigMismatch | null {
   const shown = (value: string | number): string => (typeof value === "string" ? quoted(value) : String(value));
   for (const name of ["headString", "bytesPerCell", "maxIndex", "version"] as const) {
@@ -88,9 +88,8 @@ export function decodeConfig(bytes: Uint8Array): StorageConfig {
 }
 
 /**
- * A head string as text: given as text it stays so, given as its 20 bytes it is read as latin1.
- * Trailing zero bytes are the padding, and go.
- * @throws INVALID_CONFIG bytes that are not 20; TypeError neither text nor bytes
+ * Returns a head string as text. Its 20 bytes are decoded as latin1. Trailing zero bytes are padding, and are removed.
+ * @throws INVALID_CONFIG the bytes are not 20; TypeError the value is neither text nor bytes
  */
 export function headStringOf(value: string | Uint8Array): string {
   if (value instanceof Uint8Array) {

@@ -1,8 +1,11 @@
-/** The checksums: BLAKE2b-96 of the headers, whose digest length of 12 is a parameter of the hash, and CRC-32. */
+/**
+ * The checksums: CRC-32, and BLAKE2b-96 for headers. The digest length of 12 bytes is a parameter of BLAKE2b, so this
+ * is not a truncated hash.
+ */
 
 import { blake2bOneBlock } from "./blake2b.ts";
 
-/** BLAKE2b-96. What looks at files offline passes another implementation than the writers use. */
+/** A BLAKE2b-96 function. Offline checks pass another implementation than the one that writers use. */
 export type Hash96 = (bytes: Uint8Array) => Uint8Array;
 
 /** BLAKE2b-96 of at most 128 bytes. */
@@ -10,17 +13,20 @@ export function hash96(bytes: Uint8Array): Uint8Array {
   return blake2bOneBlock(bytes);
 }
 
-/** BLAKE2b-96 of `key` followed by `bytes`: the original hashes the two as one string, it does not use BLAKE2's key. */
+/**
+ * BLAKE2b-96 of `key` followed by `bytes`. As in the original, both are hashed as one string; BLAKE2's own key is not
+ * used.
+ */
 export function keyedHash96(key: Uint8Array, bytes: Uint8Array): Uint8Array {
   return blake2bOneBlock(key, bytes);
 }
 
-/** CRC-32 of `bytes`, the one of zlib, going on from `crc`. (`node:zlib` has it too, and takes milliseconds to load.) */
+/** The CRC-32 of zlib over `bytes`, continued from `crc`. (`node:zlib` has it too, but takes milliseconds to load.) */
 export function crc32(bytes: Uint8Array, crc = 0): number {
   return Bun.hash.crc32(bytes, crc);
 }
 
-/** Whether two runs of bytes are the same. */
+/** Tells whether two byte arrays are equal. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -1,9 +1,9 @@
 /**
- * A header copy: 32 bytes that say how long the storage is and where its root is, under a hash.
- * Disk sync and process sync have two copies each, of the same layout.
+ * A header copy: 32 bytes with the storage's length, its root, and their hash. Disk sync and process sync have two
+ * copies each, of the same layout.
  *
- * Three steps of trust: raw bytes, a decoded header (its hash holds: not torn), a checked header
- * (it points at nothing outside the file). Only the last is used.
+ * Three steps of trust: raw bytes, a decoded header (its hash matches, so it is not torn), and a checked header (it
+ * points inside the file). Only a checked header is used.
  */
 
 import { type Hash96, hash96, keyedHash96, sameBytes } from "./hash.ts";
@@ -16,10 +16,10 @@ export interface Header {
 }
 
 declare const checked: unique symbol;
-/** A header that {@link checkHeader} has held against the file. */
+/** A header that {@link checkHeader} has accepted for the file. */
 export type CheckedHeader = Header & { readonly [checked]: true };
 
-/** What a header is held against. */
+/** The bounds that a header is compared with. */
 export interface Bounds {
   readonly startIndex: number;
   readonly maxIndex: number;
@@ -39,11 +39,11 @@ const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.
 const hashed = (raw: Uint8Array): Uint8Array => raw.subarray(HEADER.root.offset, HEADER_BYTES);
 
 /**
- * The 32 bytes of a header. For process sync the second hash is made with the writer's key;
- * for disk sync (`null`) it is the first one again, as the original's code has it.
+ * Encodes a header as 32 bytes. For process sync the second hash is made with the writer's key. For disk sync (`null`)
+ * it is the first hash again, as in the original's code.
  */
 export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint8Array {
-  // Made over a buffer at once: asking a small array for its buffer takes a microsecond.
+  // Make the buffer first: `.buffer` of a small array takes a microsecond.
   const buffer = new ArrayBuffer(HEADER_BYTES);
   const raw = new Uint8Array(buffer);
   const view = new DataView(buffer);
@@ -55,19 +55,19 @@ export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint
   return raw;
 }
 
-/** The header in 32 raw bytes, or null if its hash is wrong: the copy is torn, or was never written. */
+/** Decodes the header in 32 raw bytes. Returns null if its hash is wrong: the copy is torn, or was never written. */
 export function decodeHeader(raw: Uint8Array, hash: Hash96 = hash96): Header | null {
   if (!sameBytes(slice(raw, HEADER.hash), hash(hashed(raw)))) return null;
   const view = new DataView(raw.buffer, raw.byteOffset, HEADER_BYTES);
   return { root: view.getUint32(HEADER.root.offset, true), next: view.getUint32(HEADER.next.offset, true) };
 }
 
-/** Whether the copy in 32 raw bytes was written with this key. */
+/** Tells whether the copy in 32 raw bytes was written with this key. */
 export function carriesKey(raw: Uint8Array, writerKey: Uint8Array): boolean {
   return sameBytes(slice(raw, HEADER.keyedHash), keyedHash96(writerKey, hashed(raw)));
 }
 
-/** The header if it points inside the file, else null. */
+/** Returns the header as checked if it points inside the file, else null. */
 export function checkHeader(header: Header, bounds: Bounds): CheckedHeader | null {
   const { next, root } = header;
   if (next < bounds.startIndex || next > bounds.maxIndex || next > bounds.fileCells) return null;
@@ -75,7 +75,7 @@ export function checkHeader(header: Header, bounds: Bounds): CheckedHeader | nul
   return header as CheckedHeader;
 }
 
-/** Whether two headers say the same. */
+/** Tells whether two headers have the same values. */
 export function sameHeader(a: Header, b: Header): boolean {
   return a.next === b.next && a.root === b.root;
 }

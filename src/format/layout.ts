@@ -1,7 +1,6 @@
 /**
- * Where everything stands in a file, once. Each place follows from the one before it;
- * `docs/format.md` prints the same tables, and a test compares the two.
- * Pure numbers: this module knows no file and no memory.
+ * The layout of a file: every offset and size, once. Each place follows from the one before it. `docs/format.md` prints
+ * the same tables, and a test compares the two. This module only has numbers; it accesses no file and no memory.
  */
 
 /** A place in the file, or in a part of it. */

@@ -1,4 +1,4 @@
-/** Numbers of the C headers that the calls take, per platform. No literal flag stands anywhere else. */
+/** Constants of the C headers, per platform. No other file has a literal flag. */
 
 const linux: boolean = process.platform === "linux";
 
@@ -47,7 +47,7 @@ export const RLIMIT_FSIZE = 1;
 /** fcntl.h and linux/fs.h: naming files */
 export const AT_FDCWD: number = linux ? -100 : -2;
 export const AT_SYMLINK_FOLLOW: number = linux ? 0x400 : 0x40;
-/** Linux: a file without a name; it includes O_DIRECTORY, which arm64 numbers otherwise. */
+/** Linux: a file without a name. It includes O_DIRECTORY, which has another value on arm64. */
 export const O_TMPFILE: number = 0o20000000 | (process.arch === "arm64" ? 0o40000 : 0o200000);
 export const RENAME_NOREPLACE = 1;
 /** sys/syscall.h */

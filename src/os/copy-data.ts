@@ -1,4 +1,7 @@
-/** Copies the bytes of a file into an empty one. Holes stay holes: a sparse file takes no more room than before. */
+/**
+ * Copies the bytes of a file into an empty one. Holes stay holes, so the copy of a sparse file takes no more disk
+ * space.
+ */
 
 import * as fs from "node:fs";
 import { SEEK_DATA, SEEK_HOLE } from "./constants.ts";
@@ -14,7 +17,7 @@ interface Opened {
 }
 
 /**
- * Makes `to`, an empty file, as long as `from`, with the same bytes.
+ * Makes the empty file `to` as long as `from`, with the same bytes.
  * @throws DISK_FULL, SYSTEM; a part may have been copied
  */
 export function copyData(from: Opened, to: Opened): void {
@@ -27,7 +30,7 @@ export function copyData(from: Opened, to: Opened): void {
     while (offset < end) {
       const wanted = Math.min(piece.length, end - offset);
       const lengthBytes = withFsErrors(from.path, () => fs.readSync(from.fd, piece, 0, wanted, offset));
-      // Cut by another program meanwhile: the rest is zeros, as in a hole.
+      // Another program has cut the file meanwhile: the rest of the copy stays zero, as in a hole.
       if (lengthBytes === 0) return;
       if (!writeFile(to.fd, offset, piece.subarray(0, lengthBytes), to.path))
         throw systemError(EFBIG, "write", to.path);
@@ -36,17 +39,17 @@ export function copyData(from: Opened, to: Opened): void {
   }
 }
 
-/** The next byte from `offset` on that is not in a hole, or the end. */
+/** Returns the offset of the next byte from `offset` on that is not in a hole, or the end. */
 export function dataFrom(file: Opened, offset: number, endBytes: number): number {
   return seek(file, offset, SEEK_DATA, { [ENXIO]: endBytes, [EINVAL]: offset });
 }
 
-/** The first byte after `offset` that is in a hole, or the end. */
+/** Returns the offset of the first byte after `offset` that is in a hole, or the end. */
 export function holeFrom(file: Opened, offset: number, endBytes: number): number {
   return Math.min(endBytes, seek(file, offset, SEEK_HOLE, { [ENXIO]: endBytes, [EINVAL]: endBytes }));
 }
 
-/** `lseek`; EINVAL comes from a file system that cannot tell holes. */
+/** Calls `lseek`. A file system that does not report holes answers EINVAL. */
 function seek(
   { fd, path }: Opened,
   offset: number,

@@ -1,4 +1,4 @@
-/** From a failed call to a StorageError: code, errno, syscall, path, and a sentence that says what to do. */
+/** Makes a StorageError of a failed call: code, errno, syscall, path, and a sentence that says what to do. */
 
 import { constants } from "node:os";
 import { type ErrorCode, RESTORE, StorageError } from "../error.ts";
@@ -22,7 +22,7 @@ export const EPERM: number = constants.errno.EPERM;
 
 const { ENOENT, ENOSPC, EDQUOT, EROFS, EMFILE, ENFILE, ENOTDIR, ENODEV } = constants.errno;
 
-/** Codes of the numbers that mean the same wherever they come from. All others are SYSTEM. */
+/** The codes of errnos that mean the same for every call. All others are SYSTEM. */
 const codes: Readonly<Record<number, ErrorCode>> = {
   [ENOENT]: "NO_SUCH_FILE",
   [EEXIST]: "ALREADY_EXISTS",
@@ -57,23 +57,23 @@ const advice: Readonly<Record<number, string>> = {
 
 const isTold: ReadonlySet<number> = new Set([ENOENT, EEXIST, EISDIR, ENOTDIR, ENAMETOOLONG]);
 
-/** The error for a libc call that has just failed: reads `errno`, so nothing may stand between the two. */
+/** The error for a libc call that has just failed. It reads `errno`, so call it straight after. */
 export function libcError(syscall: string, path: string): StorageError {
   return systemError(libc().errno(), syscall, path);
 }
 
-/** The error for an errno that was read already. */
+/** The error for an errno that the caller has read. */
 export function systemError(errno: number, syscall: string, path: string, cause?: unknown): StorageError {
   const what = advice[errno] ?? "see the manual page of the call";
-  // Loaded when it is needed: it takes milliseconds.
+  // Load it only when it is needed, because loading takes milliseconds.
   const { getSystemErrorName } = process.getBuiltinModule("node:util");
-  // Where the advice says it all, the name of the call is noise.
+  // Leave the name of the call out if the advice is enough.
   const failed = isTold.has(errno) ? "" : `${syscall} failed with ${getSystemErrorName(-errno)}: `;
   const message = `${path}: ${failed}${what}`;
   return new StorageError(codes[errno] ?? "SYSTEM", message, { errno, syscall, path, cause });
 }
 
-/** The error for what `node:fs` threw; anything that is no system error stays what it is. */
+/** Returns the error for a value that `node:fs` threw. A value that is not a system error is returned as it is. */
 export function fsError(thrown: unknown, path: string): unknown {
   if (!(thrown instanceof Error) || thrown instanceof StorageError) return thrown;
   const { errno, syscall } = thrown as NodeJS.ErrnoException;
@@ -81,7 +81,7 @@ export function fsError(thrown: unknown, path: string): unknown {
   return systemError(Math.abs(errno), syscall ?? "the system call", path, thrown);
 }
 
-/** Runs a call of `node:fs`, and throws what it throws as a StorageError. */
+/** Runs a call of `node:fs`, and throws its system errors as StorageErrors. */
 export function withFsErrors<T>(path: string, call: () => T): T {
   try {
     return call();

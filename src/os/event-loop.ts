@@ -1,24 +1,23 @@
-/** Work that leaves the event loop free: yielding to it, and syncs on the thread pool. */
+/** Yields to the event loop, and syncs on the thread pool, so that long work does not block the loop. */
 
 import * as fs from "node:fs";
 
 /**
- * Resolves after timers, sockets and other pending work have run. Awaiting a promise that is already resolved gives
- * them no turn.
+ * Resolves after timers, sockets and other pending work have run. They do not run while resolved promises are awaited.
  */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** How long all work together may hold the event loop. */
+/** How long all long work together may hold the event loop in one turn. */
 const TURN_MS = 2;
 
 let turnEndMs = 0;
 let nextTurn: Promise<void> | undefined;
 
 /**
- * For long work that is done in steps: resolves at once while this turn of the event loop is young, else in a later turn.
- * All such work shares a turn, so that many streams hold the loop no longer than one.
+ * Call it between the steps of long work: it resolves at once during the first `TURN_MS` of a turn of the event loop,
+ * else in a later turn. All such work shares the turn, so that many streams hold the loop no longer than one stream.
  */
 export async function shareEventLoop(): Promise<void> {
   while (performance.now() >= turnEndMs) {
@@ -30,9 +29,9 @@ export async function shareEventLoop(): Promise<void> {
   }
 }
 
-// `promisify` would do as well, but loading `node:util` takes milliseconds.
+// Not by `promisify`: loading `node:util` takes milliseconds.
 
-/** Resolves when everything written to the file, and its size, is on the disk. */
+/** Resolves when all data written to the file, and its size, is on the disk. */
 export function fsyncLater(fd: number): Promise<void> {
   return new Promise((resolve, reject) => fs.fsync(fd, (error) => (error ? reject(error) : resolve())));
 }

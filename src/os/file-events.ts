@@ -1,6 +1,6 @@
 /**
- * Tells of changes of files by inotify: within a millisecond and without a timer. The kernel tells of a `write`, a new
- * size, a name that comes or goes; a store through a mapping makes no event (inotify(7)).
+ * Reports changes of files by inotify, within a millisecond and without a timer. The kernel reports a `write`, a new
+ * size, and an added or removed name; a store through a mapping makes no event (inotify(7)).
  */
 
 import { closeSync } from "node:fs";
@@ -16,7 +16,7 @@ import {
 } from "./constants.ts";
 import { cString, libc } from "./libc.ts";
 
-/** `struct inotify_event`: int wd; u32 mask, cookie, len; then `len` bytes of a name, which a watched file has not. */
+/** `struct inotify_event`: int wd; u32 mask, cookie, len; then `len` bytes of a name, 0 for a watched file. */
 const EVENT_BYTES = 16;
 const MASK_OFFSET = 4;
 const NAME_LENGTH_OFFSET = 12;
@@ -26,7 +26,7 @@ export interface FileEvents {
   close(): void;
 }
 
-/** Node's stream, which Bun gives the two methods where it reads a descriptor itself. */
+/** Node's stream. Bun adds the two methods if it reads the descriptor itself. */
 type Unreferable = Readable & { ref?(): void; unref?(): void };
 
 /** The process's one inotify descriptor, while a file is watched. */
@@ -34,7 +34,7 @@ let watcher: Watcher | undefined;
 
 /**
  * Calls back after changes of an open file, until closed. It does not keep the process alive.
- * @returns null where the system gives no events: the caller has to look from time to time
+ * @returns null if the system reports no events; the caller then has to poll
  */
 export function watchFile(fd: number, callback: () => void): FileEvents | null {
   if (process.platform !== "linux") return null;
@@ -53,14 +53,14 @@ class Watcher {
     this.#fd = fd;
     this.#stream = stream;
     stream.on("data", (bytes: Uint8Array) => this.#take(bytes));
-    // Whoever waits has a timer besides.
+    // Callers also poll by a timer, so an error only ends the events.
     stream.on("error", () => this.#end());
-    // Once up and down: only the change makes Bun let go of the event loop.
+    // Call `ref` before `unref`: Bun releases the event loop only on a change.
     stream.ref?.();
     stream.unref?.();
   }
 
-  /** Undefined where the system has no descriptor left, or Bun's stream would keep the process alive. */
+  /** Returns undefined if the system has no descriptor left, or if Bun's stream would keep the process alive. */
   static open(): Watcher | undefined {
     const fd = libc().inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (fd === -1) return undefined;
@@ -73,7 +73,8 @@ class Watcher {
   }
 
   add(fd: number, callback: () => void): FileEvents | null {
-    // By the descriptor, not by a path, which may name another file by now. A file that is watched has one number.
+    // Watch the descriptor, not the file's path, which may name another file by now. The kernel gives a watched file
+    // the same number again.
     const path = cString(`/proc/self/fd/${fd}`);
     const watch = libc().inotify_add_watch(this.#fd, path, IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF);
     if (watch === -1) {
@@ -91,7 +92,7 @@ class Watcher {
     if (callbacks === undefined || callbacks.size > 0) return;
     this.#callbacks.delete(watch);
     if (this.#callbacks.size === 0) return this.#end();
-    // It fails where the file is gone, and its watch with it.
+    // The call fails if the file, and its watch with it, is gone.
     libc().inotify_rm_watch(this.#fd, watch);
   }
 
@@ -105,7 +106,7 @@ class Watcher {
       if (end > all.length) break;
       const watch = view.getInt32(offset, true);
       const mask = view.getUint32(offset + MASK_OFFSET, true);
-      // The kernel has lost events: they may have been of any file.
+      // The kernel has lost events, which may be of any file.
       if ((mask & IN_Q_OVERFLOW) !== 0) for (const one of this.#callbacks.keys()) changed.add(one);
       else if ((mask & IN_IGNORED) === 0) changed.add(watch);
       offset = end;

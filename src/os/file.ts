@@ -1,4 +1,4 @@
-/** Files: opening, sizes, blocks and syncs. Knows bytes, not what they mean. */
+/** Opens, measures, grows and syncs files. Nothing here depends on the file format. */
 
 import * as fs from "node:fs";
 import { dirname, isAbsolute } from "node:path";
@@ -22,16 +22,16 @@ import { pageSizeBytes } from "./mapping.ts";
 import { releaseAfter } from "./release.ts";
 
 const linux: boolean = process.platform === "linux";
-/** `st_blocks` counts these, whatever the file system's own blocks are (stat(2)). */
+/** The unit of `st_blocks`, whatever the block size of the file system is (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
-/** As the kernel: path_resolution(7). */
+/** The limit of the kernel: path_resolution(7). */
 const MAX_LINKS = 40;
-/** How long to wait for another program to give up its lease of a file, which the first try asks it to do. */
+/** How long to wait until another program releases its lease of a file; the first try makes the kernel ask for it. */
 const LEASE_WAIT_MS = 1000;
 const LEASE_POLL_MS = 10;
 const ZERO_PIECE_BYTES = 1024 * 1024;
 
-/** Which file a descriptor or a path means, whatever its name. */
+/** Identifies the file of a descriptor or a path, whatever its name. */
 export function identityOf(target: number | string): string {
   const path = typeof target === "string" ? target : `descriptor ${target}`;
   const stat = withFsErrors(path, () =>
@@ -45,7 +45,8 @@ export function identityOf(target: number | string): string {
  * @throws NO_SUCH_FILE, NOT_A_STORAGE (a directory, a device), SYSTEM
  */
 export function openFile(path: string, access: "read" | "write", extraFlags = 0): number {
-  // Non-blocking: opening a FIFO would wait for its other end. For a regular file the flag means nothing.
+  // Open it non-blocking, because opening a FIFO would wait for its other end. For a regular file the flag has no
+  // effect.
   const flags = (access === "read" ? fs.constants.O_RDONLY : fs.constants.O_RDWR) | fs.constants.O_NONBLOCK;
   const fd = openWithoutLease(path, flags | extraFlags);
   try {
@@ -57,7 +58,10 @@ export function openFile(path: string, access: "read" | "write", extraFlags = 0)
   }
 }
 
-/** Opens a file. While another program has a lease of it, as file servers have, a non-blocking open fails. */
+/**
+ * Opens a file; waits for another program's lease. While a program such as a file server has a lease of the file, a
+ * non-blocking open fails.
+ */
 function openWithoutLease(path: string, flags: number): number {
   const deadline = performance.now() + LEASE_WAIT_MS;
   for (;;) {
@@ -76,13 +80,13 @@ export function sizeOf(fd: number, path: string): number {
   return withFsErrors(path, () => fs.fstatSync(fd).size);
 }
 
-/** A file as `fstat` shows it. */
+/** The numbers that `fstat` returns for a file. */
 export interface FileStat {
   readonly sizeBytes: number;
-  /** Bytes of its blocks on the disk. */
+  /** Bytes of the file's blocks on the disk. */
   readonly allocatedBytes: number;
   readonly permissions: number;
-  /** Its names. */
+  /** The number of its names (hard links). */
   readonly links: number;
 }
 
@@ -91,7 +95,10 @@ export function statOf(fd: number, path: string): FileStat {
   return { sizeBytes: size, allocatedBytes: blocks * STAT_BLOCK_BYTES, permissions: mode & 0o777, links: nlink };
 }
 
-/** The first bytes of a file, fewer than asked for if it is shorter. By `pread`, which no content can turn into a signal. */
+/**
+ * Returns the first bytes of a file, fewer than `lengthBytes` if it is shorter. Reads by `pread`, so that no state of
+ * the file causes a signal.
+ */
 export function readStart(fd: number, lengthBytes: number, path: string): Uint8Array {
   const bytes = new Uint8Array(lengthBytes);
   return bytes.subarray(0, readStartInto(fd, bytes, path));
@@ -119,22 +126,22 @@ export function growFile(fd: number, fromBytes: number, toBytes: number, path: s
     if (toBytes > sizeBytes) resizeFile(fd, toBytes, path);
     if (!allocated) writeZeros(fd, fromBytes, toBytes, path);
   } catch (error) {
-    // Returns the blocks beyond the end that were allocated before the failure.
+    // Free the blocks beyond the end that were allocated before the failure.
     resizeFile(fd, sizeBytes, path);
     throw error;
   }
 }
 
 /**
- * Gives the blocks of `[fromBytes, toBytes)` back where the file system can, with whatever is cached of them dropped: the
- * range reads as zeros then, and has to be allocated again before a store. Elsewhere the bytes stay.
+ * Frees the blocks of `[fromBytes, toBytes)` if the file system can, and drops the cached pages of the range. It then
+ * reads as zeros, and must be allocated again before a store. Otherwise the bytes stay.
  */
 export function punchHole(fd: number, fromBytes: number, toBytes: number, path: string): void {
   if (!linux) return;
   try {
     fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
   } catch (error) {
-    // The file's map of its blocks may need one more, which a full disk does not have.
+    // The file's block map may need one more block, which a full disk does not have.
     if (!(error instanceof StorageError && error.code === "DISK_FULL")) throw error;
   }
 }
@@ -145,8 +152,9 @@ export function syncFile(fd: number, path: string): void {
 }
 
 /**
- * A second, independent opening of the same file. The kernel reports a failed write-back once to each opening:
- * an asynchronous sync on one of its own takes no error away from the synchronous one. Null if it cannot be had.
+ * Opens the same file a second time. The kernel reports a failed write-back once to each open file description, so an
+ * asynchronous sync through its own descriptor takes no error away from the synchronous sync. Returns null if the file
+ * cannot be opened again.
  */
 export function reopenFile(fd: number, path: string, extraFlags = 0): number | null {
   for (const name of linux ? [`/proc/self/fd/${fd}`, path] : [path]) {
@@ -159,22 +167,23 @@ export function reopenFile(fd: number, path: string, extraFlags = 0): number | n
       }
       closeFile(again, path);
     } catch (error) {
-      // No /proc, a renamed file, flags that are not supported: the next name, or none.
+      // There is no /proc, the file was renamed, or the flags are not supported: try the next name.
       if (!(error instanceof StorageError)) throw error;
     }
   }
   return null;
 }
 
-/** False if the file system has no such call: then only written zeros hold their place. */
+/** Returns false if the file system has no such call; then only written zeros reserve disk space. */
 function allocateBlocks(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
-  // Whole pages: a store makes the kernel allocate all blocks of its page, and they may be smaller than that.
+  // Allocate whole pages: a store makes the kernel allocate all blocks of its page, and blocks may be smaller than a
+  // page.
   const pageBytes = pageSizeBytes();
   const start = Math.floor(fromBytes / pageBytes) * pageBytes;
   return linux && fallocate(fd, FALLOC_FL_KEEP_SIZE, start, Math.ceil(toBytes / pageBytes) * pageBytes, path);
 }
 
-/** True if done, false if the file system has no such call. */
+/** Returns false if the file system has no such call. */
 function fallocate(fd: number, mode: number, fromBytes: number, toBytes: number, path: string): boolean {
   if (toBytes <= fromBytes) return true;
   while (libc().fallocate(fd, mode, fromBytes, toBytes - fromBytes) !== 0) {
@@ -193,7 +202,7 @@ function resizeFile(fd: number, sizeBytes: number, path: string): void {
 }
 
 /**
- * Past the limit of the process the kernel would send SIGXFSZ, which ends it.
+ * Checks the process's file size limit. Past it, the kernel would send SIGXFSZ, which kills the process.
  * @throws DISK_FULL
  */
 export function checkFileSizeLimit(sizeBytes: number, path: string): void {
@@ -203,8 +212,8 @@ export function checkFileSizeLimit(sizeBytes: number, path: string): void {
 }
 
 /**
- * Writes `bytes` at `offset`, all of them.
- * @returns false where the process may not write: past its limit of a file's size, although the file is that long
+ * Writes all of `bytes` at `offset`.
+ * @returns false if the range is past the process's file size limit; the file may be longer than the limit
  * @throws DISK_FULL, SYSTEM; a part may have been written
  */
 export function writeFile(fd: number, offset: number, bytes: Uint8Array, path: string): boolean {
@@ -231,7 +240,8 @@ export function writeZeros(fd: number, fromBytes: number, toBytes: number, path:
 }
 
 /**
- * What a write answered, which for a file is never 0: without this a file system that does so would be asked for ever.
+ * Returns the number of bytes that a write has written. It is never 0 for a file; the check ends a loop on a file
+ * system that returns 0.
  * @throws SYSTEM
  */
 export function checkProgress(writtenBytes: number, path: string): number {
@@ -240,8 +250,8 @@ export function checkProgress(writtenBytes: number, path: string): number {
 }
 
 /**
- * A file's path as a caller gave it: text, or a `file:` URL.
- * @throws TypeError neither, or one with a zero byte
+ * Returns a file's path as text. The caller gave it as text or as a `file:` URL.
+ * @throws TypeError it is neither, or has a zero byte
  */
 export function pathFrom(given: string | URL): string {
   const path = given instanceof URL ? fileURLToPath(given) : given;
@@ -251,15 +261,15 @@ export function pathFrom(given: string | URL): string {
 }
 
 /**
- * The path at which `open` with O_CREAT would make a file: where a symbolic link to nothing points, else the path
- * itself.
+ * Returns the path at which `open` with O_CREAT would create a file: the target of a dangling symbolic link, else the
+ * path itself.
  */
 export function creationPath(path: string): string {
   let place = path;
   for (let link = 0; link < MAX_LINKS; link++) {
     const target = linkTarget(place);
     if (target === null) return place;
-    // Not normalized: the directory may itself be a link, and `..` means the parent of what it points to.
+    // Do not normalize it: the directory may be a link, and `..` is the parent of the link's target.
     place = isAbsolute(target) ? target : `${dirname(place)}/${target}`;
   }
   throw systemError(ELOOP, "open", path);

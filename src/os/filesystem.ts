@@ -1,4 +1,7 @@
-/** Which file systems keep the promises: shared mappings coherent with reads, locks that every opener sees, syncs that sync. */
+/**
+ * Tells which file systems are safe: shared mappings are coherent with reads, every opener sees the locks, and syncs
+ * reach the disk.
+ */
 
 import * as fs from "node:fs";
 import { StorageError } from "../error.ts";
@@ -6,7 +9,10 @@ import { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_NOCOW_FL } from "./constants.ts";
 import { withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 
-/** `f_type` of statfs(2), from linux/magic.h: a mapping, a lock or a sync there is not what the protocol rests on. */
+/**
+ * `f_type` of statfs(2), from linux/magic.h. Mappings, locks or syncs on these file systems do not do what the protocol
+ * needs.
+ */
 const UNSAFE: ReadonlyMap<number, string> = new Map([
   [0x6969, "NFS"],
   [0x517b, "SMB"],
@@ -19,7 +25,7 @@ const UNSAFE: ReadonlyMap<number, string> = new Map([
 const TMPFS = 0x01021994;
 const BTRFS = 0x9123683e;
 
-/** Whether a file is on tmpfs. False where that is not known. */
+/** Tells whether a file is on tmpfs; false if that is not known. */
 export function isInMemory(path: string): boolean {
   return process.platform === "linux" && withFsErrors(path, () => fs.statfsSync(path).type) === TMPFS;
 }
@@ -30,7 +36,7 @@ export function isInMemory(path: string): boolean {
  */
 export function checkFilesystem(place: string, path: string): void {
   if (process.platform !== "linux") return;
-  // statfs fills in a signed word on some machines: 0xff534d42 may come negative.
+  // statfs returns a signed word on some machines: 0xff534d42 may arrive as a negative number.
   const type = withFsErrors(path, () => fs.statfsSync(place).type) >>> 0;
   const name = UNSAFE.get(type);
   if (name === undefined) return;
@@ -40,10 +46,10 @@ export function checkFilesystem(place: string, path: string): void {
 }
 
 /**
- * Makes btrfs write a new, empty file in place, as other file systems do, so that allocated blocks hold their place.
- * By default every store there takes a new block, and a store through a mapping ends the process when none is left.
- * The price for this file: no checksums and no compression by btrfs. A refusal is no error: the file is then as safe as btrfs
- * makes it.
+ * Makes btrfs write a new, empty file in place, as other file systems do, so that allocated blocks stay reserved. By
+ * default every store on btrfs takes a new block, and a store through a mapping kills the process if no block is left.
+ * The price: btrfs keeps no checksums of this file and does not compress it. A refusal is no error: the file then
+ * behaves as any file on btrfs.
  */
 export function avoidCopyOnWrite(fd: number, directory: string): void {
   if (process.platform !== "linux") return;

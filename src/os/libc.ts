@@ -1,6 +1,6 @@
 /**
- * The only file that imports `bun:ffi`. One declaration a symbol, its C prototype beside it, no logic;
- * numbers and bigints are made one here. Nothing is loaded before the first call of `libc()`.
+ * The only file that imports `bun:ffi`. It has one declaration for each symbol, with its C prototype, and no logic.
+ * 64-bit values become numbers here. Nothing is loaded before the first call of `libc()`.
  */
 
 import { dlopen, FFIType, type Pointer, ptr as pointerTo, read, toArrayBuffer } from "bun:ffi";
@@ -8,10 +8,13 @@ import { StorageError } from "../error.ts";
 
 /** A native address. */
 export type Address = number;
-/** What may be passed where C wants a pointer: an address, or bytes whose memory is meant. */
+/** An argument for a C pointer: an address, or bytes, whose memory is passed. */
 type Memory = Address | NodeJS.TypedArray | DataView;
 
-/** The calls that every supported platform has. `-1` means failed: read {@link Libc.errno} straight after. */
+/**
+ * The C functions that Cellar calls. A result of `-1` means that the call failed: read {@link Libc.errno} straight
+ * after.
+ */
 export interface Libc {
   /** `void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)`; -1 is MAP_FAILED */
   mmap(address: Address, lengthBytes: number, prot: number, flags: number, fd: number, offset: number): Address;
@@ -73,7 +76,7 @@ export interface Libc {
 
 const { i32, u32, ptr } = FFIType;
 const voidType = FFIType.void;
-/** 64 bits that arrive as a number when they fit one, which every length, offset and address of ours does. */
+/** 64 bits that arrive as a number if they fit into one. All lengths, offsets and addresses here do. */
 const u64 = FFIType.u64_fast;
 const i64 = FFIType.i64_fast;
 
@@ -115,8 +118,8 @@ const linuxNames: readonly string[] = [
 const macosNames: readonly string[] = ["libSystem.B.dylib", "libc.dylib"];
 
 /**
- * Before it, `transfer` took buffers from native jobs that still read them: closing a storage could end the process.
- * As in the `engines` of package.json.
+ * Same as the `engines` of package.json. In older versions `transfer` took buffers away from native jobs that still
+ * read them, so that closing a storage could kill the process.
  */
 const OLDEST_BUN = "1.4.0";
 
@@ -184,7 +187,7 @@ function loadMacos(name: string): Libc {
   } as unknown as Libc;
 }
 
-/** Where the memory of bytes lies. Good for as long as they are referred to, and not detached. */
+/** The address of the memory of bytes. It stays valid as long as the bytes are referenced and not detached. */
 export function addressOf(bytes: Uint8Array): Address {
   return pointerTo(bytes);
 }
@@ -194,7 +197,7 @@ export function bufferOver(address: Address, lengthBytes: number): ArrayBuffer {
   return toArrayBuffer(address as Pointer, 0, lengthBytes);
 }
 
-/** A text as C reads it. */
+/** A text as a C string, ended by a zero byte. */
 export function cString(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);
 }

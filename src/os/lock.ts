@@ -1,7 +1,7 @@
 /**
- * Locks. The header lock is the original's: `lockf` on the first 256 bytes, for the moment of a store.
- * The writer's locks are held for its life; on Linux they belong to the open file, so that reading the file
- * elsewhere in the process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
+ * Locks. The header lock is that of the original: `lockf` on the first 256 bytes during a store. A writer holds its own
+ * locks as long as it is open. On Linux they belong to the open file description, so that closing another descriptor of
+ * the file in this process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
  */
 
 import { StorageError } from "../error.ts";
@@ -15,15 +15,18 @@ const linux: boolean = process.platform === "linux";
 const HEADER_LOCK_BYTES = 256;
 const HEADER_LOCK_WAIT_MS = 50;
 const POLL_MS = 2;
-/** How long a thread of this process may still run after `Worker.terminate()`: 2 to 8 ms when measured. */
+/** How long a thread of this process may run on after `Worker.terminate()`; 2 to 8 ms were measured. */
 const THREAD_END_MS = 100;
 
 /** Lock bytes far past any data: "there is a writer", and "the headers in memory are current". */
 const WRITER_BYTE: bigint = 1n << 62n;
 const LIVE_BYTE: bigint = WRITER_BYTE + 1n;
-/** The byte at this one plus the id of a thread: "this thread is the writer". For openers in the same process. */
+/**
+ * A lock on this byte plus the id of a thread means "this thread is the writer". Other openers in the same process read
+ * it.
+ */
 const FIRST_THREAD_BYTE: bigint = WRITER_BYTE + (1n << 32n);
-/** `l_len` of a range without end. */
+/** `l_len` of a range without an end. */
 const TO_THE_END = 0n;
 
 /** Files that this thread writes. */
@@ -34,11 +37,11 @@ export interface LockRequest {
   readonly path: string;
   /** How long to wait for another process; 0 refuses at once. */
   readonly timeoutMs: number;
-  /** The process id that the file names as its writer's, or 0. */
+  /** Returns the process id of the writer that the file names, or 0. */
   readonly holderProcessId: () => number;
 }
 
-/** The lock of the one writer of a file. It ends with `release`, or with the process. */
+/** The lock of the one writer of a file. It is held until `release`, or until the process ends. */
 export class WriterLock {
   readonly #fd: number;
   readonly #path: string;
@@ -51,7 +54,7 @@ export class WriterLock {
   }
 
   /**
-   * @returns null if the path has come to name another file: a lock on this one would protect nothing
+   * @returns null if the path names another file by now, so that a lock on this one would protect nothing
    * @throws WRITER_LOCKED another writer has the file; NO_SUCH_FILE it was removed meanwhile
    */
   static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock | null {
@@ -63,7 +66,7 @@ export class WriterLock {
       const waited = performance.now() - begin;
       const here = holder === process.pid || holder === 0 ? holderHere(identity, path) : "none";
       if (here === "released") continue;
-      // A Worker's writer: a longer wait would hold up the code that could end it.
+      // The writer is in a Worker: a longer wait would block the code that could end it.
       if (here === "held" && waited >= Math.min(timeoutMs, THREAD_END_MS)) throw lockedHere(path);
       if (waited >= timeoutMs) throw lockedElsewhere(path, holder, timeoutMs);
       Bun.sleepSync(POLL_MS);
@@ -77,7 +80,7 @@ export class WriterLock {
 
   /** Tells readers that the headers in memory are current: recovery is over. */
   announce(): void {
-    // A reader only asks, and never holds this byte: a refusal is an error.
+    // A reader only queries this byte and never locks it, so a refusal is an error.
     if (linux && !setLock(this.#fd, c.F_WRLCK, LIVE_BYTE, 1n, this.#path)) throw libcError("fcntl", this.#path);
   }
 
@@ -95,9 +98,10 @@ function tellThread(fd: number, path: string): void {
 }
 
 /**
- * Whether a descriptor of this process holds the writer's lock. Process ids do not tell: another container's process may
- * have the same. If the thread that took the lock has ended, as Workers do by `terminate()`, no code is left that could
- * use the writer: its lock is released. Its descriptor stays open, because other threads may look at it at the same time.
+ * Tells whether a descriptor of this process holds the writer's lock. Process ids are no proof: a process in another
+ * container may have the same id. If the thread that took the lock has ended, for example a Worker by `terminate()`, no
+ * code is left that could use the writer, so its lock is released. Its descriptor stays open, because other threads may
+ * use it at the same time.
  */
 function holderHere(identity: string, path: string): "none" | "held" | "released" {
   const holder = linux ? lockHolderHere(identity, WRITER_BYTE) : null;
@@ -117,22 +121,25 @@ function lockedHere(path: string): StorageError {
 }
 
 function lockedElsewhere(path: string, holder: number, timeoutMs: number): StorageError {
-  let who = holder === 0 ? "another process (fuser names it)" : `process ${holder}`;
-  if (holder === process.pid) who = `another process (in its container its id is ${holder}, as this one's here)`;
+  let writer = holder === 0 ? "another process (fuser names it)" : `process ${holder}`;
+  if (holder === process.pid) writer = `another process (in its container its id is ${holder}, as this one's here)`;
   const wait = timeoutMs > 0 ? "wait longer" : "wait with lockTimeoutMs";
-  const message = `${path}: ${who} is writing this file: close it there, or ${wait}; if it hangs, end it by kill -9, which loses nothing that was committed`;
+  const message = `${path}: ${writer} is writing this file: close it there, or ${wait}; if it hangs, end it by kill -9, which loses nothing that was committed`;
   return new StorageError("WRITER_LOCKED", message, { path });
 }
 
-/** Whether a writer has announced itself: then the headers in memory are current. Takes no lock; false where unknown. */
+/**
+ * Tells whether a writer has announced itself, so that the headers in memory are current. Takes no lock. Returns false
+ * if the platform cannot tell.
+ */
 export function isWriterLive(fd: number, path: string): boolean {
   return linux && isHeld(fd, LIVE_BYTE, path);
 }
 
-/** `opening`: it has the lock, and has not announced itself yet. `unknown`: the platform cannot be asked. */
+/** `opening`: a writer has the lock, and has not announced itself yet. `unknown`: the platform cannot tell. */
 export type WriterPresence = "none" | "opening" | "live" | "unknown";
 
-/** Whether another opening of the file writes it. Takes no lock. */
+/** Tells whether a writer has the file open. Takes no lock. */
 export function writerPresence(fd: number, path: string): WriterPresence {
   if (!linux) return "unknown";
   if (isHeld(fd, LIVE_BYTE, path)) return "live";
@@ -146,8 +153,8 @@ function isHeld(fd: number, byte: bigint, path: string): boolean {
 }
 
 /**
- * Runs `action` under the original's header lock. After 50 ms it runs without: a stopped foreign reader must not
- * freeze an event loop, and each header has two hashed copies.
+ * Runs `action` under the header lock. If the lock is not free within 50 ms, it runs without the lock: a stopped
+ * foreign reader must not freeze the event loop, and each header has two hashed copies.
  */
 export function withHeaderLock(fd: number, path: string, action: () => void): void {
   const locked = waitForHeaderLock(fd);
@@ -180,7 +187,7 @@ function tryWriterLock(fd: number, path: string): boolean {
   throw error;
 }
 
-/** False if another open file has the lock. */
+/** Returns false if another open file description has the lock. */
 function setLock(fd: number, type: number, start: bigint, lengthBytes: bigint, path: string): boolean {
   if (libc().fcntl(fd, c.F_OFD_SETLK, lockOf(type, start, lengthBytes)) === 0) return true;
   const error = libcError("fcntl", path);

@@ -1,7 +1,7 @@
 /**
- * Mapped memory and the ArrayBuffers over it. A mapping has one owner, who releases it once: every buffer is
- * detached first, so that no view can reach the memory afterwards. A buffer that a native job holds cannot be
- * detached; then the mapping stays, and is released when the job is done.
+ * Mapped memory and the ArrayBuffers over it. A mapping has one owner, which releases it once. Release first detaches
+ * every buffer, so that no view can reach the memory afterwards. A buffer that a native job holds cannot be detached;
+ * then the mapping stays, and is released when the job is done.
  */
 
 import * as c from "./constants.ts";
@@ -12,9 +12,9 @@ import { type Address, bufferOver, libc } from "./libc.ts";
 export type MappingKind =
   /** Stores reach the file. */
   | "shared"
-  /** Loads only: a store kills the process, so it is never handed out. */
+  /** Loads only: a store kills the process, so the user never gets a view of it. */
   | "sharedReadOnly"
-  /** Stores stay in this process: for views that are handed out over a file that may only be read. */
+  /** Stores stay in this process: for the user's views of a file that is open for reading. */
   | "private"
   /** No file. */
   | "anonymous";
@@ -27,13 +27,14 @@ const flagsOf: Readonly<Record<MappingKind, readonly [prot: number, flags: numbe
 };
 
 /**
- * Views are cut from buffers of this size. The garbage collector counts each buffer as live memory, and structured clone
- * of a view copies all of it; but making one takes as long as many views.
+ * Views are made over shared buffers of this size, because making a buffer takes as long as making many views. Buffers
+ * are not longer, because the garbage collector counts each as live memory, and structured clone of a view copies its
+ * whole buffer.
  */
 const WINDOW_BYTES = 1024 * 1024;
-/** Buffers held strongly; the others live as long as a view of them. */
+/** How many buffers are referenced strongly; the others live as long as a view of them. */
 const HELD_WINDOWS = 256;
-/** With too little address space, at least so much is mapped if it can be had: a small file may grow. */
+/** If address space is short, this much is tried before less, so that a small file can grow. */
 const MODEST_BYTES = 64 * 1024 * 1024;
 const RETRY_MS = 100;
 
@@ -48,10 +49,12 @@ export function pageSizeBytes(): number {
   return pageBytes;
 }
 
-/** Linux reads no more than its read-ahead window for one piece of advice, and the smallest of those is this. */
+/** The range of one call. Linux reads at most its read-ahead window for each call, and this is the smallest window. */
 const ADVICE_BYTES = 128 * 1024;
 
-/** Has the kernel read a mapped range of a file, and does not wait for it. Advice: a refusal changes nothing. */
+/**
+ * Asks the kernel to read a mapped range of a file, without waiting for it. This is advice, so the answer is ignored.
+ */
 export function readAhead(address: Address, lengthBytes: number): void {
   const end = lengthBytes > 0 ? address + lengthBytes : 0;
   for (let at = address - (address % pageSizeBytes()); at < end; at += ADVICE_BYTES) {
@@ -59,10 +62,10 @@ export function readAhead(address: Address, lengthBytes: number): void {
   }
 }
 
-/** Enough for a disk to be busy while what was read is worked on. */
+/** Enough to keep a disk busy while the data already read is processed. */
 const WINDOW_AHEAD_BYTES = 8 * 1024 * 1024;
 
-/** Reads a mapped file ahead of a loop that goes through it in order. */
+/** Reads a mapped file ahead of a loop that reads it in order. */
 export class SequentialReadAhead {
   readonly #endBytes: number;
   #advisedTo: number;
@@ -72,7 +75,7 @@ export class SequentialReadAhead {
     this.#endBytes = endBytes;
   }
 
-  /** The bytes at `offset` are about to be touched; `address` is that of the file's first byte, as it is now. */
+  /** Call it before touching the bytes at `offset`. `address` is the current address of the file's first byte. */
   before(address: Address, offset: number): void {
     if (this.#advisedTo - offset > WINDOW_AHEAD_BYTES / 2) return;
     const toBytes = Math.min(this.#endBytes, offset + WINDOW_AHEAD_BYTES);
@@ -85,7 +88,7 @@ export class SequentialReadAhead {
 const retained = new Set<Mapping>();
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
 
-/** How many mappings wait for a native job to let go of their memory. */
+/** How many mappings cannot be released yet because a native job uses their memory. */
 export function retainedMappings(): number {
   releaseRetained();
   return retained.size;
@@ -111,7 +114,9 @@ export class Mapping {
   readonly #kind: MappingKind;
   readonly #fd: number;
   readonly #path: string;
-  /** Buffers cut at multiples of WINDOW_BYTES, by number: all that are alive, and those that are held alive. */
+  /**
+   * Buffers that start at multiples of WINDOW_BYTES, by slot number: weak references to all, and strong ones to some.
+   */
   readonly #windows = new Map<number, WeakRef<ArrayBuffer>>();
   #held: (ArrayBuffer | undefined)[] = [];
   #heldSlots: number[] = [];
@@ -132,9 +137,10 @@ export class Mapping {
   }
 
   /**
-   * Maps `wantedBytes`, more than the file has: the rest appears as the file grows. With too little address space it takes
-   * twice `neededBytes`, or just them: never what is left, which the rest of the process needs.
-   * @throws SYSTEM, UNSUPPORTED the system does not map it
+   * Maps `wantedBytes`, more than the file has; the rest becomes usable as the file grows. If address space is short,
+   * it maps twice `neededBytes`, or only `neededBytes`. It never takes all that is left, because the rest of the
+   * process needs some.
+   * @throws SYSTEM, UNSUPPORTED the system refused the mapping
    */
   static of(kind: MappingKind, fd: number, wantedBytes: number, neededBytes: number, path: string): Mapping {
     releaseRetained();
@@ -152,15 +158,15 @@ export class Mapping {
   }
 
   /**
-   * A view of `lengthBytes` bytes from `offset`, which the caller has checked against `endBytes`, where the file
-   * ends: no buffer reaches past it, for structured clone copies whole buffers.
+   * Returns a view of `lengthBytes` bytes from `offset`. The caller has checked them against `endBytes`, the end of the
+   * file. No buffer reaches past it, because structured clone copies whole buffers.
    */
   view(offset: number, lengthBytes: number, endBytes: number): Uint8Array<ArrayBuffer> {
     const slot = Math.floor(offset / WINDOW_BYTES);
     const start = offset - slot * WINDOW_BYTES;
     const held = this.#held[slot];
-    // A detached one has no length. A view of no bytes has a buffer of its own. One that was made before the file was cut
-    // reaches past its end.
+    // A detached buffer has no length. An empty view gets its own buffer. A buffer from before the file was cut reaches
+    // past its end.
     const fits = held !== undefined && start + lengthBytes <= held.byteLength && lengthBytes > 0;
     if (fits && slot * WINDOW_BYTES + held.byteLength <= endBytes) {
       return new Uint8Array(held, start, lengthBytes);
@@ -169,7 +175,7 @@ export class Mapping {
   }
 
   #viewElsewhere(slot: number, start: number, lengthBytes: number, endBytes: number): Uint8Array<ArrayBuffer> {
-    // It dies at the same time as the others.
+    // Remember the buffer of an empty view too, so that release detaches it like the others.
     if (lengthBytes === 0) return new Uint8Array(this.#remember(new ArrayBuffer(0)));
     const slotBytes = slot * WINDOW_BYTES;
     if (start + lengthBytes > WINDOW_BYTES) return new Uint8Array(this.#track(slotBytes + start, lengthBytes));
@@ -187,12 +193,12 @@ export class Mapping {
     return new Uint8Array(window, start, lengthBytes);
   }
 
-  /** Buffers over the memory that are alive, the owner's included. */
+  /** Live buffers over the memory, including the library's own. */
   get windows(): number {
     return [...this.#buffers].filter((reference) => (reference.deref()?.byteLength ?? 0) > 0).length;
   }
 
-  /** A buffer that no view shares, over bytes that the caller has checked: for the owner's own use. */
+  /** Returns a buffer for the owner alone, which no view shares. The caller has checked its bounds. */
   ownBuffer(offset: number, lengthBytes: number): ArrayBuffer {
     return this.#track(offset, lengthBytes);
   }
@@ -205,8 +211,9 @@ export class Mapping {
     this.#windows.clear();
     for (const reference of this.#buffers) {
       const buffer = reference.deref();
-      // A buffer that somebody else detached was transferred, though it is said not to: its memory has an owner whom
-      // we do not know, so the mapping stays for good. Our own transfer, while a native job has the buffer, neither throws nor detaches.
+      // A buffer that is already detached was transferred by the user, against the documentation. Its memory has an
+      // unknown owner, so the mapping stays for good. The transfer here neither throws nor detaches while a native job
+      // uses the buffer.
       if (buffer?.detached) this.#transferred = true;
       else if (!this.#abandoned) buffer?.transfer(0);
       if (buffer === undefined || buffer.detached) this.#buffers.delete(reference);
@@ -223,8 +230,8 @@ export class Mapping {
   }
 
   /**
-   * Releases a mapping whose owner was collected. Views are left as they are, but for this: stores no longer reach the
-   * file. Unmaps when the last of them has been collected.
+   * Releases a mapping whose owner was garbage-collected. Views stay usable, but their stores no longer reach the file.
+   * Unmaps when the last view has been collected.
    */
   abandon(): void {
     this.#abandoned = true;
@@ -232,16 +239,17 @@ export class Mapping {
   }
 
   /**
-   * A native job holds a buffer, and views over it stay alive until it is done. Stores through them must not reach the
-   * file, which another writer may have by then: the same memory becomes a private mapping of the same bytes. At the
-   * first release, when the descriptor is still open. If the system refuses it, stores reach the file for that long.
-   * @throws SYSTEM it was refused in place, though not elsewhere
+   * Makes the memory a private mapping of the same bytes, so that stores through views that are still alive do not
+   * reach the file, which may have another writer by then. Views stay alive if a native job holds their buffer. It is
+   * done at the first release, while the descriptor is still open. If the system refuses it, stores reach the file
+   * until the views are gone.
+   * @throws SYSTEM it was refused at this address, although not at another one
    */
   #isolate(): void {
     if (this.#kind !== "shared" || this.#isolated) return;
     this.#isolated = true;
     const [prot, flags] = flagsOf.private;
-    // Tried elsewhere first: a mapping that is refused in place may leave nothing there.
+    // Try at another address first: a mapping refused in place may have removed the old one.
     const trial = libc().mmap(0, this.lengthBytes, prot, flags, this.#fd, 0);
     if (trial === -1) return;
     if (libc().munmap(trial, this.lengthBytes) !== 0) throw libcError("munmap", this.#path);
@@ -249,7 +257,7 @@ export class Mapping {
     if (there === -1) throw libcError("mmap", this.#path);
   }
 
-  /** The oldest goes. */
+  /** References a buffer strongly, and drops the oldest such reference. */
   #hold(slot: number, window: ArrayBuffer): void {
     if (this.#held[slot] === undefined) this.#heldSlots.push(slot);
     this.#held[slot] = window;

@@ -1,6 +1,6 @@
 /**
  * A file that appears under its path complete and durable, or not at all. It is written without a name, or under a
- * name of its own beside the path, then synced, then given the path, which never replaces another file.
+ * temporary name beside the path, then synced, then linked to the path. It never replaces another file.
  */
 
 import * as fs from "node:fs";
@@ -35,11 +35,11 @@ const write: Write = (fd, bytes, offset, lengthBytes, position) =>
     fs.write(fd, bytes, offset, lengthBytes, position, (error, written) => (error ? reject(error) : resolve(written)));
   });
 
-/** It ends with `place` or `placeSync`, or with `discard`. Its descriptor is open until the caller closes it. */
+/** Call `place`, `placeSync` or `discard` last. The descriptor stays open until the caller closes it. */
 export class NewFile {
   readonly fd: number;
   readonly #path: string;
-  /** The name that the file has until it is placed; null for one without a name. */
+  /** The temporary name of the file until it is placed; null if it has no name. */
   readonly #temporaryPath: string | null;
 
   private constructor(fd: number, path: string, temporaryPath: string | null) {
@@ -49,10 +49,10 @@ export class NewFile {
   }
 
   /**
-   * An empty file for `path` without a name, where the system has such files: a kill leaves nothing. Its open
-   * descriptor never shows the path, so it is for files that are closed when they are complete.
-   * @param permissions the most that the file may have
-   * @throws ALREADY_EXISTS there is something at `path`; DISK_FULL `sizeBytes` is past the limit of the process; SYSTEM
+   * Creates an empty file for `path` without a name if the system has such files, so that a kill leaves nothing. Its
+   * open descriptor never shows the path, so use it for files that are closed when they are complete.
+   * @param permissions the mode bits that the file may have at most
+   * @throws ALREADY_EXISTS `path` exists; DISK_FULL `sizeBytes` is past the process's file size limit; SYSTEM
    */
   static unnamed(path: string, sizeBytes: number, permissions: number): NewFile {
     checkFree(path);
@@ -70,9 +70,9 @@ export class NewFile {
   }
 
   /**
-   * An empty file under the name `.cellar-PID-RANDOM.new` beside `path`, which a kill leaves there. Once placed, its
-   * open descriptor shows the path, in `lsof` for example.
-   * @throws ALREADY_EXISTS there is something at `path`; SYSTEM
+   * Creates an empty file under the name `.cellar-PID-RANDOM.new` beside `path`. A kill leaves this file. Once it is
+   * placed, its open descriptor shows the path, for example in `lsof`.
+   * @throws ALREADY_EXISTS `path` exists; SYSTEM
    */
   static named(path: string): NewFile {
     checkFree(path);
@@ -91,14 +91,14 @@ export class NewFile {
   }
 
   static #beside(path: string): NewFile {
-    // Not normalized: a part of the path may be a link, and `..` means the parent of what it points to.
+    // Do not normalize it: a part of the path may be a link, and `..` is the parent of the link's target.
     const temporaryPath = `${dirname(path)}/.cellar-${process.pid}-${randomName()}.new`;
     const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL;
     const fd = withFsErrors(path, () => fs.openSync(temporaryPath, flags, NEW_FILE_MODE));
     return new NewFile(fd, path, temporaryPath);
   }
 
-  /** Writes all of `bytes`. @throws DISK_FULL, SYSTEM (as rejections, as those below) */
+  /** Writes all of `bytes`. @throws DISK_FULL, SYSTEM (as a rejection, as in the methods below) */
   async write(bytes: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < bytes.length;) {
       const left = bytes.length - done;
@@ -107,13 +107,13 @@ export class NewFile {
     }
   }
 
-  /** Returns when everything written, and the size, is on the disk. */
+  /** Resolves when all written data and the size are on the disk. */
   async sync(): Promise<void> {
     await later(this.#path, () => fsyncLater(this.fd));
   }
 
   /**
-   * Gives the file its path and makes the path durable.
+   * Links the file to its path and makes the path durable.
    * @throws ALREADY_EXISTS; UNSUPPORTED the file system cannot name a file without replacing another; SYSTEM
    */
   async place(): Promise<void> {
@@ -131,7 +131,7 @@ export class NewFile {
     }
   }
 
-  /** The same, blocking. */
+  /** Does the same, blocking. */
   placeSync(): void {
     this.#name();
     try {
@@ -141,7 +141,7 @@ export class NewFile {
     }
   }
 
-  /** Leaves nothing on the disk: for a file that was not placed. */
+  /** Removes a file that was not placed. */
   discard(): void {
     if (this.#temporaryPath !== null) removeFile(this.#temporaryPath);
   }
@@ -164,21 +164,24 @@ export class NewFile {
     else if (!renameWithoutReplacing(from, this.#path)) linkAndRemove(from, this.#path);
   }
 
-  /** A path that a power cut may take away again is worse than none. */
+  /** Removes the path again if it could not be made durable: a path that a power cut may remove is worse than none. */
   #unname(error: unknown): never {
     releaseAfter(error, () => removeFile(this.#path));
   }
 }
 
-/** @throws ALREADY_EXISTS: told early, before any space is taken */
+/** @throws ALREADY_EXISTS early, before disk space is used */
 function checkFree(path: string): void {
   const taken = withFsErrors(path, () => fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined);
   if (taken) throw systemError(EEXIST, "open", path);
 }
 
-/** A file without a name in the directory of `path`; null where the system or the file system has none. */
+/**
+ * Opens a file without a name in the directory of `path`. Returns null if the system or the file system has no such
+ * files.
+ */
 function openUnnamed(path: string): number | null {
-  // Without /proc such a file could not be given a name later.
+  // Without /proc such a file could not be linked to a name later.
   if (!linux || !fs.existsSync("/proc/self/fd")) return null;
   try {
     return withFsErrors(path, () => fs.openSync(dirname(path), fs.constants.O_RDWR | O_TMPFILE, NEW_FILE_MODE));
@@ -189,13 +192,13 @@ function openUnnamed(path: string): number | null {
   }
 }
 
-/** Gives an open file without a name a path. @throws ALREADY_EXISTS, SYSTEM */
+/** Links an open file without a name to a path. @throws ALREADY_EXISTS, SYSTEM */
 function linkDescriptor(fd: number, path: string): void {
   const from = cString(`/proc/self/fd/${fd}`);
   if (libc().linkat(AT_FDCWD, from, AT_FDCWD, cString(path), AT_SYMLINK_FOLLOW) !== 0) throw libcError("linkat", path);
 }
 
-/** @returns false where the system or the file system cannot. @throws ALREADY_EXISTS, SYSTEM */
+/** @returns false if the system or the file system cannot. @throws ALREADY_EXISTS, SYSTEM */
 function renameWithoutReplacing(from: string, path: string): boolean {
   if (!linux) return false;
   if (libc().syscall(SYS_renameat2, AT_FDCWD, cString(from), AT_FDCWD, cString(path), RENAME_NOREPLACE) === 0)
@@ -205,7 +208,9 @@ function renameWithoutReplacing(from: string, path: string): boolean {
   throw error;
 }
 
-/** The same by a hard link. @throws ALREADY_EXISTS, SYSTEM; UNSUPPORTED the file system has no hard links either */
+/**
+ * Does the same by a hard link. @throws ALREADY_EXISTS, SYSTEM; UNSUPPORTED the file system has no hard links either
+ */
 function linkAndRemove(from: string, path: string): void {
   try {
     fs.linkSync(from, path);

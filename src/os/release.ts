@@ -1,14 +1,14 @@
-/** Giving things back: all of them, whatever goes wrong with one. */
+/** Releases resources: all of them, even if releasing one fails. */
 
 type Step = () => void;
 
-/** Does every step, whatever the others throw; then throws what was thrown first. */
+/** Runs every step, even if others throw, and then throws the first error. */
 export function releaseAll(...steps: readonly Step[]): void {
   const errors = errorsOf(steps);
   if (errors.length > 0) throw errors[0];
 }
 
-/** After an error: does every step, and throws that error, whatever the steps throw. */
+/** Runs every step after an error, and throws that error, even if steps throw. */
 export function releaseAfter(error: unknown, ...steps: readonly Step[]): never {
   errorsOf(steps);
   throw error;
@@ -30,17 +30,20 @@ const owners = new FinalizationRegistry<Step>((release) => {
   try {
     release();
   } catch (error) {
-    // There is no caller that could catch it.
+    // No caller could catch the error.
     process.emitWarning(error instanceof Error ? error : String(error));
   }
 });
 
-/** If `owner` is collected, runs `release`, which must not refer to it. The owner's `close` ends that by `closed`. */
+/**
+ * Runs `release` when `owner` is garbage-collected. `release` must not refer to it. The owner's `close` calls `closed`
+ * to cancel this.
+ */
 export function releaseWhenCollected(owner: object, release: Step): void {
   owners.register(owner, release, owner);
 }
 
-/** The owner has released everything itself. */
+/** Cancels `releaseWhenCollected`: the owner has released everything itself. */
 export function closed(owner: object): void {
   owners.unregister(owner);
 }

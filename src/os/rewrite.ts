@@ -1,8 +1,8 @@
 /**
- * Writing again what a file shows, past the page cache. After a write-back that failed, pages in memory are clean
- * though the disk never got them; and on ext4 such a page, made dirty and synced again with success, can still be
- * lost: its blocks stay marked as unwritten, for the cached buffers are believed to be mapped already. A direct write
- * looks the blocks up anew, drops the cached page wherever it is mapped, and fails honestly.
+ * Writes the content of a file again, past the page cache. After a failed write-back, pages in memory are clean
+ * although the disk never got them. On ext4 such a page can be lost even if it is made dirty and synced again with
+ * success: its blocks stay marked as unwritten, because ext4 takes the cached buffers for mapped already. A direct
+ * write looks the blocks up again, drops the cached page from all mappings, and reports every error.
  */
 
 import * as fs from "node:fs";
@@ -16,27 +16,27 @@ import { releaseAll } from "./release.ts";
 
 /**
  * The kernel caches files in folios of up to this many pages, each aligned to its size (MAX_XAS_ORDER in its
- * pagemap.h). A direct write drops whole folios, so all of one is read before any of it is written: what the disk
- * does not have would be lost otherwise.
+ * pagemap.h). A direct write drops whole folios. So a folio is read as a whole before any part of it is written;
+ * otherwise data that the disk does not have would be lost.
  */
 const MAX_FOLIO_PAGES = 2 ** 11;
 
-/** A part of a piece, in bytes from its beginning. */
+/** A range of a piece, in bytes from its beginning. */
 interface Range {
   readonly from: number;
   readonly to: number;
 }
 
 /**
- * Writes `[fromBytes, toBytes)` again as the file shows it; `fromBytes` is a multiple of the page size. Holes whose
- * bytes in memory are zero stay holes. A hole alone proves nothing: after a write-back that failed its page in memory
- * may hold data.
+ * Writes `[fromBytes, toBytes)` again as reads of the file return it; `fromBytes` is a multiple of the page size. A
+ * hole stays a hole if its bytes in memory are zero. Check the bytes, because after a failed write-back the page of a
+ * hole may hold data in memory.
  * @throws DISK_FULL, SYSTEM the device failed
  */
 export function rewriteUncached(fd: number, path: string, fromBytes: number, toBytes: number): void {
-  // No disk differs from the memory there.
+  // On tmpfs there is no disk that could differ from memory.
   if (toBytes <= fromBytes || isInMemory(path)) return;
-  // Direct writes want memory that is aligned, and not the file's own pages.
+  // Direct writes need aligned memory that is not the file's own pages.
   const pieceBytes = MAX_FOLIO_PAGES * pageSizeBytes();
   const buffer = Mapping.of("anonymous", -1, pieceBytes, pieceBytes, path);
   let direct: number | null = null;
@@ -59,7 +59,7 @@ export function rewriteUncached(fd: number, path: string, fromBytes: number, toB
   }
 }
 
-/** The parts of a piece at `offset` that are written again: all but holes of zeros, in whole pages. */
+/** Returns the ranges of a piece at `offset` that are written again, in whole pages: all but holes of zeros. */
 function rangesOf(fd: number, path: string, piece: Uint8Array, offset: number): Range[] {
   const pageBytes = pageSizeBytes();
   const endBytes = offset + piece.length;
@@ -75,12 +75,12 @@ function rangesOf(fd: number, path: string, piece: Uint8Array, offset: number): 
   return ranges;
 }
 
-/** The first byte is zero, and each byte is as the one before. */
+/** Tests that the first byte is zero and each byte equals the one before it. */
 function isZero(bytes: Uint8Array): boolean {
   return bytes.length === 0 || (bytes[0] === 0 && Buffer.compare(bytes.subarray(1), bytes.subarray(0, -1)) === 0);
 }
 
-/** Reads all of `piece`. By `read`: a device that fails ends in an error, not in a signal. */
+/** Reads all of `piece`, by `pread`, so that a failing device causes an error and not a signal. */
 function readAll(fd: number, path: string, piece: Uint8Array, offset: number): void {
   for (let done = 0; done < piece.length;) {
     const bytes = withFsErrors(path, () => fs.readSync(fd, piece, done, piece.length - done, offset + done));
@@ -96,17 +96,17 @@ interface Target {
   readonly path: string;
 }
 
-/** Whole pages directly, where the file system can, and the rest through the page cache. */
+/** Writes whole pages directly if the file system can, and the rest through the page cache. */
 function writeRange({ fd, direct, path }: Target, bytes: Uint8Array, offset: number): void {
   const wholeBytes = bytes.length - (bytes.length % pageSizeBytes());
   const isDirect = direct !== null && writeDirect(direct, bytes.subarray(0, wholeBytes), offset, path);
-  // Also what was written directly in part: its cached pages may have been dropped.
+  // If a direct write stopped midway, write all of it here: its cached pages may have been dropped.
   const done = isDirect ? wholeBytes : 0;
   if (done === bytes.length) return;
   if (!writeFile(fd, offset + done, bytes.subarray(done), path)) throw systemError(EFBIG, "write", path);
 }
 
-/** False where the file system takes no direct writes. */
+/** Returns false if the file system does not support direct writes. */
 function writeDirect(fd: number, bytes: Uint8Array, offset: number, path: string): boolean {
   try {
     for (let done = 0; done < bytes.length;) {

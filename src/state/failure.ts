@@ -17,13 +17,13 @@ export function closedBefore(path: string): StorageError {
 }
 
 /** The file was deleted or replaced by another one. Data written to it can no longer be found by a path. */
-export function fileGone(path: string, who: "writer" | "reader"): StorageError {
+export function fileGone(path: string, role: "writer" | "reader"): StorageError {
   const what = `${path}: the file was deleted, or another file was moved to its path`;
   const advice = {
     writer: "nothing written by this writer can be found again: save its last commit with copyTo, then close it",
     reader: "this reader sees no new states: save what it shows with copyTo if you need it, then open the path again",
   };
-  return new StorageError("FILE_GONE", `${what}: ${advice[who]}`, { path });
+  return new StorageError("FILE_GONE", `${what}: ${advice[role]}`, { path });
 }
 
 /** Another program made the file shorter or wrote over it while a writer had it open. */

@@ -125,7 +125,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "what changed during the syncs is acknowledged",
     file: publisher,
-    patches: [["    this.#checkAcknowledgement();\n    // Raise it only now", "    // Not before"]],
+    patches: [["    this.#checkAcknowledgement();\n    // Raise it only now", "    // Raise it only now"]],
     test: "test/state/file-fault.test.ts",
   },
   {

@@ -1,4 +1,4 @@
-/** Hot backups: one state of a storage as a new file, while its writer goes on. */
+/** Hot backups: copies one state of a storage to a new file, while its writer goes on. */
 
 import { dirname, isAbsolute } from "node:path";
 import { wrongType } from "./error.ts";
@@ -23,9 +23,9 @@ import type { Snapshot } from "./state/snapshot.ts";
 export interface CopyOptions {
   /** Cancels the copy, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called at the beginning and after every MiB or less; what it throws ends the copy. */
+  /** Called at the beginning and after each piece of at most 1 MiB. If it throws, the copy ends with that error. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
-  /** Go on although the copy is on NFS, SMB, 9p or FUSE, where a sync may not sync. Default false. */
+  /** Allows a copy on NFS, SMB, 9p or FUSE, where a sync may not reach the disk. Default false. */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface CopyProgress {
   readonly totalBytes: number;
 }
 
-/** A storage that is open, and the state of it that is copied. */
+/** An open storage, and the state to copy. */
 export interface CopySource {
   readonly region: Pick<ReadableRegion, "address"> & Measured;
   readonly config: CheckedConfig;
@@ -43,7 +43,9 @@ export interface CopySource {
   readonly snapshot: Snapshot;
 }
 
-/** One step: what the event loop waits for is the copy of this into a buffer, some 0.1 ms when it is in memory. */
+/**
+ * The bytes of one step. The copy of a piece into a buffer blocks the event loop, for about 0.1 ms if it is in memory.
+ */
 const PIECE_BYTES = 1024 * 1024;
 
 /**
@@ -66,7 +68,8 @@ export async function copyStorage(
   const { header } = source.snapshot;
   const totalBytes = header.next * source.cells.bytesPerCell;
   source.cells.checkOpen();
-  // Absolute, for the process may go to another directory meanwhile. Not normalized: see `creationPath`.
+  // Make the path absolute, because the process may change its directory meanwhile. Do not normalize it: see
+  // `creationPath`.
   const place = isAbsolute(path) ? path : `${process.cwd()}/${path}`;
   const file = NewFile.unnamed(place, totalBytes, source.region.stat().permissions);
   try {
@@ -75,7 +78,7 @@ export async function copyStorage(
       onProgress?.({ copiedBytes, totalBytes });
       signal?.throwIfAborted();
     }
-    // Headers last: what a kill leaves before is no storage.
+    // Write the headers last: the file that an earlier kill leaves is then not a storage.
     await file.write(headerOf(source), 0);
     await file.sync();
     signal?.throwIfAborted();
@@ -88,7 +91,7 @@ export async function copyStorage(
   return stateOf(header);
 }
 
-/** Copies the cells piece by piece; yields the bytes of the file that are there. */
+/** Copies the cells piece by piece. Yields how many bytes of the file are complete. */
 async function* copyCells(
   { region, cells, snapshot }: CopySource,
   file: NewFile,
@@ -100,28 +103,28 @@ async function* copyCells(
   yield startBytes;
   for (let offset = startBytes; offset < endBytes;) {
     cells.checkOpen();
-    // Before the cells are touched: a file that was cut has no page there.
+    // Check before touching the cells: a cut file has no page there.
     snapshot.check();
     snapshot.checkTrust();
-    // Page faults would hold up the event loop, and read page by page.
+    // Read ahead, because page faults would block the event loop, and read page by page.
     ahead.before(region.address, offset);
     const piece = buffer.subarray(0, Math.min(PIECE_BYTES, endBytes - offset));
-    // The storage may have been mapped anew since the last piece.
+    // Read the address again for each piece: the storage may have been mapped again since.
     libc().memcpy(piece, region.address + offset, piece.length);
     await file.write(piece, offset);
-    // Writes into the page cache are done before Bun looks at anything else.
+    // Yield: writes into the page cache complete before Bun runs other work.
     await yieldToEventLoop();
     offset += piece.length;
     yield offset;
   }
 }
 
-/** Everything before the first cell; as long as that, so that a storage of no cells has its size too. */
+/** Returns the bytes before the first cell, all of them, so that the copy of an empty storage has the right size. */
 function headerOf({ region, config, cells, snapshot }: CopySource): Uint8Array {
   cells.checkOpen();
-  // That of the file: a reader shows the one of its last refresh.
+  // Take the version from the file: a reader shows that of its last refresh.
   const { version } = loadArea(region).config;
-  // After the last cell was copied: all of them were still those of the state.
+  // Check after the last cell was copied, which proves that all cells belonged to the state.
   snapshot.check();
   snapshot.checkTrust();
   const bytes = new Uint8Array(cells.startIndex * cells.bytesPerCell);

@@ -1,6 +1,6 @@
 /**
- * The one error class of the library. Failures are told apart by `code`, never by text:
- * misuse, the file's content, the system, and the state of the storage each have codes of their own.
+ * The error class of the library. Callers distinguish failures by `code`, never by text. Misuse, the file's content,
+ * the system, and the state of the storage each have their own codes.
  */
 
 /** Every code that a {@link StorageError} can carry. */
@@ -36,7 +36,7 @@ export type ErrorCode =
   | "STORE_UNREACHABLE"
   | "STORE_REFUSED";
 
-/** What an error may say besides its code and its sentence. */
+/** The optional properties of an error, besides its code and message. */
 export interface ErrorDetails {
   readonly path?: string | undefined;
   readonly index?: number | undefined;
@@ -46,8 +46,8 @@ export interface ErrorDetails {
 }
 
 /**
- * An operation that could not be done. The message says what is wrong, in which file, and what to do;
- * `errno` and `syscall` are there when libc or the kernel said no.
+ * An operation failed. The message says what is wrong, in which file, and what to do. `errno` and `syscall` are set if
+ * a system call failed.
  *
  * @example
  * try {
@@ -60,7 +60,7 @@ export interface ErrorDetails {
 export class StorageError extends Error {
   override readonly name: string = "StorageError";
   readonly code: ErrorCode;
-  /** The path as it was given; in the message its control characters are escaped. */
+  /** The path as the caller gave it. In the message its control characters are escaped. */
   declare readonly path: string | undefined;
   declare readonly index: number | undefined;
   declare readonly errno: number | undefined;
@@ -68,10 +68,10 @@ export class StorageError extends Error {
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     const { path, index, errno, syscall, cause } = details;
-    // A path, or the text of a file, may hold anything.
+    // Escape it: a path, or text from a file, may contain control characters.
     super(printable(message), cause === undefined ? undefined : { cause });
     this.code = code;
-    // Only what there is: an error that ends a program is printed with all its properties.
+    // Set only defined properties: Bun prints all properties of an error that ends a program.
     if (path !== undefined) this.path = path;
     if (index !== undefined) this.index = index;
     if (errno !== undefined) this.errno = errno;
@@ -79,10 +79,10 @@ export class StorageError extends Error {
   }
 }
 
-/** The advice for a file that cannot be mended. The guide is part of the package. */
+/** The advice for a file that cannot be repaired. The guide is part of the package. */
 export const RESTORE = 'restore a backup (docs/guide.md, "Restoring a backup")';
 
-/** An error's message without the path at its beginning, for callers that have named the path already. */
+/** Returns an error's message without the path at its beginning, for messages that already name the path. */
 export function withoutPath({ message, path }: StorageError): string {
   const prefix = path === undefined ? "" : `${printable(path)}: `;
   return message.startsWith(prefix) ? message.slice(prefix.length) : message;
@@ -90,17 +90,19 @@ export function withoutPath({ message, path }: StorageError): string {
 
 const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
 
-/** A text that cannot steer a terminal, nor break a line: C0 and C1 control characters are escaped, as JSON reads them. */
+/**
+ * Escapes the C0 and C1 control characters of a text as in JSON, so that it cannot control a terminal or break a line.
+ */
 export function printable(text: string): string {
   return text.replace(CONTROLS, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** A text from a file, as it may stand in a message. */
+/** Quotes a text from a file for a message. */
 export function quoted(text: string): string {
   return printable(JSON.stringify(text));
 }
 
-/** The TypeError for an argument of the wrong type: what was expected, and what came. */
+/** The TypeError for an argument of the wrong type, with the expected type and the actual value. */
 export function wrongType(what: string, expected: string, got: unknown): TypeError {
   return new TypeError(`${what}: expected ${expected}, got ${describe(got)}`);
 }

@@ -1,11 +1,11 @@
-/** Writer keys: 32 bytes under which a writer hashes its process-sync header, as in the original. */
+/** Writer keys: 32 bytes with which a writer hashes its process-sync header, as in the original. */
 
 import { StorageError, wrongType } from "./error.ts";
 
 const KEY_BYTES = 32;
 
 /**
- * A new writer key: 32 bytes from the system's random source, new to all the given storages.
+ * Makes a new writer key: 32 bytes from the system's random source, different from the keys of the given storages.
  *
  * @example
  * const writerKey = makeWriterKey();
@@ -22,8 +22,8 @@ export function makeWriterKey(
 }
 
 /**
- * A copy of a key that was passed in, which its owner may change later.
- * @throws INVALID_WRITER_KEY not 32 bytes; TypeError not bytes at all
+ * Copies a key, because the caller may change its bytes later.
+ * @throws INVALID_WRITER_KEY it is not 32 bytes; TypeError it is not a Uint8Array
  */
 export function copyOfKey(writerKey: Uint8Array): Uint8Array<ArrayBuffer> {
   if (!(writerKey instanceof Uint8Array)) throw wrongType("writerKey", "a Uint8Array of 32 bytes", writerKey);

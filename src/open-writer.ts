@@ -1,4 +1,4 @@
-/** From what a user asks for to a store that is open for writing: over a new file, an existing one, or memory. */
+/** Opens a store for writing by the user's options: over a new file, an existing file, or memory. */
 
 import { dirname } from "node:path";
 import { StorageError } from "./error.ts";
@@ -23,7 +23,7 @@ import { createWriterFile, openWriterFile } from "./store/files.ts";
 import { createStore, type OpenStore, openStore } from "./store/open.ts";
 import { initialCells } from "./cells/space.ts";
 
-/** A store that is open, and the region that its owner closes. */
+/** An open store, and its region, which the owner closes. */
 export interface OpenedWriter {
   readonly region: WritableRegion & Measured;
   readonly config: CheckedConfig;
@@ -31,7 +31,7 @@ export interface OpenedWriter {
   readonly writerKey: Uint8Array;
 }
 
-/** How often `openOrCreate` tries the other way when somebody creates or removes the file between. */
+/** How often `openOrCreate` starts over when another process creates or removes the file in between. */
 const MAX_ATTEMPTS = 16;
 
 export function createWriter(target: string | URL, options: CreateOptions): OpenedWriter {
@@ -39,7 +39,7 @@ export function createWriter(target: string | URL, options: CreateOptions): Open
   return createAt(path, path, options);
 }
 
-/** Makes the file at `place`, which `path` leads to. */
+/** Creates the file at `place`, the target of `path`. */
 function createAt(path: string, place: string, options: CreateOptions): OpenedWriter {
   const config = configFrom(options, path);
   const choices = choicesFrom(options);
@@ -66,12 +66,12 @@ export function openExisting(target: string | URL, options: OpenWriterOptions): 
   }
 }
 
-/** The existing file, whose config is held against the options that were given, or a new one. */
+/** Opens the existing file, after comparing its config with the given options, or creates a new one. */
 export function openOrCreate(target: string | URL, options: CreateOptions & OpenWriterOptions): OpenedWriter {
   checkOptions(options);
   const path = pathFrom(target);
   const [given, expected] = [expectedFrom(options), expectedFrom(options.expect)];
-  // What is refused of an existing file is refused at once, also where there is none.
+  // Check first, so that contradicting options are refused even if the file does not exist.
   checkExpected(path, given, expected, "the options say");
   const expect = { ...given, ...expected };
   for (let attempt = 1; ; attempt++) {
@@ -84,7 +84,7 @@ export function openOrCreate(target: string | URL, options: CreateOptions & Open
     try {
       return createAt(path, creationPath(path), options);
     } catch (error) {
-      // Another process has made it between: open that one.
+      // Another process has created the file in between: open it.
       if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;
     }
   }

@@ -1,4 +1,4 @@
-/** What users pass in: checked once, and turned into what the store wants. */
+/** The options that users pass in, checked once, and converted for the store. */
 
 import { StorageError, wrongType } from "./error.ts";
 import { type CheckedConfig, checkConfig, headStringOf, type StorageConfig } from "./format/config.ts";
@@ -8,21 +8,21 @@ import type { Part } from "./cells/blob.ts";
 import type { WriterChoices } from "./store/open.ts";
 import type { Follows } from "./state/visible.ts";
 
-/** What a new storage is to be. */
+/** The options of a new storage. */
 export interface CreateOptions extends WriteOptions {
-  /** At most 20 latin1 characters, or exactly 20 bytes. Default: empty. */
+  /** Names the application's format: at most 20 latin1 characters, or exactly 20 bytes. Default: empty. */
   readonly headString?: string | Uint8Array | undefined;
-  /** A u32 for the application. Default 1. */
+  /** The application's version, a u32. Default 1. */
   readonly version?: number | undefined;
-  /** 4 to 65535. Default 32. */
+  /** The size of a cell, 4 to 65535 bytes. Default 32. */
   readonly bytesPerCell?: number | undefined;
-  /** The most cells that the storage may ever have. Default 2^32 - 1. */
+  /** The most cells that the storage may ever have, including the header area. Default 2^32 - 1. */
   readonly maxIndex?: number | undefined;
-  /** Cells to reserve at once, the header area included. */
+  /** How many cells to reserve at creation, including the header area. */
   readonly capacityCells?: number | undefined;
 }
 
-/** What a writer chooses whenever it opens a storage. */
+/** The options of every writer. */
 export interface WriteOptions {
   /** 32 bytes that readers need to follow commits as in the original. Default: random. */
   readonly writerKey?: Uint8Array | undefined;
@@ -32,13 +32,13 @@ export interface WriteOptions {
    */
   readonly resizeStepBytes?: number | undefined;
   /**
-   * Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. Only Linux is
-   * asked.
+   * Allows a file on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. The file system is checked
+   * on Linux only.
    */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
-/** What opening expects and waits for. */
+/** The options of a writer that opens an existing file. */
 export interface OpenWriterOptions extends WriteOptions {
   /** Refuse the file if its config is another: only what is given is compared. */
   readonly expect?: Partial<StorageConfig> | undefined;
@@ -46,25 +46,25 @@ export interface OpenWriterOptions extends WriteOptions {
   readonly lockTimeoutMs?: number | undefined;
 }
 
-/** What a reader chooses. */
+/** The options of a reader. */
 export interface OpenReaderOptions {
   /** Refuse the file if its config is another: only what is given is compared. */
   readonly expect?: Partial<StorageConfig> | undefined;
   /**
-   * What `refresh` goes by: durable states, or what the writer committed last. Default "flushes". The state at opening
-   * may be that of a flush that is still under way.
+   * Which states `refresh` follows: durable states ("flushes"), or the writer's last commit ("commits"). Default
+   * "flushes". The state at opening may be that of a flush that is still under way.
    */
   readonly follow?: Follows | undefined;
   /** The writer's key, for files whose writer is the original. Implies "commits". */
   readonly writerKey?: Uint8Array | undefined;
   /**
-   * Go on although the file is on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. Only Linux is
-   * asked.
+   * Allows a file on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. The file system is checked
+   * on Linux only.
    */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
-/** Which bytes of a blob are read. What lies past its end is left out. */
+/** Which bytes of a blob are read. Bytes past its end are left out. */
 export interface PartOptions {
   /** The first byte. Default 0. */
   readonly offset?: number | undefined;
@@ -75,12 +75,12 @@ export interface PartOptions {
 const RESIZE_STEP_VARIABLE = "PLEBEIA_RESIZE_STEP_BYTES";
 const DEFAULT_CELL_BYTES = 32;
 
-/** Options as a whole: what is no object would say nothing, without a word. */
+/** Checks that options are an object. A value that is not one would otherwise be ignored silently. */
 export function checkOptions(options: object): void {
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
 }
 
-/** The config of a new storage, at `path` if it has one. */
+/** Returns the checked config of a new storage; `path` is for messages. */
 export function configFrom(options: CreateOptions, path?: string): CheckedConfig {
   checkOptions(options);
   for (const name of ["version", "bytesPerCell", "maxIndex"] as const) numberOrNothing(name, options[name]);
@@ -95,7 +95,7 @@ export function configFrom(options: CreateOptions, path?: string): CheckedConfig
   );
 }
 
-/** The config that a file must have, as far as it was said. */
+/** Returns the fields of the config that a file must have. */
 export function expectedFrom(expect: CreateOptions | Partial<StorageConfig> | undefined): Partial<StorageConfig> {
   if (expect === undefined) return {};
   if (typeof expect !== "object" || expect === null) throw wrongType("expect", "an object", expect);
@@ -109,14 +109,14 @@ export function expectedFrom(expect: CreateOptions | Partial<StorageConfig> | un
   };
 }
 
-/** The writer's key and step. */
+/** Returns the writer's key and step. */
 export function choicesFrom(options: WriteOptions): WriterChoices {
   checkOptions(options);
   const writerKey = options.writerKey === undefined ? makeWriterKey() : copyOfKey(options.writerKey);
   return { writerKey, stepBytes: stepFrom(options.resizeStepBytes) };
 }
 
-/** A number of cells to reserve, within the storage's bounds. */
+/** Returns the number of cells to reserve, limited to the storage's bounds; null if none was given. */
 export function capacityFrom(
   options: Pick<CreateOptions, "capacityCells">,
   startIndex: number,
@@ -129,7 +129,7 @@ export function capacityFrom(
   return Math.max(startIndex, Math.min(capacityCells, maxIndex));
 }
 
-/** The part of a blob that is asked for. @internal */
+/** Returns the requested part of a blob. @internal */
 export function partFrom(options: PartOptions): Part {
   checkOptions(options);
   const { offset = 0, length = Infinity } = options;
@@ -142,7 +142,7 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Milliseconds to wait. */
+/** Returns the milliseconds to wait. */
 export function timeoutFrom(timeoutMs: number | undefined): number {
   if (timeoutMs === undefined) return 0;
   if (typeof timeoutMs !== "number" || !(timeoutMs >= 0))
@@ -150,7 +150,7 @@ export function timeoutFrom(timeoutMs: number | undefined): number {
   return timeoutMs;
 }
 
-/** A signal, or none. */
+/** Checks a signal, which may be undefined. */
 export function signalFrom(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", "an AbortSignal", signal);
   return signal;
@@ -158,17 +158,17 @@ export function signalFrom(signal: AbortSignal | undefined): AbortSignal | undef
 
 const plainPrototypes: readonly unknown[] = [Uint8Array.prototype, Buffer.prototype];
 
-/** Whether nothing of the caller's own answers for the bytes. */
+/** Tells whether the bytes are plain: no code of the caller runs when they are accessed. */
 function isPlain(value: unknown): value is Uint8Array {
   if (!ArrayBuffer.isView(value) || !plainPrototypes.includes(Object.getPrototypeOf(value))) return false;
   if (Object.hasOwn(value, "length") || Object.hasOwn(value, "subarray")) return false;
-  // `subarray` asks it what to make.
+  // `subarray` reads it to choose the class of its result.
   return !Object.hasOwn(value, "constructor");
 }
 
 /**
- * The bytes of whatever holds bytes.
- * @throws TypeError not bytes, or bytes whose memory is gone
+ * Returns the bytes of any view or buffer.
+ * @throws TypeError it has no bytes, or its memory is gone
  */
 export function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
   const bytes = bytesOver(value);
@@ -178,7 +178,7 @@ export function asBytes(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
 
 function bytesOver(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
   if (isPlain(value)) return value;
-  // With methods and a length that are nobody else's: those of a subclass may answer anything.
+  // Make a plain Uint8Array: the methods and the length of a subclass may return anything.
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) {
     return new Uint8Array(value, 0, value.byteLength);
@@ -186,9 +186,9 @@ function bytesOver(value: ArrayBufferView | ArrayBufferLike): Uint8Array {
   throw wrongType("bytes", "a typed array, a DataView, an ArrayBuffer or a SharedArrayBuffer", value);
 }
 
-/** A view whose memory is gone has length 0, like one of no bytes. Unlike that one, it refuses to be indexed. */
+/** Throws if the view's memory is gone. Such a view has length 0 like an empty view, but indexing it throws. */
 function checkPresent(view: ArrayBufferView): void {
-  // A DataView of memory that is gone has refused to tell its length already.
+  // A DataView whose memory is gone has thrown already, when its length was read.
   if (view instanceof DataView) return;
   try {
     Uint8Array.prototype.at.call(view, 0);

@@ -1,4 +1,7 @@
-/** Readers: any number, in any process, beside the writer. A reader takes no lock and cannot change the file. */
+/**
+ * Readers. Any number of them may be open, in any process, beside the writer. A reader takes no lock and cannot change
+ * the file.
+ */
 
 import { StorageError, wrongType } from "./error.ts";
 import { type CheckedConfig, checkConfig } from "./format/config.ts";
@@ -26,9 +29,9 @@ interface ReaderParts {
 }
 
 /**
- * A storage that is open for reading. What it shows stands still until `refresh`.
- * Do not store into its views: it would stay in this process, and hide what the writer changes on that page; and where
- * the system refuses private memory (strict overcommit, `ulimit -v`) it would end the process.
+ * A storage that is open for reading. The state that it shows does not change until `refresh`. Do not store into its
+ * views. The store would stay in this process, and hide the writer's later changes of that page. If the system refuses
+ * private memory (strict overcommit, `ulimit -v`), the store would kill the process.
  *
  * @example
  * using reader = StorageReader.open("data.cellar", { follow: "commits" });
@@ -95,24 +98,28 @@ export class StorageReader extends Storage {
     return this.#cells.root === 0 ? null : this.#cells.root;
   }
 
-  /** What `refresh` goes by now: "flushes" too while a reader of commits has no commit to trust yet. */
+  /**
+   * Which states `refresh` follows now. A reader of commits follows "flushes" until there is a commit that it can
+   * believe.
+   */
   get follows(): Follows {
     return this.#follower.follows;
   }
 
   /**
-   * How often the storage was truncated, or recovered so that cells may be given out again, as far as its writers counted
-   * (0 in files of the original).
+   * How often the storage was truncated, or recovered so that cells may be allocated again. Only writers of Cellar
+   * count this; it is 0 in files of the original.
    */
   get truncations(): number {
     return this.#follower.truncations;
   }
 
   /**
-   * Looks for a newer state, and for another `version` in the config. Indices stay good but after a truncation, which `truncations` tells.
-   * @returns true if something new is visible
-   * @throws FILE_CUT the file has become shorter than what this reader shows; FILE_CHANGED another storage was written
-   * over it; CLOSED
+   * Shows the newest state, and the newest `version` in the config. Indices stay valid, except after a truncation,
+   * which changes `truncations`.
+   * @returns true if a new state is visible
+   * @throws FILE_CUT the file has become shorter than the state that this reader shows; FILE_CHANGED another storage
+   * was written over it; CLOSED
    */
   refresh(): boolean {
     this.#cells.checkOpen();
@@ -120,18 +127,17 @@ export class StorageReader extends Storage {
   }
 
   /**
-   * Follows the storage: yields its state after every change that this reader comes to see from now on, with the reader
-   * refreshed to it. The latest state is never missed, those between may be. Other watches, and calls of `refresh`,
-   * take nothing from it.
+   * Follows the storage. After each change from now on, refreshes this reader and yields its state. The latest state is
+   * never missed; states in between may be. Other watches and calls of `refresh` take no state away from it.
    *
-   * It ends when the reader is closed or the signal is aborted, which is no error. It does not keep the process alive
-   * unless it is told to, as a program should that does nothing else.
-   * On Linux the system tells of a change, which is seen within a millisecond or two, and a watch costs nothing while
-   * nothing happens. A writer that stores through a mapping, as the original does, is found out by a timer: at first
-   * within a second, from then on within 5 ms, or 60 after a long silence; so is every writer where the system tells
-   * of no changes (macOS, or no inotify descriptor left).
-   * @throws CLOSED; TypeError. The iterator rejects as `refresh` throws, and with FILE_GONE within a look or two after the
-   * file was deleted or replaced
+   * It ends without an error when the reader is closed or the signal is aborted. It does not keep the process alive,
+   * except with `keepAlive`, which a program that does nothing else needs.
+   * On Linux the kernel reports a change, which is seen within a millisecond or two, and a watch costs nothing while
+   * nothing happens. It does not report the stores of a writer that stores through a mapping, as the original does. A
+   * timer finds these changes: the first within a second, later ones within 5 ms, or 60 ms after a long silence. The
+   * same timer finds all changes if the system reports none (macOS, or no inotify descriptor left).
+   * @throws CLOSED; TypeError. The iterator rejects with the errors of `refresh`, and with FILE_GONE within a look or
+   * two after the file was deleted or replaced
    *
    * @example
    * for await (const { root } of reader.watch({ keepAlive: true })) if (root !== null) console.log(reader.read(root));
@@ -142,9 +148,9 @@ export class StorageReader extends Storage {
   }
 
   /**
-   * From the next `refresh` on, follows the commits of the writer with this key. It keeps following when another
-   * writer, with another key, takes over. For files whose writer is the original: others need no key.
-   * @throws INVALID_WRITER_KEY not the writer's; CLOSED; TypeError
+   * From the next `refresh` on, follows the commits of the writer with this key. It also follows later writers, which
+   * have other keys. Needed only for files that the original writes; other files are followed without a key.
+   * @throws INVALID_WRITER_KEY it is not the key of the last writer; CLOSED; TypeError
    */
   enableProcessSync(writerKey: Uint8Array): void {
     this.#cells.checkOpen();
@@ -165,24 +171,24 @@ export class StorageReader extends Storage {
     this.#lookout.close();
   }
 
-  /** A look of the watches. `refresh` looks for less: this costs ten times as much. */
+  /** A look of the watches. It checks more than `refresh`, and costs ten times as much. */
   #look(): void {
     this.#cells.checkOpen();
-    // A file that another program has cut is an error here, where a look at its header could end the process.
+    // Measure the file first: if another program has cut it, a load of its header could kill the process.
     this.#follower.measure();
     const isNew = (this.#follower.isCut || this.#follower.hasMoved()) && this.#take();
-    // What it showed last comes first.
+    // Report the last state before the error.
     if (!isNew && this.#region.fileFault() === "gone") throw fileGone(this.path, "reader");
   }
 
-  /** Takes the newest state; true if it is another one. */
+  /** Shows the newest state. Returns whether it differs from the state before. */
   #take(): boolean {
     try {
       const isNew = this.#follower.refresh();
       if (isNew) this.#lookout.addNews();
       return isNew;
     } finally {
-      // Also when it throws: what the file no longer has must not be touched.
+      // Also after an error: cells that the file no longer has must not be touched.
       this.#show();
     }
   }

@@ -1,4 +1,4 @@
-/** Numbers about a storage that is open: what it takes, and what its writer has done. For operators and monitors. */
+/** Numbers about an open storage for operators and monitoring: the space that it uses, and the work of its writer. */
 
 import type { Measured } from "./region/region.ts";
 import type { Cells } from "./cells/cells.ts";
@@ -8,42 +8,44 @@ import type { Publisher } from "./state/publisher.ts";
 import type { Recovery } from "./state/choose-state.ts";
 import type { WritableCells } from "./cells/writable.ts";
 
-/** What every storage has. */
+/** The numbers of every storage. */
 export interface StorageStats {
-  /** Cells in use, the header area included: `length`. */
+  /** Cells in use, including the header area: `length`. */
   readonly cells: number;
-  /** Their bytes: `byteLength`. */
+  /** Bytes of these cells: `byteLength`. */
   readonly usedBytes: number;
-  /** Bytes of the file as it is now, which is longer than what is used. */
+  /** The file's size in bytes. It includes reserved space that is not in use. */
   readonly fileBytes: number;
-  /** Bytes of its blocks on the disk; 0 in memory. */
+  /** Bytes of the file's blocks on the disk; 0 in memory. */
   readonly allocatedBytes: number;
-  /** Buffers over the mapped memory that are alive, from which views are cut; of a writer also those for fields. */
+  /**
+   * Live ArrayBuffers over the mapped memory, of which views are parts. For a writer this includes those for fields.
+   */
   readonly windows: number;
-  /** How often the storage was truncated, as far as its writers counted. */
+  /** How often the storage was truncated; only writers of Cellar count this. */
   readonly truncations: number;
-  /** Whether the file has no name any more: it was deleted, or another file was moved to its path. */
+  /** Whether the file has no name any more, because it was deleted, or another file was moved to its path. */
   readonly fileGone: boolean;
 }
 
-/** What a reader has besides. */
+/** The numbers of a reader. */
 export interface ReaderStats extends StorageStats {
   readonly mode: "reader";
   readonly follows: Follows;
 }
 
-/** What a writer has besides. */
+/** The numbers of a writer. */
 export interface WriterStats extends StorageStats {
   readonly mode: "writer";
-  /** Bytes that are sure to have room on the disk, from the file's beginning on: the next step of growth begins there. */
+  /** Bytes from the file's beginning whose disk space is reserved. The next step of growth begins there. */
   readonly reservedBytes: number;
-  /** Cells that a power cut would take: `length` less that of the last flush. */
+  /** Cells that a power cut would lose: `length` minus that of the last flush. */
   readonly unflushedCells: number;
-  /** Commits since opening, those that flushes make included. */
+  /** Commits since opening, including those that flushes make. */
   readonly commits: number;
   /** Flushes since opening. */
   readonly flushes: FlushStats;
-  /** What opening found. */
+  /** What opening found in the file. */
   readonly recovery: Recovery;
 }
 
@@ -54,7 +56,7 @@ export function storageStats(region: Measured, cells: Cells, truncations: number
   return { cells: cells.length, usedBytes, fileBytes: sizeBytes, allocatedBytes, windows, truncations, fileGone };
 }
 
-/** What of a writer its numbers are taken from. */
+/** The parts of a writer that have its numbers. */
 interface WriterParts {
   readonly writable: WritableCells;
   readonly publisher: Publisher;

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** What a writer and a reader share: what a storage is, and how its cells and blobs are read. */
+/** The part that a writer and a reader share: the properties of a storage, and reading its cells and blobs. */
 
 import { type CopyOptions, copyStorage } from "./copy.ts";
 import type { CheckedConfig, StorageConfig } from "./format/config.ts";
@@ -14,24 +14,24 @@ import type { StorageState } from "./state.ts";
 import type { StorageStats } from "./stats.ts";
 import type { Snapshot } from "./state/snapshot.ts";
 
-/** What an open storage is made of; its owner keeps `cells` current. @internal */
+/** The parts of an open storage; its owner keeps `cells` current. @internal */
 export interface StorageParts {
   readonly region: Pick<ReadableRegion, "address"> & Measured;
   readonly config: CheckedConfig;
   readonly cells: Cells;
-  /** What is copied now: of a reader what it shows, of a writer what it has committed. */
+  /** The state to copy now: the one that a reader shows, or a writer's last commit. */
   snapshot(): Snapshot;
 }
 
 /**
- * A storage that is open: a file of cells, or anonymous memory.
+ * An open storage: a file of cells, or anonymous memory.
  *
- * An index names a cell, and is a capability: see `read`. Bytes that are returned as *views* lie over the mapped memory: they cost no copy, stay good
- * when the storage grows, and have length 0 after `close`. Never transfer their buffers to another owner, nor
- * post a view to a Worker: the whole buffer under it is copied, up to 1 MiB. Post an index, or a copy by `slice()`.
+ * An index names a cell, and is a capability: see `read`. *Views* lie over the mapped memory: they cost no copy, stay
+ * valid when the storage grows, and have length 0 after `close`. Never transfer their buffers. Do not post a view to a
+ * Worker, because that copies the whole buffer under it, up to 1 MiB: post an index, or a copy by `slice()`.
  *
- * A writer gathers blobs, and writes many at a time: whatever reads, commits, flushes or closes it may throw DISK_FULL or
- * SYSTEM for them, where a file system has no room although it promised it. They are kept for the next try.
+ * A writer buffers blobs, and writes many at a time. So calls that read, commit, flush or close may throw DISK_FULL or
+ * SYSTEM for them, when a file system runs out of space that it had reserved. The blobs are kept for the next try.
  */
 export abstract class Storage implements Disposable, AsyncDisposable {
   abstract readonly mode: "writer" | "reader";
@@ -54,7 +54,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     return this.#cells.path;
   }
 
-  /** What the file says of itself. */
+  /** The file's config. */
   get config(): StorageConfig {
     return { ...this.#config };
   }
@@ -64,7 +64,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     return this.#cells.startIndex;
   }
 
-  /** The length in cells, the header area included: one more than the highest index that may be read. */
+  /** The length in cells, including the header area: one more than the highest index that may be read. */
   get length(): number {
     return this.#cells.length;
   }
@@ -79,15 +79,15 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * A view of one cell.
-   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError the index is no number
+   * Returns a view of one cell.
+   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError the index is not a number
    */
   cell(index: number): Uint8Array<ArrayBuffer> {
     return this.#cells.view(index, 1, this.#cells.bytesPerCell);
   }
 
   /**
-   * A view of `count` cells, at most 2^31 bytes.
+   * Returns a view of `count` cells, at most 2^31 bytes.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
   cells(index: number, count: number): Uint8Array<ArrayBuffer> {
@@ -95,7 +95,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * A view of `byteLength` bytes, from a cell's first byte on: at most 2^31, and within the storage.
+   * Returns a view of `byteLength` bytes from a cell's first byte on, at most 2^31 bytes and within the storage.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
   bytes(index: number, byteLength: number): Uint8Array<ArrayBuffer> {
@@ -103,8 +103,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The byte at `offset` from the first byte of a cell on. It may lie in a later cell, as those of all the fields here,
-   * which cost nanoseconds and make no view: for cells that are nodes of a tree.
+   * Returns the byte at `offset` from the first byte of a cell. The field may lie in a later cell; this holds for all
+   * field functions. They cost nanoseconds and make no view, for cells that are nodes of a tree.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
   u8(index: number, offset: number): number {
@@ -112,14 +112,14 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     return this.#cells.fields.u8(index, offset);
   }
 
-  /** The little-endian u16 there. @throws as `u8` */
+  /** Returns the little-endian u16 there. @throws as `u8` */
   u16(index: number, offset: number): number {
     this.#cells.checkField(index, offset, 2);
     return this.#cells.fields.u16(index, offset);
   }
 
   /**
-   * The little-endian u32 there.
+   * Returns the little-endian u32 there.
    * @throws as `u8`
    * @example
    * const left = storage.u32(node, 4);
@@ -129,17 +129,19 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     return this.#cells.fields.u32(index, offset);
   }
 
-  /** The little-endian u64 there. @throws as `u8` */
+  /** Returns the little-endian u64 there. @throws as `u8` */
   u64(index: number, offset: number): bigint {
     this.#cells.checkField(index, offset, 8);
     return this.#cells.fields.u64(index, offset);
   }
 
   /**
-   * The blob with this index, or a part of it, copied: the bytes are the caller's. An index is a capability: one inside a
-   * blob whose bytes look like a blob's end reads whatever they name, so never take an index from an untrusted caller.
+   * Returns a copy of the blob with this index, or of a part of it. The caller owns the bytes. An index is a
+   * capability: if it points inside a blob whose bytes look like the end of a blob, `read` returns whatever cells they
+   * name. So never take an index from an untrusted caller.
    *
-   * For a part, only footers are read besides its own chunks. What lies past the blob's end is left out, as in `slice`.
+   * For a part, only its own chunks and the blob's footers are read. Bytes past the blob's end are left out, as in
+   * `slice`.
    * @throws INDEX_OUT_OF_RANGE; CHUNK_CORRUPT no blob ends there; UNSUPPORTED more than 2^31 bytes; CLOSED; TypeError
    *
    * @example
@@ -150,9 +152,9 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Copies the blob with this index, or a part of it, into `target` from its beginning, as far as it reaches: the
-   * same buffer serves for many blobs, and the collector has nothing to do.
-   * @returns the bytes that were copied; `target` keeps its others
+   * Copies the blob with this index, or a part of it, to the beginning of `target`, as far as it fits. One buffer can
+   * serve for many blobs, without work for the garbage collector.
+   * @returns the number of copied bytes; the other bytes of `target` stay as they are
    * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
    *
    * @example
@@ -165,8 +167,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The chunks of the blob with this index as views, first to last, each of at most 65535 bytes. Never take an index from
-   * an untrusted caller: see `read`.
+   * Returns the chunks of the blob with this index as views, first to last, each of at most 65535 bytes. Never take an
+   * index from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
    */
   chunks(index: number): Uint8Array<ArrayBuffer>[] {
@@ -174,7 +176,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * The bytes of the blob with this index, which must not come from an untrusted caller: see `read`.
+   * Returns the length in bytes of the blob with this index. Never take an index from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CHUNK_CORRUPT, CLOSED; TypeError
    */
   blobLength(index: number): number {
@@ -182,22 +184,22 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Whether the process-sync header was written with this key.
+   * Tells whether the process-sync header was written with this key.
    * @throws INVALID_WRITER_KEY not 32 bytes; CLOSED; TypeError
    */
   checkWriterKey(writerKey: Uint8Array): boolean {
     this.#cells.checkOpen();
     const key = copyOfKey(writerKey);
-    // Again after everything of the caller's was looked at: a getter may have closed the storage.
+    // Check again after the caller's object was read: a getter may have closed the storage.
     this.#cells.checkOpen();
     return loadArea(this.#parts.region).carriesKey(key);
   }
 
   /**
-   * The blob with this index, or a part of it, as a stream of copies, each of at most 4 × 65535 bytes, which are read when
-   * they are pulled. The bytes are the caller's; the storage may be closed, which errors the stream with CLOSED. It is a
-   * byte stream: readers may bring their own buffers. For blobs of any length; the event loop is not held for more than
-   * a few milliseconds. Never take an index from an untrusted caller: see `read`.
+   * Returns the blob with this index, or a part of it, as a stream of copies, each of at most 4 × 65535 bytes. A piece
+   * is read when it is pulled, and the caller owns its bytes. It is a byte stream: readers may bring their own buffers.
+   * Blobs may have any length; the event loop is never blocked for more than a few milliseconds. The storage may be
+   * closed meanwhile, which errors the stream with CLOSED. Never take an index from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there;
    * TRUNCATED the storage was truncated meanwhile, or since a reader's last refresh; FILE_CUT another program cut the file;
    * CLOSED
@@ -212,22 +214,23 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Numbers about this storage as it is now: what it takes, and what its writer has done.
+   * Returns numbers about this storage as it is now: the space that it uses, and the work of its writer.
    * @throws CLOSED; SYSTEM
    */
   abstract stats(): StorageStats;
 
   /**
-   * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all, while the
-   * writer goes on and the event loop stays free. Of a reader it is the state that it shows, of a writer that of its
-   * last commit. Only used cells are copied, so the file is as small as it can be; it is no more readable than this one.
-   * Cells that are changed in place meanwhile may come old, new or torn.
-   * A failed, cancelled or killed copy leaves nothing. (Where files without a name are unknown, as on macOS, a killed
-   * one leaves a file `.cellar-PID-RANDOM.new` beside `path`.)
+   * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all. Meanwhile
+   * the writer goes on and the event loop stays free. A reader copies the state that it shows, a writer that of its
+   * last commit. Only cells in use are copied, so the file has the smallest possible size. Its permissions are at most
+   * those of this file. Cells that are changed in place meanwhile may be copied old, new or torn. A failed, cancelled
+   * or killed copy leaves nothing. (On systems without unnamed files, such as macOS, a killed copy leaves a file
+   * `.cellar-PID-RANDOM.new` beside `path`.)
    * @returns the state that was copied
    * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated meanwhile, or
-   * since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has failed: copy from a reader; SYSTEM;
-   * UNSUPPORTED; CLOSED, also if it is closed meanwhile; the signal's reason; TypeError (all as rejections)
+   * since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has failed,
+   * so copy from a reader; SYSTEM; UNSUPPORTED; CLOSED, also if it is closed meanwhile; the signal's reason; TypeError
+   * (all as rejections)
    *
    * @example
    * using reader = StorageReader.open("data.cellar");
@@ -239,7 +242,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     return copyStorage({ region, cells, config: this.#config, snapshot: snapshot() }, path, options);
   }
 
-  /** Releases everything; closing again does nothing. Views that are left have length 0. */
+  /** Releases all resources; closing again does nothing. Views have length 0 afterwards. */
   abstract close(): void;
 
   [Symbol.dispose](): void {
@@ -250,7 +253,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
     this.close();
   }
 
-  /** For subclasses: the config after its version has changed. @internal */
+  /** For subclasses: sets the config after its version has changed. @internal */
   protected setConfig(config: CheckedConfig): void {
     this.#config = config;
   }

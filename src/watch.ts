@@ -1,4 +1,4 @@
-/** Following a storage: an async iterator over the states that a reader comes to see. */
+/** Follows a storage: an async iterator over the new states of a reader. */
 
 import { wrongType } from "./error.ts";
 import { checkOptions, signalFrom } from "./options.ts";
@@ -8,34 +8,36 @@ import type { StorageState } from "./state.ts";
 
 /** How to follow. */
 export interface WatchOptions {
-  /** Ends the iteration, which is no error. */
+  /** Ends the iteration, without an error. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Milliseconds between two looks at the file, at least 1. Without it the system tells of each change, where it can, and
-   * a timer looks besides: every second, or every 1 to 50 ms where the system tells of none.
+   * Milliseconds between two looks at the file, at least 1. Without it, the system reports each change if it can, and a
+   * timer also looks: every second, or every 1 to 50 ms if the system reports no changes.
    */
   readonly intervalMs?: number | undefined;
   /**
-   * Whether the process lives as long as the iteration, as it does for a server. Default false. For a program that does
-   * nothing but follow: an await at the top level of a module that nothing else keeps alive takes all of a processor
-   * in Bun 1.4.5 (oven-sh/bun#14951).
+   * Whether the iteration keeps the process alive, as a server does. Default false. Set it in a program that only
+   * follows: in Bun 1.4.5 a top-level await uses a whole processor if nothing keeps the process alive
+   * (oven-sh/bun#14951).
    */
   readonly keepAlive?: boolean | undefined;
 }
 
-/** No timer takes more: it would fire at once. */
+/** The longest timer: one with more milliseconds fires at once. */
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
-/** Beside events a timer looks for what makes none: a writer that stores through a mapping, as the original does. */
+/**
+ * How often a timer looks beside events. A writer that stores through a mapping, as the original does, makes no events.
+ */
 const BESIDE_EVENTS_MS = 1000;
-/** A writer of much data makes many events: after one that told of no new state, the next look waits so long. */
+/** How long the next look waits after an event without a new state. A writer of much data makes many such events. */
 const EVENT_PAUSE_MS = 1;
-/** Events are let go so long after the last watch has ended its wait: the next one may come at once. */
+/** How long the event source stays open after the last watch stopped waiting, because another may wait soon. */
 const LINGER_MS = 1000;
 
 /**
- * Milliseconds until the next look without events, after so long a silence. A timer costs some 80 µs of processor time,
- * whatever is done in it: 1 ms right after a change for bursts, 3 ms while a writer that commits every other second
- * may still be at work, then less and less, down to 20 looks a second.
+ * Returns the milliseconds until the next look without events, by the time since the last change. A timer costs some 80
+ * µs of processor time, besides its work. So the pause is 1 ms right after a change, for bursts; 3 ms while a writer
+ * that commits every other second may still be active; and then longer, up to 50 ms.
  */
 function adaptedPauseMs(silenceMs: number): number {
   if (silenceMs < 100) return 1;
@@ -43,7 +45,7 @@ function adaptedPauseMs(silenceMs: number): number {
   return silenceMs < 10_000 ? 20 : 50;
 }
 
-/** A watch that waits for news. */
+/** A watch that waits for a new state. */
 interface Waiter {
   readonly intervalMs: number | undefined;
   readonly keepAlive: boolean;
@@ -51,7 +53,7 @@ interface Waiter {
   readonly fail: (error: unknown) => void;
 }
 
-/** Looks at one reader's file for all of its watches, which share the timer, the events, and each look. */
+/** Looks at a reader's file for all watches of the reader. They share the timer, the events, and each look. */
 export class Lookout {
   readonly #refresh: () => void;
   readonly #openEvents: (callback: () => void) => Closable | null;
@@ -64,20 +66,20 @@ export class Lookout {
   #events: Closable | null = null;
   #eventPause: ReturnType<typeof setTimeout> | undefined;
   #lingering: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the writer's changes make events, as far as is known. */
+  /** Whether the writer's changes make events; true until a timer finds a change first. */
   #eventsTell = true;
   #isClosed = false;
 
   /**
-   * @param refresh refreshes the reader, which calls `addNews`; what it throws ends the watches that wait
-   * @param openEvents calls back after changes of the file; null where there are no events
+   * @param refresh refreshes the reader, which calls `addNews`; an error ends all waiting watches
+   * @param openEvents calls back after changes of the file; returns null if there are no events
    */
   constructor(refresh: () => void, openEvents: (callback: () => void) => Closable | null) {
     this.#refresh = refresh;
     this.#openEvents = openEvents;
   }
 
-  /** The states that were new to the reader, by a look or by a call of its `refresh`. */
+  /** How many new states the reader has shown, by a look or by a call of its `refresh`. */
   get news(): number {
     return this.#news;
   }
@@ -94,7 +96,7 @@ export class Lookout {
     this.#closeEvents();
   }
 
-  /** Refreshes the reader, once for all watches that ask in the same turn of the event loop. @throws as `refresh` */
+  /** Refreshes the reader, once for all calls in the same turn of the event loop. @throws as `refresh` */
   look(): void {
     if (this.#lookedThisTurn) return;
     this.#lookedThisTurn = true;
@@ -104,7 +106,7 @@ export class Lookout {
     this.#refresh();
   }
 
-  /** Resolves at news, at `close` or when a signal is aborted; rejects with what a look throws. */
+  /** Resolves at a new state, at `close`, or when a signal is aborted. Rejects with the error of a look. */
   async wait(options: Pick<Waiter, "intervalMs" | "keepAlive">, signals: readonly AbortSignal[]): Promise<void> {
     if (this.#isClosed) return;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -119,7 +121,7 @@ export class Lookout {
       for (const signal of signals) signal.removeEventListener("abort", resolve);
       this.#waiters.delete(waiter);
       if (this.#waiters.size === 0) this.#rest();
-      // The timer must not hold the process for one that is gone.
+      // The timer must not keep the process alive for a watch that has ended.
       else if (waiter.keepAlive) this.#setTimer();
     }
   }
@@ -130,7 +132,7 @@ export class Lookout {
     for (const waiter of waiters) wake(waiter);
   }
 
-  /** A look for those that wait. */
+  /** Looks for all waiting watches. */
   #lookAgain(): void {
     try {
       this.#refresh();
@@ -152,7 +154,7 @@ export class Lookout {
       this.#eventsTell = true;
       return;
     }
-    // What comes during the pause is seen by the look at its end.
+    // The look at the end of the pause sees changes during it.
     this.#eventPause = setTimeout(() => {
       this.#eventPause = undefined;
       if (this.#waiters.size > 0) this.#lookAgain();
@@ -160,13 +162,13 @@ export class Lookout {
     this.#eventPause.unref();
   }
 
-  /** Has the timer fire soon enough for one more waiter. */
+  /** Makes the timer fire soon enough for one more waiter. */
   #joinTimer(waiter: Waiter): void {
     if (this.#timer === undefined || this.#pauseOf(waiter) < this.#timerMs) this.#setTimer();
     else if (waiter.keepAlive) this.#timer.ref();
   }
 
-  /** Sets the timer for all that wait. */
+  /** Sets the timer for all waiters. */
   #setTimer(): void {
     this.#clearTimer();
     if (this.#waiters.size === 0) return;
@@ -184,7 +186,7 @@ export class Lookout {
   #onTimer(): void {
     const { news } = this;
     this.#lookAgain();
-    // Found without an event: this writer makes none, so the timer has to be quick.
+    // The timer found the change before an event: this writer makes no events, so the timer must be fast.
     if (this.#news !== news) this.#eventsTell = false;
     this.#setTimer();
   }
@@ -195,7 +197,7 @@ export class Lookout {
     return this.#events !== null && this.#eventsTell ? BESIDE_EVENTS_MS : adaptedMs;
   }
 
-  /** No watch waits. */
+  /** Stops the timer, and later the events, when no watch waits. */
   #rest(): void {
     this.#clearTimer();
     if (this.#events === null) return;
@@ -213,14 +215,14 @@ export class Lookout {
   }
 }
 
-/** What is followed. */
+/** The reader that is followed. */
 interface Watched extends StorageState {
   readonly closed: boolean;
 }
 
 /**
- * The iterator of `StorageReader.watch`. It ends when the reader is closed, when the signal is aborted, or by `return`,
- * also for a `next` that waits.
+ * Returns the iterator of `StorageReader.watch`. It ends when the reader is closed, when the signal is aborted, or by
+ * `return`. A pending `next` ends too.
  */
 export function watchStates(
   reader: Watched,
@@ -236,7 +238,7 @@ export function watchStates(
   const signal = signalFrom(options.signal);
   const end = new AbortController();
   const signals = signal === undefined ? [end.signal] : [end.signal, signal];
-  // Counted from this call on, not from the first `next`.
+  // Count new states from this call on, not from the first `next`.
   const states = statesAfter(lookout.news, reader, lookout, { intervalMs, keepAlive: keepAlive === true }, signals);
   const stop = async (): Promise<IteratorResult<StorageState, undefined>> => {
     end.abort();
@@ -263,7 +265,7 @@ async function* statesAfter(
 ): AsyncGenerator<StorageState, undefined> {
   const isOver = (): boolean => reader.closed || signals.some(({ aborted }) => aborted);
   for (;;) {
-    // Other work gets its turn, even where there is news at every call.
+    // Let other work run, even if every call has a new state.
     await yieldToEventLoop();
     if (isOver()) return;
     lookout.look();

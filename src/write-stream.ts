@@ -1,32 +1,32 @@
-/** From a source of bytes to a blob: what is waited for, and what ends it. */
+/** Stores a source of bytes as a blob: awaits the source, and handles its errors, aborts and the storage's close. */
 
 import { wrongType } from "./error.ts";
 import { asBytes, checkOptions, signalFrom } from "./options.ts";
 import { shareEventLoop } from "./os/event-loop.ts";
 import type { BlobWriter } from "./cells/blob-writer.ts";
 
-/** What `writeStream` reads. */
+/** The sources that `writeStream` reads. */
 export type ByteSource = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /** How to store a stream. */
 export interface WriteStreamOptions {
-  /** Gives up, with the signal's reason. The source is told to stop, and not waited for. */
+  /** Cancels the call, which then rejects with the signal's reason. The source is told to stop, but not awaited. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What is stored of a piece before the event loop may have a turn. */
+/** How many bytes of a piece are stored before the event loop may run other work. */
 const STEP_BYTES = 256 * 1024;
 
-/** Pieces of a source, one after the other. */
+/** The pieces of a source, in order. */
 interface Pieces {
   next(): Promise<IteratorResult<Uint8Array, unknown>>;
-  /** Tells the source that nothing more is wanted of it. */
+  /** Tells the source to stop. */
   stop(reason: unknown): unknown;
 }
 
 /**
- * Stores what the source yields.
- * @param checkWritable called after everything that was waited for or asked of the source
+ * Stores the bytes that the source yields.
+ * @param checkWritable called after each await, and after each access to an object of the source
  * @returns the blob's index
  */
 export async function storeStream(
@@ -49,11 +49,11 @@ export async function storeStream(
     for (;;) {
       for (const each of signals) each.throwIfAborted();
       const piece = await nextOf(pieces, signals).catch((error: unknown) => {
-        // A source that has failed has stopped; one that is only given up has not.
+        // A source that failed has stopped. After an abort it has not.
         isOpen = signals.some(({ aborted }) => aborted);
         throw error;
       });
-      // Each asked once, and before the checks: a getter may do anything to the storage.
+      // Read each property once, and before the checks: a getter may do anything to the storage.
       const isLast = piece.done === true;
       isOpen = !isLast;
       const bytes = isLast ? null : asBytes(piece.value);
@@ -70,7 +70,7 @@ export async function storeStream(
   }
 }
 
-/** Stores a piece in steps, between which the event loop may have a turn. */
+/** Stores a piece in steps, between which the event loop may run other work. */
 async function append(
   bytes: Uint8Array,
   blob: BlobWriter,
@@ -80,7 +80,7 @@ async function append(
   // Read the length once: the memory may be gone, and the length 0, after a turn.
   const lengthBytes = bytes.length;
   let done = 0;
-  // A source of empty pieces must not hold the event loop either.
+  // Do it at least once, so that a source of empty pieces does not block the event loop either.
   do {
     check();
     blob.append(asBytes(bytes).subarray(done, Math.min(done + STEP_BYTES, lengthBytes)));
@@ -90,7 +90,10 @@ async function append(
   } while (done < lengthBytes);
 }
 
-/** The next piece, or an abort's reason if that comes first. A listener for each: a race would keep them all. */
+/**
+ * Resolves with the next piece, or rejects with an abort's reason if that comes first. It adds and removes a listener
+ * for each piece, because `Promise.race` would retain them all.
+ */
 function nextOf(pieces: Pieces, signals: readonly AbortSignal[]): Promise<IteratorResult<Uint8Array, unknown>> {
   return new Promise((resolve, reject) => {
     const abort = ({ target }: Event): void => reject((target as AbortSignal).reason);
@@ -104,7 +107,7 @@ function nextOf(pieces: Pieces, signals: readonly AbortSignal[]): Promise<Iterat
   });
 }
 
-/** Not waited for: a source that hangs is what may have been given up. What it says to that is of no use to anyone. */
+/** Tells the source to stop, without waiting for it, because it may hang. Its answer is ignored. */
 function stop(pieces: Pieces, reason: unknown): void {
   void (async () => pieces.stop(reason))().catch(() => undefined);
 }

@@ -1,4 +1,4 @@
-/** The writer of a storage: one at a time, whatever the process. */
+/** The writer of a storage. There is at most one at a time, in all processes together. */
 
 import { type OpenedWriter, openOrCreate, openExisting, openMemory, createWriter } from "./open-writer.ts";
 import { wrongType } from "./error.ts";
@@ -19,8 +19,8 @@ import { WritableCells } from "./cells/writable.ts";
 import { type ByteSource, storeStream, type WriteStreamOptions } from "./write-stream.ts";
 
 /**
- * A storage that is open for writing. Cells are given out at the end and filled; they are never moved or freed.
- * `commit` shows the state to other processes, `flush` makes it survive a power cut.
+ * A storage that is open for writing. Cells are allocated at the end and filled; they are never moved, and freed only
+ * by `truncate`. `commit` makes the state visible to other processes, `flush` makes it durable.
  *
  * @example
  * using writer = StorageWriter.openOrCreate("data.cellar");
@@ -29,7 +29,7 @@ import { type ByteSource, storeStream, type WriteStreamOptions } from "./write-s
  */
 export class StorageWriter extends Storage {
   readonly mode = "writer";
-  /** What opening found, and what it made of it. */
+  /** What opening found in the file, and which state it chose. */
   readonly recovery: Recovery;
   readonly #region: WritableRegion & Measured;
   readonly #cells: Cells;
@@ -50,7 +50,7 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Makes a new file, which appears complete and durable, or not at all.
+   * Creates a new file, which appears complete and durable, or not at all.
    * @throws ALREADY_EXISTS; INVALID_CONFIG; INVALID_WRITER_KEY; NO_SUCH_FILE the directory is missing; DISK_FULL;
    * FAILED the first sync failed; SYSTEM; UNSUPPORTED; TypeError
    */
@@ -68,7 +68,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Opens the file, or makes it if there is none. Of an existing one, only the options that are given are compared.
+   * Opens the file, or creates it if it does not exist. The config of an existing file is compared with the given
+   * options only.
    * @throws as `open` and `create`; CONFIG_MISMATCH also if `expect` contradicts the config that a new file would have
    */
   static openOrCreate(path: string | URL, options: CreateOptions & OpenWriterOptions = {}): StorageWriter {
@@ -76,7 +77,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * A storage in anonymous memory, gone at `close`: for tests and scratch work. Everything works, nothing is durable.
+   * Creates a storage in anonymous memory, for tests and temporary data. It is gone after `close`, and nothing in it is
+   * durable; everything else works.
    * @throws INVALID_CONFIG, INVALID_WRITER_KEY, SYSTEM, UNSUPPORTED; TypeError
    */
   static inMemory(options: CreateOptions = {}): StorageWriter {
@@ -88,22 +90,23 @@ export class StorageWriter extends Storage {
     return this.#cells.root === 0 ? null : this.#cells.root;
   }
 
-  /** @throws INDEX_OUT_OF_RANGE neither null nor an index of data; FAILED, CLOSED; TypeError */
+  /** @throws INDEX_OUT_OF_RANGE it is neither null nor an index of data; FAILED, CLOSED; TypeError */
   set root(index: number | null) {
-    // The write whose growth found the file changed returns its index: setting it does not throw, what comes after does.
+    // Do not check for FILE_CHANGED here: the `write` that found the change has returned an index, and setting it as
+    // root must not throw. Later calls throw.
     if (this.#cells.closed || this.#publisher.failed) this.#writable.check();
     if (index !== null && typeof index !== "number") throw wrongType("root", "an index or null", index);
     if (index !== null) this.#cells.checkIndex(index);
     this.#cells.root = index ?? 0;
   }
 
-  /** The key of this writer's process-sync header, a copy: readers of the original need it. */
+  /** A copy of the key of this writer's process-sync header. Readers of the original need it. */
   get writerKey(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#writerKey);
   }
 
   /**
-   * Gives out `count` consecutive cells, all zero.
+   * Allocates `count` consecutive cells, all zero.
    * @returns the FIRST index
    * @throws INDEX_OVERFLOW maxIndex is reached; DISK_FULL; both leave the storage as it was; FAILED, CLOSED; TypeError
    */
@@ -112,8 +115,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Stores a byte, `offset` bytes behind the first byte of a cell, as all of these without a view. Cells that the last
-   * flush does not cover yet are covered by the next commit; those that it does, by the next flush.
+   * Stores a byte at `offset` bytes from the first byte of a cell. The field functions make no view. If the last flush
+   * does not cover the cell, the next commit covers the change; otherwise the next flush does.
    * @throws INDEX_OUT_OF_RANGE; TypeError, also for a value that does not fit; FAILED, CLOSED
    */
   setU8(index: number, offset: number, value: number): void {
@@ -136,8 +139,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Stores bytes as a blob of 0 to 2^31 bytes. If the file grows for it and turns out to be changed by another program,
-   * nothing is stored in it, and the next call throws FILE_CHANGED.
+   * Stores bytes as a blob of 0 to 2^31 bytes. If the file must grow and another program has changed it, nothing is
+   * stored in the file, and the next call throws FILE_CHANGED.
    * @returns the LAST index, as `read` takes it
    * @throws INDEX_OVERFLOW, DISK_FULL, both leave the storage as it was; UNSUPPORTED more than 2^31 bytes;
    * FAILED, CLOSED; TypeError
@@ -148,13 +151,13 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Stores the bytes of a stream as a blob, as `write` would, while they come: memory holds one chunk of 65535 bytes.
-   * Other calls may come between. If the source fails or the signal is aborted, the root is as it was, and the length
-   * too, unless something was allocated or committed meanwhile: then the cells taken so far stay used until `truncate`.
-   * Any number of bytes; above 2^31 `read` is UNSUPPORTED.
+   * Stores the bytes of a stream as a blob, as `write` would, while they arrive. It buffers one chunk of 65535 bytes.
+   * Other calls may come in between. If the source fails or the signal is aborted, the root stays as it was. So does
+   * the length, unless cells were allocated or committed meanwhile; then the cells of this blob stay in use until
+   * `truncate`. The blob may have any length; above 2^31 bytes `read` throws UNSUPPORTED.
    * @returns the LAST index
-   * @throws what the source threw; the signal's reason; TRUNCATED meanwhile; INDEX_OVERFLOW, DISK_FULL; FAILED, CLOSED;
-   * TypeError (all as rejections)
+   * @throws the source's error; the signal's reason; TRUNCATED the storage was truncated meanwhile; INDEX_OVERFLOW,
+   * DISK_FULL; FAILED, CLOSED; TypeError (all as rejections)
    */
   async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
     this.#writable.check();
@@ -163,7 +166,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Shows root and length to other processes, in microseconds. Survives a kill of this process, not a power cut.
+   * Makes root and length visible to other processes, in microseconds. A commit survives a kill of this process, but
+   * not a power cut.
    * @throws FAILED an earlier sync has failed; FILE_CHANGED; CLOSED
    */
   commit(): void {
@@ -171,12 +175,13 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile. While another flush
-   * runs, it commits when that one has ended, once for all calls that wait; until then a kill loses what no commit covers.
-   * @returns what was made durable: the state at the call, or a later one
-   * @throws FAILED the disk reported an error, before or by the time it is done; FILE_GONE the file was deleted or replaced:
-   * `copyTo` saves the last commit; FILE_CHANGED another program cut or overwrote the file: everything is refused from
-   * then on; CLOSED (all as rejections)
+   * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile. While another
+   * flush runs, this call waits until that has ended, and then commits once for all waiting calls. Until then a kill
+   * loses the cells that no commit covers.
+   * @returns the durable state: that of the call, or a later one
+   * @throws FAILED the disk reported an error, earlier or during the call; FILE_GONE the file was deleted or replaced:
+   * `copyTo` saves the last commit; FILE_CHANGED another program cut or overwrote the file: every later call throws it
+   * too; CLOSED (all as rejections)
    */
   async flush(): Promise<StorageState> {
     return stateOf(await this.#publisher.flush(this.#header()));
@@ -191,7 +196,7 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Empties the storage, durably. The file keeps its size, for readers may have it mapped.
+   * Empties the storage, durably. The file keeps its size, because readers may have it mapped.
    * @throws DISK_FULL no room for `capacityCells`, and nothing has changed; FAILED, FILE_GONE, FILE_CHANGED, SYSTEM,
    * CLOSED; TypeError
    */
@@ -207,7 +212,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Changes the version in the file; durable with the next flush. A reader shows it after its next `refresh`.
+   * Changes the version in the file. It becomes durable with the next flush. A reader shows it after its next
+   * `refresh`.
    * @throws INVALID_CONFIG not a u32; FAILED, CLOSED; TypeError
    */
   overrideVersion(version: number): void {
@@ -226,7 +232,7 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Flushes, then releases everything, which it does even if the flush fails. Closing again does nothing.
+   * Flushes, and then releases all resources, even if the flush fails. Closing again does nothing.
    * @throws FAILED, FILE_GONE, FILE_CHANGED, DISK_FULL, SYSTEM the flush failed; after an earlier failed sync it does not flush, and does not throw
    */
   close(): void {
@@ -252,7 +258,9 @@ export class StorageWriter extends Storage {
     }
   }
 
-  /** The state as it is, with every cell of it in memory. @throws FAILED its file takes nothing more; CLOSED */
+  /**
+   * Returns the current state, after writing all staged cells. @throws FAILED a sync has failed; FILE_CHANGED; CLOSED
+   */
   #header(): Header {
     this.#writable.check();
     this.#publisher.checkFile();

@@ -1,4 +1,4 @@
-/** Keeping a file under another name, durably, before it is changed. */
+/** Copies a file to another name, durably, before it is changed. */
 
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -9,7 +9,10 @@ import { closeFile, openFile, statOf, syncFile } from "../os/file.ts";
 import { NewFile } from "../os/new-file.ts";
 import { releaseAfter } from "../os/release.ts";
 
-/** The first name after PATH that nothing has; of a name that would be too long, PATH's own is shortened. */
+/**
+ * Returns a name that no file has: PATH followed by `.before-recovery`, with a number if needed. If the name is too
+ * long, the part of PATH is shortened.
+ */
 export function keptName(path: string): string {
   let name = Array.from(basename(path));
   for (let turn = 1; ;) {
@@ -26,14 +29,15 @@ export function keptName(path: string): string {
 }
 
 /**
- * Copies the file to a new name, sharing its blocks where the file system can, and returns when the copy is durable.
+ * Copies the file to a new name, and returns when the copy is durable. The copy shares the file's blocks if the file
+ * system can do that.
  * @throws ALREADY_EXISTS, NO_SUCH_FILE, DISK_FULL, SYSTEM; nothing is left then
  */
 export function keep(path: string, name: string): void {
   const from = openFile(path, "read");
   try {
     const { sizeBytes, permissions } = statOf(from, path);
-    // Without its name until it is whole: a kill in the middle must not leave what looks like a copy.
+    // The copy gets its name only when it is complete, so that a kill leaves no partial copy under the name.
     const file = NewFile.unnamed(name, sizeBytes, permissions);
     try {
       if (!sharesBlocks(path, file.openPath, name)) copyData({ fd: from, path }, { fd: file.fd, path: name });
@@ -52,7 +56,7 @@ export function keep(path: string, name: string): void {
   }
 }
 
-/** Makes the copy share the file's blocks. False where the file system cannot, or not between these two. */
+/** Makes the copy share the file's blocks. Returns false if the file system cannot, or not between these two files. */
 function sharesBlocks(path: string, copyPath: string, name: string): boolean {
   try {
     fs.copyFileSync(path, copyPath, fs.constants.COPYFILE_FICLONE_FORCE);
@@ -66,7 +70,7 @@ function sharesBlocks(path: string, copyPath: string, name: string): boolean {
 
 function notKept(error: unknown, path: string, name: string): unknown {
   if (!(error instanceof StorageError)) return error;
-  // Past a limit of the file's size more room would not help.
+  // More disk space would not help past a file size limit.
   const isFull = error.code === "DISK_FULL" && error.errno !== EFBIG;
   const why = isFull ? `${name}: there is no room for a copy of the file` : error.message;
   const message = `${path}: nothing was changed, because the file could not be kept first: ${why}: name another place, on another disk perhaps, by the option keep`;

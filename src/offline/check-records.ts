@@ -1,6 +1,7 @@
 /**
- * The only checksums over cells that a file has: those of its commit records, over what was written since the flush before.
- * Cells may be changed in place after a commit, so a difference is a note and not damage.
+ * Checks the cells that have a checksum. A file has only the checksums of its two commit records, over the cells
+ * written since the flush before each. Cells may be changed in place after a commit, so a difference is a note and not
+ * damage.
  */
 
 import { type CommitRecord, isLater } from "../format/annex.ts";
@@ -8,7 +9,7 @@ import type { HeaderArea } from "../format/area.ts";
 import type { Bounds } from "../format/header.ts";
 import { cellsOnFileMatch, readArea } from "./inspect.ts";
 
-/** A file that is looked at. */
+/** The file that is checked. */
 export interface CheckedFile {
   readonly fd: number;
   readonly path: string;
@@ -23,7 +24,7 @@ interface RecordFinding {
   readonly message: string;
 }
 
-/** A commit record, and what became of comparing its cells with its checksum. */
+/** A commit record, and the result of comparing its cells with its checksum. */
 type Compared =
   | { readonly result: "torn"; readonly record: null }
   | { readonly result: "outside" | "empty" | "holds" | "differs"; readonly record: CommitRecord };
@@ -43,7 +44,7 @@ const texts: Readonly<Record<Compared["result"] | "replaced" | "written", readon
 export function checkRecords(file: CheckedFile): RecordFinding[] {
   const compared = file.area.recordPlaces.map((record) => compare(file, record));
   const differs = compared.some(({ result }) => result === "differs");
-  // A writer beside it may have replaced the cells and the records since.
+  // A live writer may have replaced the cells and the records since.
   const isWritten = differs && Buffer.compare(file.area.bytes, readArea(file.fd, file.path)) !== 0;
   const findings = compared.map((one, i) => {
     const [level, what] = texts[isWritten && one.result === "differs" ? "written" : resultBeside(one, compared[1 - i])];
@@ -64,7 +65,10 @@ function compare({ fd, bytesPerCell, bounds }: CheckedFile, record: CommitRecord
   return { result: cellsOnFileMatch(fd, bytesPerCell, record) ? "holds" : "differs", record };
 }
 
-/** A commit whose cells a newer one covers, which holds, says nothing: they were changed in place between the two. */
+/**
+ * Returns the result to report. A difference does not count if a newer record matches and covers the same cells: they
+ * were changed in place between the two commits.
+ */
 function resultBeside({ result, record }: Compared, other: Compared | undefined): keyof typeof texts {
   if (result !== "differs" || other?.result !== "holds") return result;
   const newer = other.record;
@@ -76,7 +80,7 @@ function recordText({ sequence, base, next, root }: CommitRecord): string {
   return `commit ${sequence}: cells ${base} to ${next}, root ${root === 0 ? "none" : root}`;
 }
 
-/** The cells that at least one of at most two records covers. */
+/** Returns how many cells at most two records cover together. */
 function unionCells([a, b]: readonly Compared[]): number {
   const sizeOf = (one: Compared | undefined): number => (one?.record ? one.record.next - one.record.base : 0);
   if (!a?.record || !b?.record) return sizeOf(a) + sizeOf(b);

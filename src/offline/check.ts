@@ -1,6 +1,6 @@
 /**
- * The checker: looks at a file and says what it finds. Reads by `pread` only, so that no content and no cut can end
- * the process; never throws on a bad file, never changes one, and works beside a live writer.
+ * The checker: reads a file and reports findings. It reads by `pread` only, so that neither content nor a cut can kill
+ * the process. It never throws on a bad file, never changes a file, and works beside a live writer.
  */
 
 import { closeSync, readSync } from "node:fs";
@@ -16,18 +16,19 @@ import { cellsOnFileMatch, decodeOffline, readArea } from "./inspect.ts";
 import { openFile, pathFrom, sizeOf } from "../os/file.ts";
 import { type StateChoice, chooseState } from "../state/choose-state.ts";
 
-/** One thing that the checker saw. */
+/** One finding of the checker. */
 export interface Finding {
-  /** What was looked at. */
+  /** The part of the file that was checked. */
   readonly part: string;
   /**
-   * `ok`; `note`: not as a clean close leaves it: a crash (`state` says whether commits are lost), cells that were changed
-   * in place, or damage that cannot be told from these; `damage`: something cannot be read.
+   * `ok`; `note`: the part differs from what a clean close leaves. The cause is a crash (the finding `state` says
+   * whether commits are lost), cells that were changed in place, or damage that looks the same; `damage`: something
+   * cannot be read.
    */
   readonly level: "ok" | "note" | "damage";
-  /** In a sentence. */
+  /** The finding in a sentence. */
   readonly message: string;
-  /** The blob that it is about. */
+  /** The index of the blob, if the finding is about one. */
   readonly index?: number;
 }
 
@@ -49,10 +50,10 @@ const copies: readonly (readonly [name: string, copy: CopyName])[] = [
 ];
 
 /**
- * Checks a file: config, size, the four header copies, the annex, the cells that commit records have a checksum of, the
- * state that opening it for writing would choose, and the blobs with the given indices, or at that state's "root".
- * Other cells have no checksum: nothing tells whether they are as they were written.
- * @throws TypeError the path is no path, or an index neither a number nor "root"
+ * Checks a file: config, size, the four header copies, the annex, the cells that commit records have a checksum of, and
+ * the state that opening for writing would choose. Also checks the blobs with the given indices; "root" is the root of
+ * that state. Other cells have no checksum, so damage of them is not found.
+ * @throws TypeError the path is not a path, or an index is neither a number nor "root"
  *
  * @example
  * const damage = check("data.cellar", ["root"]).filter((finding) => finding.level === "damage");
@@ -72,7 +73,7 @@ export function check(path: string | URL, indices: Iterable<number | "root"> = [
       closeSync(fd);
     }
   } catch (error) {
-    // Whatever keeps the file from being read is a finding too.
+    // An error that prevents reading the file is a finding too.
     report("file", "damage", error instanceof StorageError ? withoutPath(error) : String(error));
   }
   const looked = findings.filter(({ part }) => part === "blob").length;
@@ -114,7 +115,7 @@ function checkFile(fd: number, path: string, blobs: readonly (number | "root")[]
   }
 }
 
-/** Null if nothing in the file can be judged without its config. */
+/** Returns the config; null if it is damaged, because nothing else in the file can be checked without it. */
 function configIn(bytes: Uint8Array, path: string, report: Report): StorageConfig | null {
   try {
     const config = checkedConfig(bytes, path);
@@ -161,7 +162,7 @@ function checkAnnex({ area }: Subject, report: Report): void {
   else report("annex head", "ok", `process ${head.processId} writes the file, or was killed`);
 }
 
-/** What opening the file for writing would go on from. */
+/** Reports the state that opening the file for writing would choose. */
 function checkState(subject: Subject, path: string, report: Report): StateChoice | null {
   try {
     const decision = chooseState(

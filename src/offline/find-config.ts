@@ -1,6 +1,7 @@
 /**
- * Finds the config of a file in which one field of it is damaged. The annex has a hash of head string, cell size and max
- * index: values are tried until it confirms one. 96 bits confirm no wrong value. No hash covers the version.
+ * Finds the config of a file if one field of it is damaged. The annex has a hash of head string, cell size and max
+ * index: values are tried until one matches the hash. A hash of 96 bits does not match a wrong value. No hash covers
+ * the version.
  */
 
 import { decodeAnnexHead } from "../format/annex.ts";
@@ -11,8 +12,9 @@ import { ANNEX_HEAD, CONFIG, FILE, type Place } from "../format/layout.ts";
 type Check = (bytes: Uint8Array) => boolean;
 
 /**
- * The config that the annex confirms, or null: there is no annex, or more is damaged than is tried. Every cell size is
- * tried, the empty head string, the default max index, and any two neighbouring bytes of the last two: a few seconds.
+ * Returns the config that matches the annex's hash. Returns null if there is no annex, or if the damage is larger than
+ * the values tried: every cell size, the empty head string, the default max index, and all values of any two adjacent
+ * bytes of head string and max index. This takes a few seconds.
  */
 export function findConfig(area: Uint8Array): CheckedConfig | null {
   if (decodeAnnexHead(area) === null) return null;
@@ -24,7 +26,7 @@ export function findConfig(area: Uint8Array): CheckedConfig | null {
   for (const bytes of [asItIs, filled(asItIs, maxIndex, 0xff), filled(asItIs, headString, 0)]) {
     if (isConfirmed(bytes)) return checkConfig(decodeConfig(bytes));
   }
-  // Of a cell size only the lower two bytes are not zero.
+  // Only the lower two bytes of a cell size are not zero.
   const pairs: (readonly [bytes: Uint8Array, offset: number])[] = [
     [filled(asItIs, bytesPerCell, 0), bytesPerCell.offset],
   ];
@@ -37,12 +39,12 @@ export function findConfig(area: Uint8Array): CheckedConfig | null {
   return null;
 }
 
-/** A copy in which all bytes of a field are the same. */
+/** Returns a copy of the config in which all bytes of a field have one value. */
 function filled(bytes: Uint8Array, { offset, sizeBytes }: Place, value: number): Uint8Array {
   return bytes.slice().fill(value, offset, offset + sizeBytes);
 }
 
-/** Tries all values of two bytes; true with the confirmed ones in place. */
+/** Tries all values of two bytes. Returns true if one matches; it then stays in `bytes`. */
 function tryPair(bytes: Uint8Array, offset: number, isConfirmed: Check): boolean {
   for (let value = 0; value <= 0xffff; value++) {
     bytes[offset] = value & 0xff;

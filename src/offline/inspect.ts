@@ -1,6 +1,6 @@
 /**
- * A file as it is, read by `pread` only: no content and no cut can end the process, nothing is locked, nothing changed.
- * The checker and the command line go by it, on broken files and beside live writers.
+ * Inspects a file as it is. It is read by `pread` only, so that neither content nor a cut can kill the process. Nothing
+ * is locked or changed. The checker and the command use it, on broken files and beside live writers.
  */
 
 import { readSync } from "node:fs";
@@ -19,12 +19,14 @@ import { findConfig } from "./find-config.ts";
 import { type StateChoice, chooseState } from "../state/choose-state.ts";
 
 const PIECE_BYTES = 1024 * 1024;
-/** A read takes about as long as a commit: two that agree come soon, beside the busiest writer too. */
+/**
+ * The most reads until two agree. A read takes about as long as a commit, so two agree soon, even beside a busy writer.
+ */
 const MAX_READS = 100;
 
 /**
- * `good`: as it is chosen. `older`: copy 2, when copy 1 is chosen and says something else, or process sync behind the
- * flush. `torn`: its hash is wrong. `outside`: it points at what the file does not have.
+ * `good`: the copy has the chosen header. `older`: copy 2 differs from copy 1, which is chosen; or process sync is
+ * older than the flush. `torn`: its hash is wrong. `outside`: it points outside the file.
  */
 export type CopyState = "good" | "older" | "torn" | "outside";
 
@@ -40,35 +42,38 @@ export interface HeaderCopy {
 export interface Inspection {
   readonly path: string;
   readonly sizeBytes: number;
-  /** What the file takes on the disk: more than its size where space is reserved behind its end, less where it has holes. */
+  /**
+   * Bytes of the file's blocks on the disk: more than its size if space is reserved behind its end, less if it has
+   * holes.
+   */
   readonly allocatedBytes: number;
   readonly area: HeaderArea;
-  /** As the file has it; if that is damaged, as the annex confirms it. */
+  /** The config in the file; if that is damaged, the config that the annex confirms. */
   readonly config: CheckedConfig;
-  /** What the file has instead of the config that the annex confirms; null if it has just that, or there is no annex. */
+  /** The damaged config in the file; null if the annex confirms the config in the file, or if there is no annex. */
   readonly damagedConfig: StorageConfig | null;
   readonly bounds: Bounds;
   readonly copies: readonly HeaderCopy[];
   readonly annexHead: AnnexHead | null;
-  /** Those whose own CRC holds, in the order of the file. */
+  /** The records whose own CRC matches, in the order of the file. */
   readonly records: readonly CommitRecord[];
   readonly writer: WriterPresence;
-  /** The state that the headers tell of, or why they tell of none. */
+  /** The state by the headers, or the error if there is none. */
   readonly state: StateChoice | StorageError;
-  /** The state that opening for writing would go on from, or why it would not open. */
+  /** The state that opening for writing would choose, or the error that it would throw. */
   readonly opening: StateChoice | StorageError;
 }
 
 /**
- * Looks at an open file.
- * @throws NOT_A_STORAGE; INVALID_CONFIG its config is damaged, and nothing tells what it was; SYSTEM
+ * Inspects an open file.
+ * @throws NOT_A_STORAGE; INVALID_CONFIG its config is damaged and cannot be found; SYSTEM
  */
 export function inspect(fd: number, path: string): Inspection {
   const bytes = readArea(fd, path);
   const { config, damage } = configIn(bytes, path);
   const area = decodeOffline(bytes);
   const writer = writerPresence(fd, path);
-  // After the headers: a file that has grown for them has done so before.
+  // Read the size after the headers: a writer grows the file before it stores a longer header.
   const { sizeBytes, allocatedBytes } = statOf(fd, path);
   const bounds = boundsOf(config, sizeBytes);
   const state = stateIn(fd, path, area, bounds, config.bytesPerCell);
@@ -89,7 +94,10 @@ export function inspect(fd: number, path: string): Inspection {
   };
 }
 
-/** The header area, fewer bytes if the file is shorter: beside a writer read again, until it is twice the same. */
+/**
+ * Reads the header area, or fewer bytes if the file is shorter. A writer may be storing into it, so it is read until
+ * two reads agree.
+ */
 export function readArea(fd: number, path: string): Uint8Array {
   let area = readStart(fd, HEADER_AREA_BYTES, path);
   for (let read = 1; read < MAX_READS; read++) {
@@ -100,18 +108,18 @@ export function readArea(fd: number, path: string): Uint8Array {
   return area;
 }
 
-/** The parts of a header area, each hash checked by another implementation than the one that writers use. */
+/** Decodes a header area. Hashes are checked by another implementation than the one that writers use. */
 export function decodeOffline(bytes: Uint8Array): HeaderArea {
   return decodeArea(bytes, secondHash);
 }
 
-/** Loaded when it is needed: to load it with the library nearly doubles the time that a program takes to start. */
+/** Load it only when it is needed: loading it with the library would nearly double the start time of a program. */
 function secondHash(bytes: Uint8Array): Uint8Array {
   const { blake2b } = require("@noble/hashes/blake2.js") as typeof import("@noble/hashes/blake2.js");
   return blake2b(bytes, { dkLen: HASH_BYTES });
 }
 
-/** Whether the cells of a record, as the file has them, are what it says. */
+/** Tells whether the cells of a record in the file have the CRC that it holds. */
 export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next, cellsCrc }: CommitRecord): boolean {
   const piece = new Uint8Array(PIECE_BYTES);
   const endBytes = next * bytesPerCell;
@@ -125,7 +133,7 @@ export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next,
   return crc === cellsCrc;
 }
 
-/** The config of a file, and the error that opening it would throw because of its config. */
+/** Returns the config of a file, and the error that opening would throw because of it. */
 function configIn(
   bytes: Uint8Array,
   path: string,
@@ -179,7 +187,7 @@ function pairOf(
   const first = copyIn(area, copy1, bounds);
   const second = copyIn(area, copy2, bounds);
   if (behind && first.state === "good") first.state = "older";
-  // Copy 1 is stored first: what copy 2 says otherwise is from before.
+  // Copy 1 is stored first, so a different copy 2 is older.
   const differs = first.header !== null && second.header !== null && !sameHeader(first.header, second.header);
   if (second.state === "good" && (behind || (first.state === "good" && differs))) second.state = "older";
   return [

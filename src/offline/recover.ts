@@ -1,7 +1,7 @@
 /**
- * Recovery by hand: says what could be made of a file, and does it when told to. Where opening for writing would recover
- * by itself it does the same; where no disk-sync header is left, it goes by what else tells of the last state. It never
- * makes up a cell, a root or a config.
+ * Repair: reports which state a file can be opened at, and brings the file to it if asked. If opening for writing would
+ * recover the file by itself, the result is the same. If no disk-sync header is left, it uses the other evidence of the
+ * last state in the file. It never invents a cell, a root or a config.
  */
 
 import { dirname } from "node:path";
@@ -22,54 +22,54 @@ import { restorable, type Restorable, restore } from "./repair.ts";
 
 /** How to recover. */
 export interface RecoverOptions {
-  /** Change the file, after it was kept under another name. Default false: say what would be done. */
+  /** Change the file, after copying it to another name. Default false: only report what would be done. */
   readonly apply?: boolean | undefined;
-  /** With `apply`: also go to a state that nothing proves complete. Default false. */
+  /** With `apply`: also accept a state that is not proven complete. Default false. */
   readonly unproven?: boolean | undefined;
-  /** The new file in which the file is kept as it was. Default: the path with `.before-recovery` after it. */
+  /** The new file for the copy of the file as it was. Default: the path followed by `.before-recovery`. */
   readonly keep?: string | URL | undefined;
-  /** Go on although the file is on NFS, SMB, 9p or FUSE. Default false. */
+  /** Allows a file on NFS, SMB, 9p or FUSE. Default false. */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
-/** What recovery would make, or has made, of a file. */
+/** The result of a repair that was done or would be done. */
 export interface RecoveryReport {
   readonly path: string;
-  /** False: the file is well, and nothing was done. */
+  /** False if the file is good, so that nothing was done. */
   readonly needed: boolean;
   /** Whether the file was changed. */
   readonly done: boolean;
-  /** Where the file is kept as it was; before it is done, where it would be. */
+  /** The path of the copy of the file as it was, or as it would be made with `apply`. */
   readonly kept: string;
   /**
-   * What tells of the state. `flush`: a whole disk-sync header. `proof`: the process-sync header and a commit record
-   * whose checksum holds over the cells. `commit`: the process-sync header alone. `record`: a commit record alone.
-   * `cut`: the disk-sync header of a file that was cut short.
+   * The evidence of the state. `flush`: a complete disk-sync header. `proof`: the process-sync header and a commit
+   * record whose checksum matches the cells. `commit`: the process-sync header alone. `record`: a commit record alone.
+   * `cut`: the disk-sync header of a file that was cut.
    */
   readonly evidence: "flush" | "proof" | "commit" | "record" | "cut";
-  /** Whether every flushed cell of the state is known to be there: not so of `commit`, `record` and `cut`. */
+  /** Whether every flushed cell of the state is known to be there. False for `commit`, `record` and `cut`. */
   readonly proven: boolean;
   /** The state: its length in cells, and its root. */
   readonly length: number;
   readonly root: number | null;
-  /** Cells of unproven commits, which are not used again. */
+  /** Cells of unproven commits, which are never allocated again. */
   readonly skippedCells: number;
-  /** Cells of the last flush that the file has lost, and its root if that is among them. */
+  /** How many cells of the last flush the file has lost, and the root of that flush if it is among them. */
   readonly lostCells: number;
   readonly lostRoot: number | null;
-  /** The config that the file has, or gets back. */
+  /** The config in the file, or the one that repair restores. */
   readonly config: StorageConfig;
-  /** What the file has instead, where the annex confirms another config; else null. */
+  /** The damaged config in the file, if the annex confirms another one; else null. */
   readonly damagedConfig: StorageConfig | null;
   /** Header copies that are torn or point outside the file, of four. */
   readonly brokenCopies: number;
-  /** What opening for writing finds, or would find with this config; null if it would not open. */
+  /** What opening for writing finds, or would find with this config; null if the file would not open. */
   readonly opening: Recovery | null;
-  /** How the last writer ended; `unknown`: there is no annex, so the original may be writing the file. */
+  /** How the last writer ended. `unknown`: there is no annex, so the original may be writing the file. */
   readonly lastWriter: "closed" | "killed" | "unknown";
 }
 
-/** A report, and what is needed to do it. */
+/** A report, and the data that carrying it out needs. */
 interface Plan {
   readonly report: RecoveryReport;
   readonly config: CheckedConfig;
@@ -77,12 +77,14 @@ interface Plan {
 }
 
 /**
- * Says what recovery would make of a file; with `apply` does it. A storage whose writer was killed needs no such call:
- * opening it for writing recovers it. This one is for files that do not open, and for looking first. Blocks until it is
- * done: it reads the cells since the last flush, and with `apply` copies the file before it changes anything.
+ * Reports which state a file can be brought to, and with `apply` does it. A storage whose writer was killed does not
+ * need this call, because opening it for writing recovers it. Use it for files that do not open, or to look before
+ * opening. It blocks until it is done: it reads the cells since the last flush, and with `apply` copies the file before
+ * it changes anything.
  * @throws NO_SUCH_FILE, NOT_A_STORAGE; WRITER_LOCKED a process writes the file; INVALID_CONFIG, HEADER_BROKEN, FILE_CUT
- * nothing tells of a state to go to; UNPROVEN with `apply`, nothing proves the state complete; ALREADY_EXISTS, DISK_FULL
- * the file could not be kept; FAILED, SYSTEM, UNSUPPORTED; TypeError. Once the file is kept, every error names the copy
+ * the file has no evidence of a state; UNPROVEN with `apply`, the state is not proven complete; ALREADY_EXISTS,
+ * DISK_FULL the file could not be copied; FAILED, SYSTEM, UNSUPPORTED; TypeError. Once the copy is made, every error
+ * names it
  *
  * @example
  * const { proven, length, root } = recover("data.cellar");
@@ -103,8 +105,8 @@ export function recover(path: string | URL, options: RecoverOptions = {}): Recov
 }
 
 /**
- * What there is to do, by `pread` alone.
- * @param locked this process is the writer that has the file
+ * Finds out what must be done, by `pread` alone.
+ * @param locked this process holds the writer's lock of the file
  */
 function planFor(path: string, kept: string, locked: boolean): Plan {
   const fd = openFile(path, "read");
@@ -148,7 +150,7 @@ function reportOf(about: Found, { header, evidence, lostCells, lostRoot }: Found
   };
 }
 
-/** Does it, under the writer's lock from the second look on: what was said before may have changed. */
+/** Carries a plan out. It makes the plan again under the writer's lock, because the file may have changed since. */
 function carryOut({ report: { path, kept, damagedConfig: damaged }, config }: Plan, unproven: boolean): RecoveryReport {
   const { region } = openWriterFile(path, {}, 0, damaged === null ? undefined : config);
   let isKept = false;
@@ -161,7 +163,7 @@ function carryOut({ report: { path, kept, damagedConfig: damaged }, config }: Pl
       if (!report.needed) return report;
       if (!report.proven && !unproven) throw notProven(path);
       keep(path, kept);
-      // The file is kept: from here on every error names the copy.
+      // The copy exists: from here on every error names it.
       isKept = true;
       change(region, plan);
     } finally {
@@ -173,22 +175,25 @@ function carryOut({ report: { path, kept, damagedConfig: damaged }, config }: Pl
   return { ...report, done: true };
 }
 
-/** Changes the file. A crash at any step leaves one of which the same is told again, or that opens at this state. */
+/**
+ * Changes the file. A crash at any step leaves a file for which the same plan is made again, or that opens at this
+ * state.
+ */
 function change(region: WritableRegion, { config, report: { damagedConfig }, restore: found }: Plan): void {
   if (damagedConfig !== null) {
     region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
     region.sync(HEADER_AREA_BYTES);
   }
   if (found !== null) restore(region, config, found);
-  // Not the options of a writer: nothing grows here, and nothing is followed by its key.
+  // The writer's options do not matter: the file does not grow here, and no reader follows by this key.
   const writerKey = crypto.getRandomValues(new Uint8Array(32));
   const { publisher, space, root } = openStore(region, config, { writerKey, stepBytes: null });
-  // A clean close, as a writer does it.
+  // Close it cleanly, as a writer does.
   publisher.flushSync({ next: space.length, root });
   storeProcessId(region, 0);
 }
 
-/** Looks at a file that may be damaged. */
+/** Inspects a file that may be damaged. */
 function inspectDamaged(fd: number, path: string): Inspection {
   try {
     return inspect(fd, path);
@@ -203,7 +208,7 @@ function isSameConfig(a: StorageConfig, b: StorageConfig): boolean {
   return a.headString === b.headString && a.bytesPerCell === b.bytesPerCell && a.maxIndex === b.maxIndex;
 }
 
-/** What opening says of a file that does not open, without its advice to recover it. */
+/** The error of opening for a file that cannot be repaired, without the advice to repair it. */
 function beyondRecovery(cause: StorageError, { path }: Inspection): StorageError {
   const what =
     cause.code === "FILE_CUT"

@@ -1,6 +1,6 @@
 /**
- * Going on where no disk-sync header tells the last flush: from what else the file tells of it, and from nothing else.
- * Opening never does this by itself: a person is asked first.
+ * Repairs a file that has no disk-sync header for its last flush, from the other evidence in the file alone. Opening
+ * never does this by itself: a person must ask for it.
  */
 
 import type { CommitRecord } from "../format/annex.ts";
@@ -20,40 +20,41 @@ import type { CellsMatch } from "../state/choose-state.ts";
 import { makeWhole } from "../cells/space.ts";
 
 /**
- * What tells of a state, the best first.
- * `proof`: the process-sync header, and a commit record whose CRC holds over the cells since the flush before it.
- * `commit`: the process-sync header alone; whether its cells reached the disk is not known.
- * `record`: a commit record whose CRC holds, alone; the original leaves old ones standing.
- * `cut`: the disk-sync header of a file that was cut short: its root is kept if it is in the cells that are left.
+ * The evidence of a state, best first.
+ * - `proof`: the process-sync header, and a commit record whose CRC matches the cells since the flush before it.
+ * - `commit`: the process-sync header alone; its cells may not have reached the disk.
+ * - `record`: a commit record whose CRC matches, alone; it may be old, because the original does not change records.
+ * - `cut`: the disk-sync header of a file that was cut; its root is kept if it is in the remaining cells.
  */
 export type Evidence = "proof" | "commit" | "record" | "cut";
 
-/** A state to go on from. */
+/** A state that the file can be brought to. */
 export interface Restorable {
   readonly evidence: Evidence;
   readonly header: CheckedHeader;
-  /** Cells of the last flush that the file has lost. */
+  /** How many cells of the last flush the file has lost. */
   readonly lostCells: number;
   /** The root of the last flush, if the file has lost it. */
   readonly lostRoot: number | null;
-  /** From here on no flush is known to have covered the cells. */
+  /** Cells from this index on are not known to be covered by a flush. */
   readonly unflushedFrom: number;
-  /** Process-sync copies that opening must not go by once there is a disk-sync header again. */
+  /** Process-sync copies that opening must not believe once there is a disk-sync header again. */
   readonly misleading: readonly Place[];
 }
 
 const whole = { lostCells: 0, lostRoot: null } as const;
 
-/** The best state that the area of a file which does not open tells of, or null. */
+/** Returns the best state by the header area of a file that does not open, or null. */
 export function restorable(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMatch): Restorable | null {
   const cut = cutState(area, bounds);
-  // Older states that a cut file may still tell of are not looked for: its own root, if it is there, is newer.
+  // A cut file may have evidence of older states too. They are ignored, because its own root, if it is still there, is
+  // newer.
   if (cut !== "whole") return cut;
   const counts = (record: CommitRecord): boolean =>
     record.base >= bounds.startIndex && record.base <= record.next && cellsMatch(record);
   const records = area.records.filter((record) => checkHeader(record, bounds) !== null);
   const process = area.believed(processCopies, bounds);
-  // What points behind the end could be believed once the file is longer.
+  // A copy that points past the end could be believed once the file is longer.
   const misleading = copiesWith(area, (copy) => checkHeader(copy, bounds) === null);
   if (process !== null) {
     const proof = records.find((record) => sameHeader(record, process) && counts(record));
@@ -69,8 +70,8 @@ export function restorable(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMa
 }
 
 /**
- * Makes a state that of the last flush. A power cut at any step leaves no valid copy, and the same is told again,
- * or one that says this state.
+ * Makes a state that of the last flush. A power cut at any step leaves no believed copy, so that the same state is
+ * found again, or a copy with this state.
  */
 export function restore(
   region: Pick<WritableRegion, "sizeBytes" | "store" | "grow" | "rewriteUncached" | "sync">,
@@ -79,13 +80,13 @@ export function restore(
 ): void {
   const toBytes = header.next * config.bytesPerCell;
   if (misleading.length > 0) {
-    // On the disk before the file grows, and before there is a header that they could be held against.
+    // Sync it before the file grows, and before there is a disk-sync header that makes these copies count.
     region.store(...misleading.map(({ offset, sizeBytes }) => ({ offset, bytes: new Uint8Array(sizeBytes) })));
     region.sync(HEADER_AREA_BYTES);
   }
   if (unflushedFrom < header.next) {
     makeWhole(region, config, header.next);
-    // The page cache may show cells that no flush covered and that are not on the disk, although earlier syncs succeeded.
+    // Cells that no flush covered may be in the page cache but not on the disk, although earlier syncs succeeded.
     region.rewriteUncached(unflushedFrom * config.bytesPerCell, toBytes);
   }
   region.sync(toBytes);
@@ -95,7 +96,7 @@ export function restore(
   }
 }
 
-/** What is left of a file that was cut short: null if no cell is, `whole` if it was not cut. */
+/** Returns the state of a file that was cut: null if no cell is left, `whole` if the file was not cut. */
 function cutState(area: HeaderArea, bounds: Bounds): Restorable | null | "whole" {
   const inLongerFile = { ...bounds, fileCells: bounds.maxIndex };
   const disk = area.believed(diskCopies, inLongerFile);
@@ -104,14 +105,14 @@ function cutState(area: HeaderArea, bounds: Bounds): Restorable | null | "whole"
   const withRoot = checkHeader({ next, root: disk.root }, bounds);
   const header = withRoot ?? checkHeader({ next, root: 0 }, bounds);
   if (header === null || next === bounds.startIndex) return null;
-  // An older commit may end where the file does, and prove itself. With none left, opening counts a truncation: the
-  // cells behind the cut are given out again.
+  // Remove all process-sync copies: an older commit may end at the file's end and be proven. Without any copy opening
+  // counts a truncation, as it must, because the cells behind the cut are allocated again.
   const misleading = copiesWith(area, () => true);
   const lost = { lostCells: disk.next - next, lostRoot: withRoot === null ? disk.root : null };
   return { ...lost, evidence: "cut", header, unflushedFrom: next, misleading };
 }
 
-/** The process-sync copies that are not torn, and say such a thing. */
+/** Returns the places of the process-sync copies that are not torn and for which `says` returns true. */
 function copiesWith(area: HeaderArea, says: (copy: Header) => boolean): Place[] {
   const isSuch = (name: CopyName): boolean => {
     const copy = area.copy(name);

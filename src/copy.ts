@@ -14,10 +14,9 @@ import { NewFile } from "./os/new-file.ts";
 import { releaseAfter } from "./os/release.ts";
 import { yieldToEventLoop } from "./os/event-loop.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
-import { type StorageState, stateOf } from "./state.ts";
 import type { Cells } from "./cells/cells.ts";
 import { loadArea } from "./state/choose-state.ts";
-import type { Snapshot } from "./state/snapshot.ts";
+import { type Snapshot, type StorageState, stateOf } from "./state/snapshot.ts";
 
 /** How to copy. */
 export interface CopyOptions {

@@ -11,7 +11,7 @@ export type { StorageConfig } from "./format/config.ts";
 export { makeWriterKey } from "./key.ts";
 export { nullStorage } from "./null-storage.ts";
 export type { CreateOptions, OpenReaderOptions, OpenWriterOptions, PartOptions, WriteOptions } from "./options.ts";
-export type { StorageState } from "./state.ts";
+export type { StorageState } from "./state/snapshot.ts";
 export { StorageReader } from "./reader.ts";
 export { Storage } from "./storage.ts";
 export type { ReaderStats, StorageStats, WriterStats } from "./stats.ts";

@@ -10,9 +10,8 @@ import { loadArea } from "./state/choose-state.ts";
 import { blobStream } from "./cells/blob-stream.ts";
 import { asBytes, partFrom, type PartOptions } from "./options.ts";
 import type { Measured, ReadableRegion } from "./region/region.ts";
-import type { StorageState } from "./state.ts";
 import type { StorageStats } from "./stats.ts";
-import type { Snapshot } from "./state/snapshot.ts";
+import type { Snapshot, StorageState } from "./state/snapshot.ts";
 
 /** The parts of an open storage; its owner keeps `cells` current. @internal */
 export interface StorageParts {

@@ -4,7 +4,7 @@ import { wrongType } from "./error.ts";
 import { checkOptions, signalFrom } from "./options.ts";
 import { yieldToEventLoop } from "./os/event-loop.ts";
 import type { Closable } from "./region/region.ts";
-import type { StorageState } from "./state.ts";
+import type { StorageState } from "./state/snapshot.ts";
 
 /** How to follow. */
 export interface WatchOptions {

@@ -3,7 +3,7 @@
 import type { CopyProgress } from "../copy.ts";
 import { printable } from "../error.ts";
 import type { StorageReader } from "../reader.ts";
-import type { StorageState } from "../state.ts";
+import type { StorageState } from "../state/snapshot.ts";
 import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
 import { bar, bytesText, rootText, shareText } from "./figures.ts";

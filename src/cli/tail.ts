@@ -5,7 +5,7 @@ import { OK } from "./failure.ts";
 import { rootText } from "./figures.ts";
 import { openReader, readingOptions, wholeNumber } from "./opening.ts";
 import { paint, print, printJson, widthOf, wrap } from "./output.ts";
-import type { StorageState } from "../state.ts";
+import type { StorageState } from "../state/snapshot.ts";
 
 /**
  * Any long time. Following keeps no process alive, and Bun (1.4.5) does not sleep but spin while a module's top level is

@@ -17,7 +17,7 @@ import type { CommitRecord } from "../format/annex.ts";
 import { decodeArea, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
 import { type Bounds, type CheckedHeader, checkHeader, type Header, sameHeader } from "../format/header.ts";
 import { HEADER_AREA_BYTES } from "../format/layout.ts";
-import { loadHeader } from "../region/header.ts";
+import { libc } from "../os/libc.ts";
 
 /** What opening found in the file, and which state it chose. */
 export interface Recovery {
@@ -44,6 +44,7 @@ export interface StateChoice {
 
 /** A load takes a fraction of a microsecond, a commit several. */
 const MAX_LOADS = 100;
+const barrier = new Int32Array(1);
 
 /** Tells whether the cells `[base, next)` have the record's CRC. */
 export type CellsMatch = (record: CommitRecord) => boolean;
@@ -136,6 +137,18 @@ export function loadArea({ address }: { readonly address: number }): HeaderArea 
     [area, again] = [again, area];
   }
   return decodeArea(area);
+}
+
+/**
+ * Copies the first bytes of the memory at `address`. Later loads of cells return data that is at least as new.
+ *
+ * It loads by libc's `memcpy`, never by `Atomics.load`: JSC's optimizing compiler turns that into an instruction that
+ * needs a writable page, which kills the process on a reader's mapping (Bun 1.4.5, x64).
+ */
+export function loadHeader(address: number, target: Uint8Array): void {
+  libc().memcpy(target, address, target.byteLength);
+  // A sequentially consistent read-modify-write: on arm64 too, no later load of a cell moves before the loads above.
+  Atomics.add(barrier, 0, 0);
 }
 
 /** Tells whether a commit record proves that every cell of the process-sync header is there. */

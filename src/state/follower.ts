@@ -12,9 +12,8 @@ import { type Bounds, boundsOf, type CheckedHeader, sameHeader } from "../format
 import { sameBytes } from "../format/hash.ts";
 import { COMMIT_RECORD, CONFIG, FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
 import type { ReadableRegion } from "../region/region.ts";
-import { loadHeader } from "../region/header.ts";
 import { cellsMatch } from "./commit-checksum.ts";
-import { diskHeader, loadArea } from "./choose-state.ts";
+import { diskHeader, loadArea, loadHeader } from "./choose-state.ts";
 import { otherStorage } from "./failure.ts";
 import { type Follows, isCurrent, shown, type Visible, visibleAfter } from "./visible.ts";
 

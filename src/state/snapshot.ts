@@ -1,4 +1,4 @@
-/** A state that copies and streams keep for some time, while the storage changes. */
+/** A state as users see it, and one that copies and streams keep for some time, while the storage changes. */
 
 import { RESTORE, StorageError } from "../error.ts";
 import { keepsCells } from "../format/annex.ts";
@@ -7,6 +7,17 @@ import type { ReadableRegion } from "../region/region.ts";
 import { loadArea } from "./choose-state.ts";
 import type { Follower } from "./follower.ts";
 import type { Publisher } from "./publisher.ts";
+
+/** A state of a storage: its root, and its length in cells. */
+export interface StorageState {
+  readonly root: number | null;
+  readonly length: number;
+}
+
+/** Returns the state of a header. */
+export function stateOf({ next, root }: Header): StorageState {
+  return { root: root === 0 ? null : root, length: next };
+}
 
 /** A state, and checks that its cells are still there. */
 export interface Snapshot {

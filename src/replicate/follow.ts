@@ -15,7 +15,7 @@ import { type Log, openLog, rereading } from "./log.ts";
 import { Misfit } from "./object.ts";
 import { PatientStore, Stop, Stopped } from "./patient-store.ts";
 import { FIXED_CONFIG_CHARACTERS, Source } from "./source.ts";
-import { openTarget, type Target } from "./target.ts";
+import { openTarget, type Target } from "./store/open.ts";
 
 /** How to follow. */
 export interface FollowOptions {

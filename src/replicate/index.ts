@@ -17,5 +17,5 @@ export type {
   PutOptions,
   StoreOptions,
 } from "./store/store.ts";
-export type { Target } from "./target.ts";
+export type { Target } from "./store/open.ts";
 export { verify, type VerifyOptions } from "./verify.ts";

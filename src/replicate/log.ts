@@ -6,11 +6,13 @@ import { LOG_PREFIX, logKey, REPLICA_KEY, sequenceOf } from "./keys.ts";
 import { decodeLine, encodeLine, LINE_BYTES, Misfit } from "./object.ts";
 import type { NamedState, RecordLine, Stored } from "./record.ts";
 import { decodeNamedStates, decodeRecord, decodeRecordLine, statesEnd } from "./record-codec.ts";
+import { checkFencing } from "./store/fencing.ts";
 import type { ObjectStore } from "./store/store.ts";
 
 /** The size of a block's cells. It stands in the object `replica`, so that it may change for new replicas. */
 export const BLOCK_BYTES: number = 16 * 1024 * 1024;
 const FORMAT = 1;
+const ID_BYTES = 16;
 /** Below the largest cell there would be no cell in a block; above this no memory for four. */
 const LEAST_BLOCK_BYTES = 65536;
 const MOST_BLOCK_BYTES = 64 * 1024 * 1024;
@@ -76,6 +78,16 @@ export async function rereading<T>(url: string, attempt: () => Promise<T>): Prom
       seen.add(error.message);
     }
   }
+}
+
+/**
+ * Opens the log for a session that writes. Creates it if there is none, in a store that was found to fence.
+ * @throws FENCING_UNSUPPORTED; REPLICA_CORRUPT; UNSUPPORTED a newer format; as the store throws
+ */
+export async function createLog(store: ObjectStore, blockBytes: number = BLOCK_BYTES): Promise<Log> {
+  const id = crypto.getRandomValues(new Uint8Array(ID_BYTES)).toHex();
+  const object = await checkFencing(store, REPLICA_KEY, encodeReplica({ id, blockBytes }));
+  return rereading(store.url, async () => new Log(store, decodeReplica(object, store.url)));
 }
 
 export class Log {

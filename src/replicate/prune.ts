@@ -9,7 +9,7 @@ import type { History } from "./history.ts";
 import { BLOCK_PREFIX, blockKey, blockNameOf, logKey } from "./keys.ts";
 import { type Log, openLog, rereading } from "./log.ts";
 import { SHA_BYTES } from "./object.ts";
-import { openTarget, type Target } from "./target.ts";
+import { openTarget, type Target } from "./store/open.ts";
 
 /** What to delete. */
 export interface PruneOptions {

@@ -5,12 +5,12 @@ import { resolve } from "node:path";
 import { StorageError, wrongType } from "../error.ts";
 import { checkOptions, signalFrom } from "../options.ts";
 import { pathFrom } from "../os/file.ts";
-import { createLog } from "./create-log.ts";
+import { createLog } from "./log.ts";
 import type { ReplicaState } from "./history.ts";
 import { PatientStore, Stop, Stopped } from "./patient-store.ts";
 import { GRACE_MS, Replication } from "./replication.ts";
 import { Requests } from "./requests.ts";
-import { openTarget, type Target } from "./target.ts";
+import { openTarget, type Target } from "./store/open.ts";
 
 /** How to replicate. */
 export interface ReplicateOptions {

@@ -12,7 +12,7 @@ import { checkContent, type Content, contentOf, writeContent } from "./content.t
 import { type FoundState, noSuchState, shown, stateAtTime, stateOfRecord } from "./find-state.ts";
 import type { History, ReplicaState } from "./history.ts";
 import { type Log, openLog, rereading } from "./log.ts";
-import { openTarget, type Target } from "./target.ts";
+import { openTarget, type Target } from "./store/open.ts";
 
 /** What to restore, and how. */
 export interface RestoreOptions {

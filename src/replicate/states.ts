@@ -4,7 +4,7 @@ import { wrongType } from "../error.ts";
 import { checkOptions, signalFrom } from "../options.ts";
 import { stateOf, type ReplicaState } from "./history.ts";
 import { type Log, openLog, rereading } from "./log.ts";
-import { openTarget, type Target } from "./target.ts";
+import { openTarget, type Target } from "./store/open.ts";
 
 /** Which states. */
 export interface StatesOptions {

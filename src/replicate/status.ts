@@ -6,7 +6,7 @@ import { newestState, shown } from "./find-state.ts";
 import type { ReplicaState } from "./history.ts";
 import { openLog, rereading } from "./log.ts";
 import { Source } from "./source.ts";
-import { openTarget, type Target } from "./target.ts";
+import { openTarget, type Target } from "./store/open.ts";
 
 /** How a replica stands. */
 export interface ReplicaStatus {

@@ -13,7 +13,7 @@ import { type Log, openLog, rereading } from "./log.ts";
 import { Misfit, release } from "./object.ts";
 import { FIXED_CONFIG_CHARACTERS, Source } from "./source.ts";
 import { fullRecords } from "./states.ts";
-import { openTarget, type Target } from "./target.ts";
+import { openTarget, type Target } from "./store/open.ts";
 
 /** What to verify. */
 export interface VerifyOptions {

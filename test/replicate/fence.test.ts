@@ -242,7 +242,7 @@ describe("an answer that is lost", () => {
     const { store, flushed, first } = await begun();
     await using primary = first;
     // The opening of a process of this host that was killed, put into the place of the next record.
-    const { history, log } = await import("../../src/replicate/create-log.ts").then(async ({ createLog }) => {
+    const { history, log } = await import("../../src/replicate/log.ts").then(async ({ createLog }) => {
       const made = await createLog(store);
       return { log: made, history: await made.readToEnd() };
     });

@@ -11,7 +11,7 @@ import type { ReplicaState } from "../../src/replicate/history.ts";
 import { openLog } from "../../src/replicate/log.ts";
 import { prune } from "../../src/replicate/prune.ts";
 import { restore } from "../../src/replicate/restore.ts";
-import type { Target } from "../../src/replicate/target.ts";
+import type { Target } from "../../src/replicate/store/open.ts";
 import { useFolder } from "../support/folder.ts";
 import { Random, seedFromEnvironment } from "../support/random.ts";
 import { fingerprint, Flushed, smallReplica } from "./life.ts";

@@ -5,12 +5,12 @@
 
 import { readFileSync, rmSync } from "node:fs";
 import { StorageReader, type StorageWriter } from "../../src/index.ts";
-import { createLog } from "../../src/replicate/create-log.ts";
+import { createLog } from "../../src/replicate/log.ts";
 import type { ReplicaState } from "../../src/replicate/history.ts";
 import { restore } from "../../src/replicate/restore.ts";
 import { states } from "../../src/replicate/states.ts";
 import type { ObjectStore } from "../../src/replicate/store/store.ts";
-import type { Target } from "../../src/replicate/target.ts";
+import type { Target } from "../../src/replicate/store/open.ts";
 
 export const SMALL_BLOCK_BYTES = 65536;
 

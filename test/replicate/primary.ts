@@ -3,7 +3,7 @@
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import type { ReplicaState } from "../../src/replicate/history.ts";
 import { replicate, type ReplicateOptions, type Replicator } from "../../src/replicate/replicator.ts";
-import type { Target } from "../../src/replicate/target.ts";
+import type { Target } from "../../src/replicate/store/open.ts";
 import type { Flushed } from "./life.ts";
 
 export class Primary implements AsyncDisposable {

@@ -1,4 +1,4 @@
-/** From a target, as users write it, to its store. Nothing is read or sent. */
+/** Opens the store of a target: an address, or a store that the caller opened. Nothing is read or sent. */
 
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,9 @@ import type { ObjectStore, StoreOptions } from "./store.ts";
 const DEFAULT_TIMEOUT_MS = 60_000;
 /** What setTimeout can count to. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** `s3://bucket/prefix`, a `file:` URL, a folder's path, or a store. */
+export type Target = string | URL | ObjectStore;
 
 /**
  * The store of a target: `s3://bucket/prefix`, a `file:` URL, or a path of a folder.
@@ -29,6 +32,22 @@ export function openStore(target: string | URL, options: StoreOptions = {}): Obj
     throw new StorageError("UNSUPPORTED", message);
   }
   return new FolderStore(resolve(text), timeoutMs);
+}
+
+/** Returns the store of a target. @throws TypeError; as `openStore` */
+export function openTarget(target: Target): ObjectStore {
+  if (typeof target === "string" || target instanceof URL) return openStore(target);
+  if (isStore(target)) return target;
+  throw wrongType("target", "an address or a store", target);
+}
+
+function isStore(value: unknown): value is ObjectStore {
+  if (typeof value !== "object" || value === null) return false;
+  const store = value as Record<string, unknown>;
+  return (
+    typeof store["url"] === "string" &&
+    ["get", "put", "list", "delete"].every((name) => typeof store[name] === "function")
+  );
 }
 
 function timeoutFrom(timeoutMs: number = DEFAULT_TIMEOUT_MS): number {

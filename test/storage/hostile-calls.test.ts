@@ -177,8 +177,8 @@ test("a view that lives on, for a native job has its buffer, stores nothing into
   const job = promisify(gzip)(busy);
   writer.close();
   using next = StorageWriter.open(path);
-  // Of length 0 where the job let go of it at once.
-  left.fill(77);
+  // It is detached where the job was done before close, and filling it would throw.
+  if (left.length > 0) left.fill(77);
   expect(next.u8(first, 0)).toBe(0);
   expect(Buffer.compare(gunzipSync(await job), expected)).toBe(0);
 });

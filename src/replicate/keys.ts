@@ -1,4 +1,4 @@
-/** The keys of a replica's objects, and what they say. */
+/** Makes and parses the keys of a replica's objects. */
 
 export const REPLICA_KEY = "replica";
 export const LOG_PREFIX = "log/";
@@ -8,7 +8,7 @@ const HIGHEST = 2n ** 64n - 1n;
 /** Characters of a hash in a block's key: its first 16 bytes. */
 const HASH_CHARACTERS = 32;
 
-/** What a block's key says. */
+/** The values in a block's key. */
 export interface BlockName {
   readonly epoch: number;
   readonly number: number;
@@ -16,12 +16,12 @@ export interface BlockName {
   readonly hash: string;
 }
 
-/** The key of a record. Inverted, so that a listing, which ascends, begins with the newest. */
+/** The key of a record. The number is inverted, so that an ascending listing begins with the newest record. */
 export function logKey(sequence: number): string {
   return LOG_PREFIX + (HIGHEST - BigInt(sequence)).toString(16).padStart(16, "0");
 }
 
-/** The sequence of a record's key, or null if it is no such key. */
+/** Parses the sequence of a record's key; null if it is not one. */
 export function sequenceOf(key: string): number | null {
   const [, hex] = /^log\/([0-9a-f]{16})$/.exec(key) ?? [];
   if (hex === undefined) return null;
@@ -34,7 +34,7 @@ export function blockKey(epoch: number, number: number, sha256: string): string 
   return `${BLOCK_PREFIX}${epoch}-${number}-${sha256.slice(0, HASH_CHARACTERS)}`;
 }
 
-/** What a block's key says, or null if it is no such key. */
+/** Parses a block's key; null if it is not one. */
 export function blockNameOf(key: string): BlockName | null {
   const [, epoch, number, hash] = /^block\/(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})-([0-9a-f]{32})$/.exec(key) ?? [];
   if (epoch === undefined || number === undefined || hash === undefined) return null;

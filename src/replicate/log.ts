@@ -1,4 +1,4 @@
-/** The log in the store: reading records, and finding its end beside writers and `prune`. */
+/** The log in the store: reads records, and finds its end beside writers and `prune`. */
 
 import { StorageError } from "../error.ts";
 import { History } from "./history.ts";
@@ -9,19 +9,19 @@ import { decodeNamedStates, decodeRecord, decodeRecordLine, statesEnd } from "./
 import { checkFencing } from "./store/fencing.ts";
 import type { ObjectStore } from "./store/store.ts";
 
-/** The size of a block's cells. It stands in the object `replica`, so that it may change for new replicas. */
+/** The size of a block's cells. The object `replica` stores it, so that new replicas may have another size. */
 export const BLOCK_BYTES: number = 16 * 1024 * 1024;
 const FORMAT = 1;
 const ID_BYTES = 16;
-/** Below the largest cell there would be no cell in a block; above this no memory for four. */
+/** A smaller block could not hold the largest cell; four larger blocks could take too much memory. */
 const LEAST_BLOCK_BYTES = 65536;
 const MOST_BLOCK_BYTES = 64 * 1024 * 1024;
 /** Records that are fetched at once when many are read. */
 const FETCHES = 8;
-/** Most states of a full record take less: two requests for the others. */
+/** Enough for the states of most full records; the others take two requests. */
 const STATES_BYTES: number = 128 * 1024;
 
-/** What the object `replica` says. */
+/** The values in the object `replica`. */
 export interface Replica {
   /** 16 random bytes in hex. */
   readonly id: string;
@@ -61,8 +61,9 @@ export async function openLog(store: ObjectStore, signal?: AbortSignal): Promise
 }
 
 /**
- * Runs an attempt to read again, as long as something else does not fit than before: writers and `prune` go on beside it.
- * @throws REPLICA_CORRUPT the same did not fit twice
+ * Runs `attempt`, and again after each Misfit that differs from the one before, because writers and `prune` work
+ * meanwhile.
+ * @throws REPLICA_CORRUPT the same Misfit came twice
  */
 export async function rereading<T>(url: string, attempt: () => Promise<T>): Promise<T> {
   const seen = new Set<string>();
@@ -109,27 +110,27 @@ export class Log {
     return key === undefined ? 0 : requireSequence(key);
   }
 
-  /** The sequences of the records up to `sequence` that are there, the newest first, at most so many. */
+  /** Lists the sequences of existing records up to `sequence`, newest first, with a limit. */
   async upTo(sequence: number, most: number, signal?: AbortSignal): Promise<number[]> {
     const keys = await this.store.list(LOG_PREFIX, { ...options(signal), after: logKey(sequence + 1), most });
     return keys.map(requireSequence);
   }
 
-  /** A record, or null if it is not there. @throws Misfit */
+  /** Reads a record; null if it does not exist. @throws Misfit */
   async get(sequence: number, signal?: AbortSignal): Promise<Stored | null> {
     const key = logKey(sequence);
     const object = await this.store.get(key, options(signal));
     return object === null ? null : decodeRecord(key, sequence, object);
   }
 
-  /** What the line of a record says, or null if it is not there. @throws Misfit */
+  /** Reads the line of a record; null if it does not exist. @throws Misfit */
   async line(sequence: number, signal?: AbortSignal): Promise<(RecordLine & { readonly hash: string }) | null> {
     const key = logKey(sequence);
     const object = await this.store.get(key, { ...options(signal), firstBytes: LINE_BYTES });
     return object === null ? null : decodeRecordLine(key, sequence, object);
   }
 
-  /** The line of a full record, and the states that it names; null if it is not there. @throws Misfit */
+  /** Reads the line of a full record, and the states that it names; null if it does not exist. @throws Misfit */
   async fullStates(
     sequence: number,
     signal?: AbortSignal,
@@ -144,7 +145,9 @@ export class Log {
     return { line, states: line.kind === "full" ? await decodeNamedStates(key, object) : [] };
   }
 
-  /** Records one after the other, fetched some at a time; ends before the first one that is not there. @throws Misfit */
+  /**
+   * Yields records in order, fetched several at a time. Ends before the first one that does not exist. @throws Misfit
+   */
   async *from(first: number, last: number, signal?: AbortSignal): AsyncGenerator<Stored, void> {
     for (let sequence = first; sequence <= last; sequence += FETCHES) {
       const count = Math.min(FETCHES, last - sequence + 1);
@@ -169,20 +172,20 @@ export class Log {
     });
   }
 
-  /** Reads the records that have come since, to a 404, then lists. @throws Misfit: begin again */
+  /** Reads the new records up to a 404, then lists. @throws Misfit the caller must begin again */
   async readOn(history: History, signal?: AbortSignal): Promise<void> {
     for (let stored = await this.get(history.sequence + 1, signal); stored !== null;) {
       await history.apply(stored);
       stored = await this.get(history.sequence + 1, signal);
     }
-    // `prune` may have deleted the record that would have answered: then a record put here would be in a gap.
+    // `prune` may have deleted the record of this number. Then a record put here would be in a gap.
     const newest = await this.newest(signal);
     if (newest !== history.sequence) {
       throw new Misfit(logKey(history.sequence + 1), `it is missing, and log ${newest} is the newest`);
     }
   }
 
-  /** The history up to a record that is there. @throws Misfit */
+  /** Reads the history up to an existing record. @throws Misfit */
   async readTo(sequence: number, signal?: AbortSignal): Promise<History> {
     const history = new History(this.replica.id, this.replica.blockBytes);
     if (sequence === 0) return history;
@@ -198,7 +201,7 @@ export class Log {
   }
 }
 
-/** Without `undefined`, which an exact optional property does not take. */
+/** Leaves `signal` out if it is undefined, which an exact optional property does not accept. */
 function options(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }

@@ -8,7 +8,7 @@ import { yieldToEventLoop } from "../os/event-loop.ts";
 
 const LINE_JSON_BYTES = 4096;
 const SHA_HEX_CHARACTERS = 64;
-/** The most bytes that a line takes: its JSON, a space, a hash, a newline. */
+/** The longest line in bytes: its JSON, a space, a hash, and a newline. */
 export const LINE_BYTES: number = LINE_JSON_BYTES + 1 + SHA_HEX_CHARACTERS + 1;
 export const SHA_BYTES = 32;
 /** Hashing this much takes some 0.2 ms. Several uploads may each take a step in one turn of the event loop. */
@@ -27,19 +27,19 @@ export interface Part {
   readonly bytes: Uint8Array;
 }
 
-/** A line whose own hash holds. */
+/** A line whose own hash matches. */
 export interface Line {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly parts: readonly PartLine[];
-  /** The SHA-256 of the JSON: what the next record calls `previous`. */
+  /** The SHA-256 of the JSON, which the next record stores as `previous`. */
   readonly hash: string;
-  /** The bytes of the line: the parts begin here. */
+  /** The length of the line in bytes; the parts begin there. */
   readonly sizeBytes: number;
 }
 
 /**
- * Something in the store is not as it should be: damaged, missing, or from another moment than what was read before.
- * Readers list again and begin again; if the same objects do not fit twice, it becomes REPLICA_CORRUPT.
+ * An object in the store is damaged or missing, or of another moment than the objects read before. Readers list again
+ * and begin again. If the same Misfit comes twice, it becomes REPLICA_CORRUPT.
  */
 export class Misfit extends Error {
   override readonly name = "Misfit";
@@ -60,14 +60,14 @@ export function sha256(bytes: Uint8Array): string {
   return new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
 }
 
-/** SHA-256 of many bytes, in steps between which the event loop goes on. */
+/** Computes the SHA-256 of many bytes, in steps between which the event loop may run other work. */
 export async function sha256InSteps(bytes: Uint8Array): Promise<string> {
   const hasher = new Bun.CryptoHasher("sha256");
   await updateInSteps(hasher, bytes);
   return hasher.digest("hex");
 }
 
-/** Adds many bytes to a hash, in steps between which the event loop goes on. */
+/** Adds many bytes to a hash, in steps between which the event loop may run other work. */
 export async function updateInSteps(hasher: Bun.CryptoHasher, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.length; offset += STEP_BYTES) {
     if (offset > 0) await yieldToEventLoop();
@@ -75,7 +75,7 @@ export async function updateInSteps(hasher: Bun.CryptoHasher, bytes: Uint8Array)
   }
 }
 
-/** Copies many bytes, in steps between which the event loop goes on. */
+/** Copies many bytes, in steps between which the event loop may run other work. */
 export async function copyInSteps(target: Uint8Array, source: Uint8Array, at: number): Promise<void> {
   for (let offset = 0; offset < source.length; offset += STEP_BYTES) {
     if (offset > 0) await yieldToEventLoop();
@@ -84,20 +84,23 @@ export async function copyInSteps(target: Uint8Array, source: Uint8Array, at: nu
 }
 
 /**
- * Memory for bytes that will all be written. Without zeroing it first, which for a block would hold the event loop for
- * some ten milliseconds.
+ * Allocates memory that the caller writes completely. It is not zeroed, because that would block the event loop for
+ * some ten milliseconds for a block.
  */
 export function unwritten(lengthBytes: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
 }
 
-/** Gives the memory of large bytes back now: the collector would let many blocks pile up. Nothing may use them any more. */
+/**
+ * Frees the memory of large bytes at once, because the garbage collector would keep many blocks. The bytes must not be
+ * used afterwards.
+ */
 export function release(bytes: Uint8Array): void {
   const { buffer } = bytes;
   if (buffer instanceof ArrayBuffer && buffer.byteLength >= STEP_BYTES && !buffer.detached) buffer.transfer(0);
 }
 
-/** One after the other, copied in steps. */
+/** Concatenates byte arrays, copied in steps. */
 export async function joined(...parts: readonly Uint8Array[]): Promise<Uint8Array<ArrayBuffer>> {
   const whole = unwritten(parts.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;
@@ -127,7 +130,7 @@ export async function encodeObject(fields: object, parts: readonly Part[]): Prom
 
 /**
  * The line at the beginning of an object; the bytes behind it may be missing.
- * @throws Misfit no line, its hash is wrong, or it is no description of parts
+ * @throws Misfit there is no line, its hash is wrong, or it does not describe parts
  */
 export function decodeLine(key: string, object: Uint8Array): Line {
   const end = object.subarray(0, LINE_BYTES).indexOf(0x0a);

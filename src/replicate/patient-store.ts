@@ -1,7 +1,7 @@
 /**
- * A store whose calls end with an answer: what has none is asked again, with the same bytes, until it is answered or the
- * caller stops. A record whose answer was lost is so put again as it was: newer content under the same number could be
- * acknowledged, and lost to the older.
+ * A store that repeats each call with the same bytes until it is answered, or the caller stops. So a record whose
+ * answer was lost is put again unchanged. Newer content under the same number could be acknowledged although the store
+ * kept the older content.
  */
 
 import { StorageError } from "../error.ts";
@@ -10,17 +10,17 @@ import type { GetOptions, ListOptions, ObjectStore, PutOptions } from "./store/s
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2000;
 
-/** How a task is ended: first softly, after the request under way; then at once. */
+/** Ends a task: first softly, after the request under way, and then at once. */
 export class Stop {
   readonly #soft = new AbortController();
   readonly #hard = new AbortController();
 
-  /** No request begins after it. */
+  /** No request begins after its abort. */
   get soft(): AbortSignal {
     return this.#soft.signal;
   }
 
-  /** Requests under way end with it. */
+  /** Its abort ends the requests under way. */
   get hard(): AbortSignal {
     return this.#hard.signal;
   }
@@ -54,7 +54,7 @@ export class Stop {
   }
 }
 
-/** Ends a task that its caller has stopped; never seen outside. */
+/** Thrown in a task that its caller has stopped; users never see it. */
 export class Stopped extends Error {
   override readonly name = "Stopped";
 }
@@ -83,7 +83,7 @@ export class PatientStore implements ObjectStore {
     return this.#failure;
   }
 
-  /** Calls since the beginning, those that were repeated included. */
+  /** Calls since the beginning, including repeated ones. */
   get requests(): number {
     return this.#requests;
   }
@@ -123,8 +123,8 @@ export class PatientStore implements ObjectStore {
   }
 
   /**
-   * A store that was never reached is not waited for: its address is wrong. Nor one that refuses what it never did: the
-   * credentials, or the rights are wrong. Later both may pass.
+   * A first failure is thrown, not retried: if the store was never reached, its address is wrong; if it refuses a
+   * method that it has never answered, the credentials or the rights are wrong. Later both failures may be temporary.
    */
   #isTransient(method: Method, error: unknown): error is StorageError {
     if (!(error instanceof StorageError)) return false;

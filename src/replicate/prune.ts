@@ -1,6 +1,6 @@
 /**
- * Pruning: deletes what no remaining state needs, and forgets states when it is asked to. Nothing else ever deletes. It
- * writes nothing, so a kill at any moment leaves every remaining state whole, and the same prune again goes on.
+ * Pruning: deletes objects that no remaining state needs, and forgets states on request. No other code deletes objects.
+ * It writes nothing, so a kill at any moment leaves every remaining state complete, and a repeated prune continues.
  */
 
 import { wrongType } from "../error.ts";
@@ -11,22 +11,22 @@ import { type Log, openLog, rereading } from "./log.ts";
 import { SHA_BYTES } from "./object.ts";
 import { openTarget, type Target } from "./store/open.ts";
 
-/** What to delete. */
+/** The options of `prune`. */
 export interface PruneOptions {
   /**
-   * Forget states: whole full records, with the states that they name, which were made before this time; never the last
-   * one of an epoch. Default: no state is forgotten.
+   * Forget states from before this time: full records made before it are deleted with all states that they name, except
+   * the last one of an epoch. Default: no state is forgotten.
    */
   readonly before?: Date | undefined;
   /** Delete all epochs but the newest that has a state. Default false. */
   readonly epochs?: boolean | undefined;
-  /** Only say what would be deleted. Default false. */
+  /** Only report what would be deleted. Default false. */
   readonly dryRun?: boolean | undefined;
   /** Cancels it; rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What was deleted, or would be. */
+/** The objects that were deleted, or would be. */
 export interface PruneResult {
   /** Records whose states a full record names. */
   readonly records: number;
@@ -36,7 +36,7 @@ export interface PruneResult {
   readonly blocks: number;
 }
 
-/** A full record that is there. */
+/** An existing full record. */
 interface Full {
   readonly sequence: number;
   readonly epoch: number;
@@ -49,8 +49,8 @@ const PAGE = 1000;
 const REQUESTS = 8;
 
 /**
- * Deletes the records before the newest full one that are not full, and the blocks that no remaining record names; and
- * with `before` or `epochs` states.
+ * Deletes the records before the newest full one that are not full, and the blocks that no remaining record names. With
+ * `before` or `epochs` it also deletes states.
  * @throws NOT_A_REPLICA; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason; TypeError
  *
  * @example
@@ -64,7 +64,7 @@ export async function prune(target: Target, options: PruneOptions = {}): Promise
   }
   const signal = signalFrom(options.signal);
   const log = await openLog(openTarget(target), signal);
-  // The frontier as it is before anything is listed: blocks past it may belong to a record that is just being made.
+  // Read the frontier before listing: blocks past it may belong to a record that is just being made.
   const history = await log.readToEnd(signal);
   const remove = async (key: string): Promise<void> => {
     if (!dryRun) await log.store.delete(key, signal === undefined ? {} : { signal });
@@ -72,7 +72,7 @@ export async function prune(target: Target, options: PruneOptions = {}): Promise
   const { fulls, records } = await removeRecords(log, history, remove, signal);
   const forgotten = forgettable(fulls, history, before, epochs);
   let states = 0;
-  // Oldest first: what a kill leaves is still found from the newest on.
+  // Delete the oldest first, so that after a kill the rest is still found from the newest on.
   for (const { sequence } of forgotten) {
     signal?.throwIfAborted();
     const named = await rereading(log.url, () => log.fullStates(sequence, signal));
@@ -99,7 +99,7 @@ async function removeRecords(
     const page = await log.upTo(upTo, PAGE, signal);
     await eachOf(page, async (sequence) => {
       signal?.throwIfAborted();
-      // What a damaged record names is not known, so nothing may be deleted then.
+      // The blocks that a damaged record names are unknown, so nothing may be deleted.
       const line = await rereading(log.url, () => log.line(sequence, signal));
       if (line === null || line.kind === "opening") return;
       if (line.kind === "full") fulls.push({ sequence, epoch: line.epoch, time: line.time });
@@ -150,7 +150,7 @@ async function removeBlocks(
   const lasts = new Map(remaining.map(({ epoch, sequence }) => [epoch, sequence]));
   for (const [epoch, sequence] of lasts) {
     const stored = await rereading(log.url, () => log.get(sequence, signal));
-    // Another prune was asked to delete it.
+    // Another `prune` has deleted it.
     if (stored?.record.kind === "full") name(epoch, stored.record.blocks);
   }
   // Blocks past the newest state may be named anew, and those are uploaded before their record.

@@ -22,7 +22,7 @@ export async function encodeRecord(record: LogRecord): Promise<Uint8Array<ArrayB
     return encodeObject(fields, parts);
   }
   const { blocks: _blocks, cells: _cells, states, ...fields } = record;
-  // First, so that the beginning of the object is enough to list states.
+  // Put the states first, so that the beginning of the object is enough to list them.
   return encodeObject(fields, [{ name: "states", bytes: encodeStates(states) }, ...parts]);
 }
 

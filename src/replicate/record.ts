@@ -1,19 +1,22 @@
-/** Records: what the log consists of. Four kinds, in one sequence. */
+/** Records, of which the log consists: four kinds, in one sequence. */
 
 /** What no record has before it is written. */
 export const NO_HASH: string = "0".repeat(64);
 
-/** A host's name has so many characters at most, so that the line of a record has room for it. */
+/** The longest host name in characters, so that it fits into the line of a record. */
 export const MOST_HOST_CHARACTERS = 64;
 
-/** Which file a session replicates: another path may name the same, and the same path another. */
+/**
+ * Identifies the file that a session replicates. A path is not enough: two paths may name one file, and a path may name
+ * another file later.
+ */
 export interface FileIdentity {
   readonly host: string;
   readonly inode: string;
   readonly created: string;
 }
 
-/** What every record says. */
+/** The fields of every record. */
 export interface RecordHead {
   readonly kind: "opening" | "blocks" | "state" | "full";
   readonly replica: string;
@@ -39,7 +42,7 @@ export interface OpeningRecord extends RecordHead {
   readonly kind: "opening";
 }
 
-/** What a record has that names blocks. */
+/** The fields of a record that names blocks. */
 interface NamedBlocks {
   /** The file's first 32 bytes, in hex. */
   readonly config: string;
@@ -49,12 +52,12 @@ interface NamedBlocks {
   readonly blocks: Uint8Array;
 }
 
-/** Blocks that were uploaded, of a state that is still on its way. */
+/** Names uploaded blocks of a state whose own record does not exist yet. */
 export interface BlocksRecord extends RecordHead, NamedBlocks {
   readonly kind: "blocks";
 }
 
-/** What a record has that is a state. */
+/** The fields of a record of a state. */
 interface RecordedState extends NamedBlocks {
   /** The root's index, 0 for none. */
   readonly root: number;
@@ -74,7 +77,10 @@ export interface StateRecord extends RecordHead, RecordedState {
   readonly kind: "state";
 }
 
-/** A state with all that a restore needs: every block's hash, the whole tail, and the states since the last full record. */
+/**
+ * A state with all data that a restore needs: every block's hash, the whole tail, and the states since the last full
+ * record.
+ */
 export interface FullRecord extends RecordHead, RecordedState {
   readonly kind: "full";
   readonly states: readonly NamedState[];
@@ -82,7 +88,9 @@ export interface FullRecord extends RecordHead, RecordedState {
   readonly previousFull: number;
   /** The last full record of the epoch before this one, 0 for none. */
   readonly previousEpoch: number;
-  /** The state that this record repeats because an epoch ends, which is then not one of its own; 0 for none. */
+  /**
+   * The sequence of the state that this record repeats because an epoch ends; it is then not a new state. 0 for none.
+   */
   readonly repeats: number;
 }
 
@@ -98,7 +106,7 @@ export interface NamedState {
   readonly config: string;
 }
 
-/** What the line of a record says: all but what is in its parts. */
+/** The fields in the line of a record, without its parts. */
 export type RecordLine =
   | OpeningRecord
   | Omit<BlocksRecord, "blocks">

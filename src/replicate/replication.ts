@@ -10,7 +10,7 @@ import type { Requests } from "./requests.ts";
 import { Reopen, Session } from "./session.ts";
 import { type FlushedState, Source } from "./source.ts";
 
-/** A request under way has so long to end when the replicator is stopped. */
+/** How long a request under way may take to end when the replicator is stopped. */
 export const GRACE_MS = 500;
 
 export interface ReplicationParts {
@@ -23,15 +23,15 @@ export interface ReplicationParts {
   readonly onState: (state: ReplicaState) => void;
 }
 
-/** Its public fields are read by `stats`, and written here only. */
+/** The replicator's work. `stats` reads the public fields; only this class writes them. */
 export class Replication {
   readonly #parts: ReplicationParts;
   readonly #stop: Stop;
   readonly #requests: Requests;
   #source: Source | null = null;
-  /** Whether `newEpoch` was asked for, and none has begun by it yet. */
+  /** Whether `newEpoch` was given and its epoch has not begun yet. */
   #mayBegin: boolean;
-  /** What the comparison in the background has found. */
+  /** The error that the comparison in the background has found. */
   #finding: unknown = null;
   state: ReplicaState | null = null;
   /** By `performance.now`. */
@@ -47,12 +47,12 @@ export class Replication {
     this.#requests = parts.requests;
   }
 
-  /** Works until it is stopped. @throws Stopped; what ends the replication */
+  /** Works until it is stopped. @throws Stopped; the error that ends the replication */
   async run(log: Log): Promise<never> {
     try {
       for (;;) await this.#runSession(log);
     } catch (error) {
-      // What the comparison in the background has found stopped everything else.
+      // The error of the comparison in the background has stopped all other work.
       throw this.#finding ?? error;
     } finally {
       this.#requests.source = null;
@@ -107,7 +107,7 @@ export class Replication {
           if (history.state !== null) this.#requests.succeed(look, source, state.truncations, history.state);
         }
       } catch (error) {
-        // The next look sees what the writer has made of it.
+        // The next look sees the state that the writer has then.
         if (!(error instanceof StorageError && error.code === "TRUNCATED")) throw error;
         compared = null;
       }
@@ -116,7 +116,7 @@ export class Replication {
   }
 
   async #compare(source: Source, state: FlushedState, history: History): Promise<Comparison> {
-    // After a truncation of this very file its cells may be the old ones at the end, and others before.
+    // After a truncation of this same file, its last cells may equal the old ones while earlier cells differ.
     const all = isTruncatedSince(source, state, history);
     return compare(source, state, history, { all, stop: this.#stop });
   }
@@ -143,7 +143,7 @@ export class Replication {
     this.#parts.onState(history.state);
   }
 
-  /** The file at the path: the one that is open, or another if it was replaced. Waits for one that is gone. */
+  /** Returns the file at the path: the open one, or another one if it was replaced. Waits while there is none. */
   async #openSource(log: Log): Promise<Source> {
     for (;;) {
       if (this.#source !== null) {
@@ -167,7 +167,7 @@ export class Replication {
     }
   }
 
-  /** Compares the blocks that the start did not, the newest first. What it finds ends the replicator. */
+  /** Compares the blocks that the start did not compare, newest first. A difference ends the replicator. */
   #compareInBackground(source: Source, state: FlushedState, history: History, count: number, life: AbortSignal): void {
     const { epoch, geometry } = history;
     const isOver = (): boolean => life.aborted || this.#stop.isStopped || history.epoch !== epoch;
@@ -181,7 +181,7 @@ export class Replication {
     };
     run().catch((error: unknown) => {
       const code = error instanceof StorageError ? error.code : "";
-      // Truncated or closed meanwhile: the next look compares anew.
+      // The storage was truncated, or the file closed, meanwhile: the next look compares again.
       if (isOver() || code === "TRUNCATED" || code === "CLOSED") return;
       this.#finding ??= error;
       this.#stop.stop(GRACE_MS);
@@ -194,7 +194,10 @@ export class Replication {
   }
 }
 
-/** Whether the newest record is of this very file, and the file was truncated since: then an epoch begins by itself. */
+/**
+ * Tells whether the newest record is of this same file, and the file was truncated since. Then a new epoch begins
+ * automatically.
+ */
 function isTruncatedSince({ identity }: Source, { truncations }: FlushedState, history: History): boolean {
   // Modulo 2^31, as the file counts.
   return isSameFile(identity, history.file) && (truncations - history.truncations) << 1 > 0;

@@ -14,25 +14,27 @@ import { openTarget, type Target } from "./store/open.ts";
 
 /** How to replicate. */
 export interface ReplicateOptions {
-  /** Milliseconds between two looks at the file, at least 1: so many states a second at most. Default 1000. */
+  /** Milliseconds between two looks at the file, at least 1. At most one state is replicated per look. Default 1000. */
   readonly intervalMs?: number | undefined;
-  /** Ends the replication, which is no error. */
+  /** Ends the replication, without an error. */
   readonly signal?: AbortSignal | undefined;
-  /** Begins an epoch if the file does not continue the replica, and uploads all of it again. Default false: DIVERGED. */
+  /**
+   * If the file does not continue the replica, begin an epoch and upload the whole file. Default false: throw DIVERGED.
+   */
   readonly newEpoch?: boolean | undefined;
-  /** Go on although the file is on NFS, SMB, 9p or FUSE. Default false. */
+  /** Allows a file on NFS, SMB, 9p or FUSE. Default false. */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
-/** How far replication has come: for monitors. */
+/** The progress of a replication, for monitoring. */
 export interface ReplicatorStats {
   /** The newest state that the replica has of this file, or null. */
   readonly state: ReplicaState | null;
-  /** Milliseconds since the file was last seen to be replicated whole: the lag. Infinity before the first time. */
+  /** The lag: milliseconds since the file was last seen completely replicated. Infinity before the first time. */
   readonly lagMs: number;
-  /** When the file was last seen to be replicated whole. */
+  /** When the file was last seen completely replicated. */
   readonly lastSuccess: Date | null;
-  /** The file is gone: the replicator waits for one. */
+  /** Whether the file is gone, so that the replicator waits for a new one. */
   readonly isFileMissing: boolean;
   /** Why the store has not answered the request under way, or null. */
   readonly failure: StorageError | null;
@@ -46,10 +48,10 @@ export interface ReplicatorStats {
 
 const DEFAULT_INTERVAL_MS = 1000;
 const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
-/** States that wait for the caller's iteration; older ones are dropped. */
+/** How many states are queued for the caller's iteration; older ones are dropped. */
 const QUEUED_STATES = 1024;
 
-/** What this process replicates: path and target. */
+/** The replications of this process, by path and target. */
 const replicatedHere = new Set<string>();
 
 /**
@@ -89,7 +91,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
     if (typeof intervalMs !== "number" || !(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {
       throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
     }
-    // The process may go to another directory meanwhile.
+    // Resolve the path now: the process may change its directory meanwhile.
     this.#path = resolve(pathFrom(path));
     this.#replication = new Replication({
       path: this.#path,
@@ -105,11 +107,14 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
     if (signal?.aborted === true) stop();
     signal?.addEventListener("abort", stop, { once: true });
     this.ended = this.#run(target).finally(() => signal?.removeEventListener("abort", stop));
-    // A caller that only iterates does not look at it.
+    // A caller that only iterates does not handle this promise's rejection.
     this.ended.catch(() => undefined);
   }
 
-  /** The states that are replicated from now on, each to one iteration; of many that wait, the newest 1,024. */
+  /**
+   * Yields the states that are replicated from now on. Each state goes to one iteration; at most the newest 1,024 are
+   * queued.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<ReplicaState, void> {
     for (;;) {
       const state = this.#queue.shift();
@@ -151,7 +156,9 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
     };
   }
 
-  /** Ends the replication within a second. What a request under way has done stays; a later start goes on from there. */
+  /**
+   * Ends the replication within a second. The effect of a request under way stays; a later start continues from there.
+   */
   async close(): Promise<void> {
     this.#stop.stop(GRACE_MS);
     await this.ended.catch(() => undefined);
@@ -211,7 +218,7 @@ function realpathOr(path: string): string {
   try {
     return realpathSync(path);
   } catch {
-    // It is not there: opening it says so.
+    // The file does not exist: opening it reports the error.
     return path;
   }
 }

@@ -1,11 +1,11 @@
-/** The calls of `replicated` that wait, each since a look at the file. */
+/** The waiting calls of `replicated`, each with the last look at the file before it. */
 
 import { StorageError } from "../error.ts";
 import type { ReplicaState } from "./history.ts";
 import type { Source } from "./source.ts";
 
 interface Request {
-  /** Looks that were begun before the call: a later one sees what was flushed then. */
+  /** Looks that had begun before the call. A later look sees the state that was flushed at the call. */
   readonly after: number;
   readonly needsComparison: boolean;
   /** The file, and its count of truncations, at the call; null if it was not open yet. */
@@ -37,7 +37,7 @@ export class Requests {
     return ++this.#looks;
   }
 
-  /** What the look saw is replicated. */
+  /** The state that the look saw is replicated. */
   succeed(look: number, source: Source, truncations: number, state: ReplicaState): void {
     for (const request of this.#waiting) {
       if (request.after >= look || (request.needsComparison && !this.#isCompared)) continue;
@@ -48,7 +48,7 @@ export class Requests {
     }
   }
 
-  /** All blocks were compared; those that wait for that end with the next look. */
+  /** All blocks were compared. Calls that wait for this end with the next look. */
   compare(): void {
     this.#isCompared = true;
   }

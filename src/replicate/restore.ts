@@ -14,25 +14,25 @@ import type { History, ReplicaState } from "./history.ts";
 import { type Log, openLog, rereading } from "./log.ts";
 import { openTarget, type Target } from "./store/open.ts";
 
-/** What to restore, and how. */
+/** The options of `restore`. */
 export interface RestoreOptions {
   /** The number of a state's record, or a time: the last state at or before it. Default: the newest state. */
   readonly at?: number | Date | undefined;
   /** Cancels it; rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called with every block or less; what it throws ends the restore. */
+  /** Called after each piece of at most a block. If it throws, the restore ends with that error. */
   readonly onProgress?: ((progress: RestoreProgress) => void) | undefined;
-  /** Go on although the file is on NFS, SMB, 9p or FUSE. Default false. */
+  /** Allows a file on NFS, SMB, 9p or FUSE. Default false. */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
-/** How far a restore has come. */
+/** The progress of a restore. */
 export interface RestoreProgress {
   readonly restoredBytes: number;
   readonly totalBytes: number;
 }
 
-/** The permissions of the new file, less what the process's umask takes. */
+/** The permissions of the new file, before the process's umask. */
 const PERMISSIONS = 0o666;
 
 /**
@@ -95,7 +95,7 @@ export async function placeContent(
   file.close();
 }
 
-/** The state that is asked for, with what holds it. */
+/** Finds the requested state, and the records that hold it. */
 async function chosen(log: Log, at: number | Date | undefined, signal?: AbortSignal): Promise<Content> {
   if (typeof at === "number") return contentOf(log, await stateOfRecord(log, at, signal), signal);
   if (at !== undefined) return contentOf(log, await stateAtTime(log, at.getTime(), signal), signal);

@@ -1,9 +1,11 @@
-/** What grows by each record, with its SHA-256 at hand: the cells of the tail, and the hashes of the blocks. */
+/**
+ * The data that grows with each record, with its running SHA-256: the cells of the tail, and the hashes of the blocks.
+ */
 
 import { yieldToEventLoop } from "../os/event-loop.ts";
 import { copyInSteps, SHA_BYTES, STEP_BYTES, unwritten, updateInSteps } from "./object.ts";
 
-/** Bytes that are appended to, and their running SHA-256. Long ones are taken in steps, and leave the event loop free. */
+/** A growing byte array, and its running SHA-256. Long input is processed in steps, which leave the event loop free. */
 export class Run {
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #length = 0;
@@ -13,7 +15,7 @@ export class Run {
     return this.#length;
   }
 
-  /** Good until the next change. */
+  /** Valid until the next change. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(0, this.#length);
   }
@@ -30,7 +32,7 @@ export class Run {
     }
   }
 
-  /** Begins anew with `bytes`. */
+  /** Replaces the content by `bytes`. */
   async reset(bytes: Uint8Array = new Uint8Array(0)): Promise<void> {
     this.#length = 0;
     this.#hasher = new Bun.CryptoHasher("sha256");
@@ -46,7 +48,7 @@ export class Run {
     return this.#hasher.copy().digest("hex");
   }
 
-  /** What the SHA-256 would be with `bytes` appended. */
+  /** Returns the SHA-256 as if `bytes` were appended. */
   async sha256With(bytes: Uint8Array): Promise<string> {
     const hasher = this.#hasher.copy();
     await updateInSteps(hasher, bytes);
@@ -68,7 +70,7 @@ export class BlockHashes {
     return this.#run.length / SHA_BYTES;
   }
 
-  /** All of them, one after the other. Good until the next change. */
+  /** All hashes, concatenated. Valid until the next change. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#run.bytes;
   }

@@ -1,6 +1,6 @@
 /**
- * A session of one writer of the log. Records are created conditionally at the next free number, so of several sessions
- * one goes on. A session that finds another's record where its own would go is fenced.
+ * A session of one writer of the log. Records are created conditionally at the next free number, so only one of several
+ * sessions continues. A session that finds another session's record at its next number is fenced.
  */
 
 import { hostname } from "node:os";
@@ -18,13 +18,13 @@ import {
 } from "./record.ts";
 import { decodeRecordLine, encodeRecord } from "./record-codec.ts";
 
-/** The log is not as this session read it: read it again, compare the file again, open again. */
+/** The log differs from what this session has read: read it again, compare the file again, and open again. */
 export class Reopen extends Error {
   override readonly name = "Reopen";
 }
 
 type OmitEach<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-/** What the caller says of a record; the rest of its head follows from the log. */
+/** The fields of a record that the caller gives; the rest of its head follows from the log. */
 export type RecordBody = OmitEach<
   Exclude<LogRecord, OpeningRecord>,
   "replica" | "session" | "host" | "pid" | "sequence" | "time" | "full" | "previous"
@@ -49,8 +49,8 @@ export class Session {
   }
 
   /**
-   * Opens the log, which fences every session before. Only after the file was compared with the replica, and only with
-   * something to add: a copy that is started elsewhere must not stop the healthy primary.
+   * Opens the log, which fences every session before it. Call it only after the file was compared with the replica, and
+   * only to add something: a copy that is started elsewhere must not stop the healthy primary.
    * @throws Reopen another record came between, or the log is longer than it was read
    */
   async open(file: FileIdentity, truncations: number): Promise<void> {
@@ -64,7 +64,7 @@ export class Session {
     };
     const object = await encodeRecord(record);
     if ((await this.#put(record.sequence, object)) !== null) throw new Reopen();
-    // `prune` may have deleted the record that would have answered: then this opening is in a gap, and ignored.
+    // `prune` may have deleted the record of this number. Then this opening is in a gap, and ignored.
     if ((await this.#log.newest()) !== record.sequence) throw new Reopen();
     await history.apply({ record, hash: decodeLine("opening", object).hash, sizeBytes: object.length });
     this.#isOpen = true;
@@ -72,7 +72,7 @@ export class Session {
 
   /**
    * Adds a record, and returns when it is stored. Nothing else may be added meanwhile.
-   * @throws FENCED another session goes on; Reopen the other one was a process of this host that is gone
+   * @throws FENCED another session has taken over; Reopen that session was a process of this host that has ended
    */
   async append(body: RecordBody): Promise<LogRecord> {
     const record = { ...this.#head(body.kind), ...body } as LogRecord;
@@ -103,10 +103,10 @@ export class Session {
     for (;;) {
       if ((await this.#log.store.put(key, object, { ifAbsent: true })) === "created") return null;
       const there = await this.#log.store.get(key);
-      // An answer that was lost, and the same bytes again.
+      // The same bytes are there: the answer of an earlier try was lost.
       if (there !== null && Buffer.compare(there, object) === 0) return null;
       if (there !== null) return there;
-      // Another call for the same key was under way, and has failed. Or it was there and `prune` has deleted it.
+      // Another call for the same key was under way and has failed, or `prune` has deleted the object meanwhile.
       if ((await this.#log.newest()) >= sequence) throw new Reopen();
     }
   }
@@ -124,14 +124,14 @@ export class Session {
   }
 }
 
-/** Whether a process of this host lives. */
+/** Tells whether a process of this host is alive. */
 function isAlive(pid: number): boolean {
   if (pid < 1) return false;
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // It lives, and is another user's.
+    // The process is alive, and of another user.
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The file that is replicated, read by `pread` alone: no cut and no full disk can end the process, and the reads are
- * done by other threads. Takes no lock; read access is enough. The file's writer is never waited for, nor does it wait.
+ * The file that is replicated. It is read by `pread` alone, on other threads, so that neither a cut nor a full disk can
+ * kill the process. It takes no lock, and read access is enough. It never waits for the file's writer, nor does the
+ * writer wait for it.
  */
 
 import * as fs from "node:fs";
@@ -27,7 +28,7 @@ const CONFIG_BYTES = FILE.config.sizeBytes;
 /** Characters of the config in hex without its version, which may change. */
 export const FIXED_CONFIG_CHARACTERS: number = 2 * CONFIG.version.offset;
 
-/** A state that the disk has. */
+/** A flushed state. */
 export interface FlushedState extends Header {
   /** The file's first 32 bytes, in hex. */
   readonly config: string;
@@ -42,7 +43,9 @@ export class Source {
   /** Device and inode. */
   readonly #place: string;
   readonly #config: string;
-  /** Reads under way: the descriptor's number may be another file's once it is closed. */
+  /**
+   * The number of reads under way. The descriptor must stay open for them, because another file could get its number.
+   */
   #reads = 0;
   #isClosing = false;
 
@@ -78,7 +81,7 @@ export class Source {
     return this.#config.slice(0, FIXED_CONFIG_CHARACTERS);
   }
 
-  /** Whether the path still means this file. */
+  /** Tells whether the path still names this file. */
   isAtPath(): "here" | "gone" | "replaced" {
     try {
       return identityOf(this.path) === this.#place ? "here" : "replaced";
@@ -89,16 +92,16 @@ export class Source {
   }
 
   /**
-   * The state that the last returned flush left. While a writer lives, disk-sync copy 2 tells it: copy 1 may be of a
-   * flush under way, or of one whose sync failed. Without a writer, the copies are synced if they differ: a kill may have
-   * left them so for good.
-   * @returns null if it cannot be told now: look again
+   * Returns the state of the last acknowledged flush. While a writer is alive, this is disk-sync copy 2: copy 1 may be
+   * of a flush under way, or of one whose sync failed. Without a writer, copies that differ are synced first, because a
+   * kill may have left them so for good.
+   * @returns null if it is unknown now: look again
    * @throws UNSUPPORTED the original wrote the file last; HEADER_BROKEN, FILE_CUT, INVALID_CONFIG; SYSTEM
    */
   async look(): Promise<FlushedState | null> {
     this.#checkOpen();
     const presence = writerPresence(this.#fd, this.path);
-    // It recovers the file, and may store any header.
+    // The writer is recovering the file, and may store any header.
     if (presence === "opening") return null;
     const area = this.#area();
     const config = area.bytes.subarray(0, CONFIG_BYTES).toHex();
@@ -113,15 +116,15 @@ export class Source {
     return { next: header.next, root: header.root, config, truncations: truncationsOf(area.records, header.next) ?? 0 };
   }
 
-  /** How often the storage was truncated by now, those that are under way included. @throws FILE_CUT */
+  /** How often the storage was truncated, including a truncation under way. @throws FILE_CUT */
   countTruncations(): number {
     const counted = this.#area().records[0]?.truncations ?? 0;
     return doneTruncations(counted) + (isTruncating(counted) ? 1 : 0);
   }
 
   /**
-   * To be called after cells were copied, before the copy is used.
-   * @throws TRUNCATED they may have been given out again; FILE_CUT they are gone
+   * Call it after copying cells, before using the copy.
+   * @throws TRUNCATED the cells may have been allocated again; FILE_CUT they are gone
    */
   check({ truncations, next }: FlushedState): void {
     this.#checkOpen();
@@ -166,7 +169,7 @@ export class Source {
     return decodeArea(area);
   }
 
-  /** The number of a descriptor that is closed may be another file's by now. */
+  /** Checks that the file is open: after a close, another file may have its descriptor's number. */
   #checkOpen(): void {
     if (this.#isClosing)
       throw new StorageError("CLOSED", `${this.path}: the replicator is closed`, { path: this.path });
@@ -186,13 +189,16 @@ export class Source {
     const copies = diskCopies.map((name) => area.copy(name));
     if (copies.every((copy) => copy !== null && sameHeader(copy, disk))) return disk;
     await this.#pending(() => fdatasyncLater(this.#fd));
-    // A writer may have come meanwhile.
+    // A writer may have opened the file meanwhile.
     const again = this.#area();
     const isSame = writerPresence(this.#fd, this.path) === "none" && Buffer.compare(area.bytes, again.bytes) === 0;
     return isSame ? disk : null;
   }
 
-  /** The original keeps no commit records: then its truncations are not counted, and cells may come back changed. */
+  /**
+   * Refuses files that the original wrote last. It writes no commit records, so its truncations are not counted, and
+   * cells may change unnoticed.
+   */
   #checkWriter(area: HeaderArea, bounds: Bounds): void {
     const process = area.believed(processCopies, bounds);
     if (process !== null && area.records.some((record) => sameHeader(record, process))) return;

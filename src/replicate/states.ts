@@ -6,7 +6,7 @@ import { stateOf, type ReplicaState } from "./history.ts";
 import { type Log, openLog, rereading } from "./log.ts";
 import { openTarget, type Target } from "./store/open.ts";
 
-/** Which states. */
+/** The options of `states`. */
 export interface StatesOptions {
   /** The first one, by the number of its record. Default: the oldest. */
   readonly from?: number | undefined;
@@ -42,7 +42,7 @@ export async function* states(target: Target, options: StatesOptions = {}): Asyn
     let sequence = Math.max(last, fulls.at(-1) ?? 0) + 1;
     for (; sequence <= newest && sequence <= to; sequence++) {
       const line = await rereading(log.url, () => log.line(sequence, signal));
-      // A full record has come since, and names it, or `prune` has deleted it since: list again.
+      // A newer full record names it by now, or `prune` has deleted it: list again.
       if (line === null || line.kind === "full") break;
       if (line.kind !== "state") continue;
       const state = stateOf(line.epoch, line);

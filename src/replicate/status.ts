@@ -8,19 +8,19 @@ import { openLog, rereading } from "./log.ts";
 import { Source } from "./source.ts";
 import { openTarget, type Target } from "./store/open.ts";
 
-/** How a replica stands. */
+/** The status of a replica. */
 export interface ReplicaStatus {
   /** The newest state, or null. */
   readonly state: ReplicaState | null;
   /** Milliseconds since it was made, by this machine's clock; null without a state. */
   readonly ageMs: number | null;
-  /** Whether it is what the file has flushed last; null where no file is given, or its writer is just opening it. */
+  /** Whether it is the last flush of the file; null if no file is given, or if its writer is just opening it. */
   readonly isCurrent: boolean | null;
 }
 
 /**
- * How a replica stands, against the file that is replicated to it if one is given. Lengths, roots and versions are
- * compared, not cells: `verify` does that.
+ * Returns the status of a replica, compared with the file that is replicated to it if one is given. Lengths, roots and
+ * versions are compared; `verify` compares cells.
  * @throws NOT_A_REPLICA; REPLICA_CORRUPT; what opening the file throws; STORE_UNREACHABLE, STORE_REFUSED; TypeError
  */
 export async function status(

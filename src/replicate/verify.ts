@@ -1,4 +1,4 @@
-/** Verifying: what the replica's records and hashes say, against the store, a local file, and every object. */
+/** Verifies a replica: compares its records and hashes with the store, a local file, and every object. */
 
 import { StorageError } from "../error.ts";
 import type { Finding } from "../offline/check.ts";
@@ -15,9 +15,9 @@ import { FIXED_CONFIG_CHARACTERS, Source } from "./source.ts";
 import { fullRecords } from "./states.ts";
 import { openTarget, type Target } from "./store/open.ts";
 
-/** What to verify. */
+/** The options of `verify`. */
 export interface VerifyOptions {
-  /** A file that is replicated here: its cells are held against the recorded hashes, without a download. */
+  /** A file that is replicated here: its cells are compared with the recorded hashes, without a download. */
   readonly against?: string | URL | undefined;
   /** Reads every object of the replica. Default false: blocks are only listed. */
   readonly download?: boolean | undefined;
@@ -89,7 +89,7 @@ async function* verifyEpochs(log: Log, history: History, signal?: AbortSignal): 
   return [...lasts.values()];
 }
 
-/** Every block that is named is there. */
+/** Checks that every named block exists. */
 async function* verifyBlocks(
   log: Log,
   histories: readonly History[],
@@ -109,7 +109,7 @@ async function* verifyBlocks(
   yield { part: "blocks", level: "note", message };
 }
 
-/** Every object is what its line says. */
+/** Checks that every object matches its line. */
 async function* verifyObjects(log: Log, history: History, signal?: AbortSignal): AsyncGenerator<Finding, void> {
   let good = 0;
   let late = 0;
@@ -143,7 +143,7 @@ async function* verifyObjects(log: Log, history: History, signal?: AbortSignal):
   yield { part: "log", level: "note", message };
 }
 
-/** The file's cells are those that the hashes of the newest state tell. */
+/** Checks that the file's cells match the hashes of the newest state. */
 async function* verifyFile(
   history: History,
   path: string,

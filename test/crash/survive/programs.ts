@@ -6,7 +6,7 @@ import type { Figures } from "./figures.ts";
 import type { Scenario } from "./scenarios.ts";
 import { Workplace } from "./workplace.ts";
 
-const tests = join(import.meta.dir, "../..");
+const crash = join(import.meta.dir, "..");
 /** Of what a program prints, the end. */
 const SHOWN_LINES = 40;
 
@@ -33,9 +33,9 @@ export const programs: readonly Scenario[] = [
   },
 ];
 
-/** Runs `bun test/FILE ARGS…`; anything but a clean end is a violation. */
+/** Runs `bun test/crash/FILE ARGS…`; anything but a clean end is a violation. */
 async function program(scenario: string, seed: number, [file = "", ...args]: readonly string[]): Promise<Figures> {
-  const child = Bun.spawn([process.execPath, join(tests, file), ...args], {
+  const child = Bun.spawn([process.execPath, join(crash, file), ...args], {
     env: { ...process.env, SEED: String(seed) },
     stdout: "pipe",
     stderr: "pipe",

@@ -1,4 +1,4 @@
-/** `cellar cat` and `cellar chain`: a blob's bytes, and the chunks that it is made of. */
+/** `cellar cat` and `cellar chain`: a blob's bytes, and its chunks. */
 
 import { StorageError } from "../error.ts";
 import { firstIndexOf } from "../format/chunk.ts";
@@ -11,7 +11,7 @@ import { countText } from "./figures.ts";
 import { indexIn, openReader, readingOptions, wholeNumber } from "./opening.ts";
 import { columns, paint, print, printJson, write } from "./output.ts";
 
-/** More would not fit a string, as base64. */
+/** More bytes as base64 would not fit into a string. */
 const MAX_JSON_BYTES: number = 2 ** 28;
 
 const blobPositionals = [
@@ -19,7 +19,7 @@ const blobPositionals = [
   ["[INDEX]", "the blob's index, as put printed it; default: root"],
 ] as const;
 
-/** Byte for byte: what goes to standard output is the blob and nothing else, and errors go elsewhere. */
+/** Writes exactly the blob's bytes to standard output. Errors go to standard error. */
 export const cat: Command = command({
   name: "cat",
   summary: "Writes a blob's bytes to standard output, as they are",
@@ -47,7 +47,9 @@ export const cat: Command = command({
   },
 });
 
-/** From the last chunk back, since only that one is known beforehand: a chain that breaks is shown up to there. */
+/**
+ * Follows the chain from the last chunk back, because only its index is given. A broken chain is shown up to the break.
+ */
 export const chain: Command = command({
   name: "chain",
   summary: "Lists the chunks of a blob, from the last one back",
@@ -59,7 +61,7 @@ export const chain: Command = command({
     const index = indexIn(reader, word);
     const { chunks, error } = chainOf(reader, index);
     if (error !== null) {
-      // Up to where the chain breaks is worth seeing.
+      // Show the chunks up to the break too.
       if (!json && chunks.length > 0) await print(chainLines(chunks));
       throw error;
     }
@@ -92,13 +94,13 @@ interface Chunk {
   readonly previous: number;
 }
 
-/** The chunks up to the one that cannot be right, and what is wrong there. */
+/** The chunks up to an impossible one, and the error there. */
 function chainOf(reader: StorageReader, index: number): { chunks: readonly Chunk[]; error: StorageError | null } {
   const chunks: Chunk[] = [];
   const { bytesPerCell } = reader.config;
   const footerCells = Math.ceil(FOOTER_BYTES / bytesPerCell);
   for (let last = index; last !== 0;) {
-    // The index that was given is checked by the view; those that follow are, by their footer.
+    // The view checks the given index; the footers check the following ones.
     reader.cell(last);
     if (last - footerCells + 1 < reader.startIndex) return { chunks, error: corrupt(reader, last) };
     const cells = reader.cells(last - footerCells + 1, footerCells);

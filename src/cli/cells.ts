@@ -9,10 +9,10 @@ const ROW_BYTES = 16;
 const INDEX_WIDTH = 10;
 /** Cells that are printed at once. */
 const BATCH_CELLS = 64;
-/** More would not be read as one line. */
+/** The most bytes of cells in one line of JSON: programs must be able to read it as one line. */
 const MAX_JSON_BYTES: number = 2 ** 24;
 
-/** Cells as they stand in the file, whatever the application keeps in them. */
+/** Prints the bytes of cells, whatever the application keeps in them. */
 export const cells: Command = command({
   name: "cells",
   summary: "Shows cells in hex and as text",
@@ -29,7 +29,7 @@ export const cells: Command = command({
     const first = indexIn(reader, from);
     const count = wholeNumber("COUNT", countWord);
     const { bytesPerCell } = reader.config;
-    // Refuses an index that is none, also where no cell is asked for.
+    // Refuses an invalid index even if no cell is requested.
     reader.cell(first);
     const end = Math.min(first + count, reader.length);
     if (json) {

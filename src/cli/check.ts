@@ -35,7 +35,7 @@ export const checkCommand: Command = command({
   },
 });
 
-/** Level, part, message; a long message goes on below itself where a terminal is too narrow for it. */
+/** Level, part, message. A long message continues below itself on a narrow terminal. */
 function lines(findings: readonly Finding[], path: string): string[] {
   const parts = findings.map(({ part, index }) => (index === undefined ? part : `${part} ${index}`));
   const indent = LEVEL_WIDTH + parts.reduce((longest, part) => Math.max(longest, part.length), 0) + 4;

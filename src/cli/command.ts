@@ -1,4 +1,4 @@
-/** What a command is: its help and its parsing come from one description, so neither says what the other does not. */
+/** Makes commands. The help and the parser of a command come from one description, so that they always agree. */
 
 import { parseArgs } from "node:util";
 import { OK, UsageError } from "./failure.ts";
@@ -11,7 +11,7 @@ export interface Option {
 }
 export type Options = Readonly<Record<string, Option>>;
 
-/** What was given: text for an option that takes a value, true for one that does not. */
+/** The given options: text for an option that takes a value, true for one that does not. */
 export type Values<O extends Options> = {
   readonly [K in keyof O]?: O[K] extends { readonly value: string } ? string : boolean;
 };
@@ -29,7 +29,7 @@ export interface Description<O extends Options> {
   /** Positional arguments, with what each is; an optional name is in brackets, `…` repeats. */
   readonly positionals: readonly (readonly [name: string, help: string])[];
   readonly options: O;
-  /** What else a user has to know. */
+  /** More information for the user. */
   readonly notes?: string;
   readonly examples: readonly string[];
   /** Returns the exit status. */
@@ -42,7 +42,7 @@ export interface Command {
   readonly run: (args: readonly string[]) => Promise<number>;
 }
 
-/** Help is as wide everywhere but on narrow terminals, so that it can be quoted. */
+/** Help has the same width everywhere, except on narrow terminals, so that it can be quoted. */
 const HELP_WIDTH = 79;
 const INDENT = 2;
 const GAP = 2;
@@ -62,7 +62,7 @@ export function command<const O extends Options>(description: Description<O>): C
       return OK;
     }
     checkCount(description.positionals, positionals);
-    // What the parser returns has the kinds that the options say.
+    // The parser's values have the types that the options declare.
     return description.run({ positionals, values: values as Values<O>, json: values["json"] === true });
   };
   const run = async (args: readonly string[]): Promise<number> => {
@@ -76,7 +76,7 @@ export function command<const O extends Options>(description: Description<O>): C
   return { name, summary, run };
 }
 
-/** Node's parser, strict: an option that is not known is an error. */
+/** Node's parser in strict mode: an unknown option is an error. */
 function parse(
   args: readonly string[],
   options: Options,
@@ -100,7 +100,7 @@ function parse(
   }
 }
 
-/** The parser calls a value that begins with a dash ambiguous: say how it is written. */
+/** The parser calls a value that begins with a dash ambiguous; the message tells how to write it. */
 function checkDashes(args: readonly string[], options: Options): void {
   const end = args.indexOf("--");
   for (const [i, arg] of args.slice(0, end === -1 ? args.length : end).entries()) {
@@ -111,7 +111,7 @@ function checkDashes(args: readonly string[], options: Options): void {
   }
 }
 
-/** An empty word is a variable that was not set, in a script: never meant. */
+/** Refuses an empty word: in a script it comes from an unset variable, never on purpose. */
 function checkCount(expected: Description<Options>["positionals"], given: readonly string[]): void {
   const least = expected.filter(([word]) => !word.startsWith("[")).length;
   const most = expected.some(([word]) => word.includes("…")) ? Infinity : expected.length;

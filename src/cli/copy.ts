@@ -1,4 +1,4 @@
-/** `cellar copy`: a backup of what a storage holds, beside its writer. */
+/** `cellar copy`: a backup of a storage, beside its writer. */
 
 import type { CopyProgress } from "../copy.ts";
 import { printable } from "../error.ts";
@@ -11,7 +11,7 @@ import { openReader, readingOptions } from "./opening.ts";
 import { errorWidth, print, printJson, redraw } from "./output.ts";
 import { untilStopped } from "./stop.ts";
 
-/** Ten times a second looks steady, and costs nothing beside the copy. */
+/** Ten times a second looks steady, and costs little compared with the copy. */
 const SHOW_EVERY_MS = 100;
 const BAR_WIDTH = 40;
 
@@ -37,7 +37,7 @@ export const copy: Command = command({
   },
 });
 
-/** The copy itself. However it ends, the line that showed its progress is clear for what is said next. */
+/** Makes the copy. However it ends, the progress line is cleared for the next message. */
 async function copied(reader: StorageReader, to: string, allowUnsafeFilesystem: boolean): Promise<StorageState> {
   return untilStopped(async (signal) => {
     try {
@@ -51,7 +51,7 @@ async function copied(reader: StorageReader, to: string, allowUnsafeFilesystem: 
   });
 }
 
-/** Shows how far it has come, not more often than an eye sees. */
+/** Shows the progress, at most ten times a second. */
 function progress(): (progress: CopyProgress) => void {
   const show = progressBar();
   return ({ copiedBytes, totalBytes }) => show(copiedBytes, totalBytes);
@@ -65,7 +65,7 @@ export function progressBar(): (doneBytes: number, totalBytes: number) => void {
     if (now - shownAt < SHOW_EVERY_MS) return;
     shownAt = now;
     const figures = ` ${shareText(doneBytes, totalBytes)} of ${bytesText(totalBytes)}`;
-    // One column stays free: in the last one, some terminals go to the next line.
+    // Leave one column free: after the last one, some terminals go to the next line.
     const { full, empty } = bar(doneBytes, totalBytes, Math.min(BAR_WIDTH, errorWidth() - figures.length - 1));
     redraw(`${full}${empty}${figures}`);
   };

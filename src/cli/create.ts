@@ -40,7 +40,7 @@ export const create: Command = command({
     const allowUnsafeFilesystem = values["allow-unsafe-filesystem"] === true;
     using writer = StorageWriter.create(path, { ...options, allowUnsafeFilesystem });
     const { config, startIndex, length } = writer;
-    // Before anything is said: what is said to be made has been closed cleanly.
+    // Close it before printing, so that a reported file has been closed cleanly.
     writer.close();
     if (json) await printJson({ path, config, startIndex, length });
     else
@@ -49,7 +49,7 @@ export const create: Command = command({
   },
 });
 
-/** What cannot be a config is a wrong command line, and is told with the names of its options. */
+/** Turns an invalid config into an error of the command line, with the names of the options. */
 function checkConfigOptions(options: CreateOptions): void {
   try {
     configFrom(options);

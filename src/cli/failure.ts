@@ -1,4 +1,4 @@
-/** What may go wrong in a command, and the exit status that it ends with. */
+/** The errors of a command, and their exit statuses. */
 
 import { printable, StorageError, withoutPath } from "../error.ts";
 import { shellWord } from "./figures.ts";
@@ -31,7 +31,7 @@ export class ClosedPipe extends Error {
   override readonly name = "ClosedPipe";
 }
 
-/** An error as it is told. */
+/** An error as it is printed. */
 export interface Told {
   readonly code: string;
   readonly message: string;
@@ -44,7 +44,7 @@ export function told(error: unknown): Told | null {
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, status: MISUSED };
   if (error instanceof StorageError) return { code: error.code, message: adviceOf(error), status: FAILED };
   if (error instanceof CommandError) return { code: error.code, message: error.message, status: FAILED };
-  // Nothing else is meant to come here: its trace belongs into a report, all in one line as every error.
+  // Any other error is a bug: print its trace for a report, in one line like every error.
   const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const message = trace.replace(/\s*\n\s*/g, " ");
   return { code: "UNEXPECTED", message: `this is a fault of cellar, please report it: ${message}`, status: FAILED };
@@ -56,7 +56,7 @@ function adviceOf(error: StorageError): string {
   return path === undefined ? advice : `${printable(path)}: ${advice}`;
 }
 
-/** The library's advice names its own options and functions; here they are flags and commands, and a command has its path. */
+/** Translates the library's advice: its options and functions become flags and commands, with the path of the file. */
 export function asCommands(advice: string, path: string | undefined): string {
   return advice
     .replace("lockTimeoutMs", "--lock-timeout-ms")

@@ -14,7 +14,7 @@ export function bytesText(sizeBytes: number): string {
   if (sizeBytes < KIB) return `${sizeBytes} B`;
   let value = sizeBytes / KIB;
   let unit = 0;
-  // What would be rounded to 1024.0 is 1.0 of the next.
+  // A value that would be rounded to 1024.0 becomes 1.0 of the next unit.
   while (value >= KIB - 0.05 && unit < UNITS.length - 1) {
     value /= KIB;
     unit++;
@@ -32,7 +32,7 @@ export function rootText(root: number | null): string {
   return root === null || root === 0 ? "none" : String(root);
 }
 
-/** `37.5 %`. What is not nothing is not shown as nothing, nor what is not all as all. */
+/** `37.5 %`. A part above zero is never shown as 0 %, and a part below the whole never as 100 %. */
 export function shareText(part: number, whole: number): string {
   const percent = whole === 0 ? 0 : (100 * part) / whole;
   if (percent > 0 && percent < 0.1) return "<0.1 %";
@@ -48,7 +48,10 @@ export function bar(part: number, whole: number, width: number): { readonly full
   return { full: fullMark.repeat(filled), empty: emptyMark.repeat(width - filled) };
 }
 
-/** A path as it may be pasted after a prompt. Control characters, which a terminal would obey, are left to `printf %b`. */
+/**
+ * A path that can be pasted after a shell prompt. Control characters are written for `printf %b`, so that the terminal
+ * does not execute them.
+ */
 export function shellWord(path: string): string {
   if (path.startsWith("-")) return shellWord(`./${path}`);
   if (/^[\w@%+=:,./-]+$/.test(path)) return path;

@@ -21,7 +21,7 @@ const INDENT = 13;
 
 const styles: Readonly<Record<CopyState, Style>> = { good: "green", older: "yellow", torn: "red", outside: "red" };
 
-/** The lines of the picture: what the file is, what its headers say, how full it is, and what would come of it. */
+/** The lines of the picture: the file, its headers, how full it is, and how it would open. */
 export function picture(inspection: Inspection): string[] {
   return [
     paint("bold", printable(inspection.path)),
@@ -37,7 +37,7 @@ export function picture(inspection: Inspection): string[] {
   ];
 }
 
-/** What opening for writing would go on from; of a file that does not open, why not. */
+/** The state that opening for writing would choose, or why the file does not open. */
 export function openingLines(opening: StateChoice | StorageError): string[] {
   if (opening instanceof StorageError) {
     const lines = withoutPath(opening).split(/: |; |, (?=or )/);
@@ -49,7 +49,7 @@ export function openingLines(opening: StateChoice | StorageError): string[] {
   return [paint(style, state), recoveryText(recovery)];
 }
 
-/** Lines behind a label, which stands before the first. */
+/** Lines with a label before the first one. */
 function rows(label: string, lines: readonly string[]): string[] {
   return lines.flatMap((line, i) => labelled(i === 0 ? `  ${paint("cyan", label)}` : "", line, INDENT));
 }
@@ -76,7 +76,7 @@ function headerLines({ copies, state: found }: Inspection): string[] {
   return columns(lines, ["<", "<", "<", "<", "<", "<"]);
 }
 
-/** The annex, as far as it says something of the state: commits that can prove themselves, and truncations. */
+/** The part of the annex about the state: commits with a proof, and truncations. */
 function annexText({ area, records }: Inspection): string {
   const isZero = area.isAnnexBlank;
   if (isZero) return "none: as Plebeia leaves files";
@@ -87,7 +87,7 @@ function annexText({ area, records }: Inspection): string {
   return truncations === 0 ? commits : `${commits}, ${countText(truncations, "truncation")}`;
 }
 
-/** The three marks of a storage: cells given out, the file, and what the disk has allocated for it. */
+/** The three marks of a storage: cells in use, the file's size, and the blocks that the disk has allocated. */
 function fillLines({ state, config, bounds, sizeBytes, allocatedBytes }: Inspection): string[] {
   const size = `file ${bytesText(sizeBytes)}, on the disk ${bytesText(allocatedBytes)}`;
   if (state instanceof StorageError) return rows("growth", [size]);
@@ -117,7 +117,7 @@ function writerText({ writer, annexHead }: Inspection): string {
   if (writer === "live") {
     return paint("green", processId === 0 ? "a process writes it now" : `process ${processId} writes it now`);
   }
-  // Until it has opened, the annex names the one before.
+  // Until a writer has opened the file, the annex names the one before it.
   if (writer === "opening") return paint("green", "a process is opening it");
   const last = processId === 0 ? "" : `process ${processId}, the last one, did not close it`;
   if (writer === "none") return last === "" ? "none" : `none; ${last}`;

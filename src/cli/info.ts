@@ -1,4 +1,4 @@
-/** `cellar info`: what a file is, what state it is in, and what opening it for writing would make of it. */
+/** `cellar info`: a file's config, its state, and the result that opening it for writing would have. */
 
 import { StorageError } from "../error.ts";
 import { doneTruncations } from "../format/annex.ts";
@@ -9,7 +9,7 @@ import { picture } from "./info-picture.ts";
 import { inspectFile } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 
-/** By `pread` alone: a file that is broken, or is being written, is just what it is for. */
+/** Reads by `pread` alone, because the command is for files that are broken or being written. */
 export const info: Command = command({
   name: "info",
   summary: "Shows the state of a storage: headers, fill, writer, recovery",
@@ -61,7 +61,7 @@ function jsonOf(inspection: Inspection): unknown {
   };
 }
 
-/** What opening for writing would say of itself, or the error that it would throw. */
+/** The recovery that opening for writing would report, or the error that it would throw. */
 function openingJson(opening: Inspection["opening"]): unknown {
   if (opening instanceof StorageError) return { error: { code: opening.code, message: opening.message } };
   const { header, recovery } = opening;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
-/** `cellar`, the command: finds what is asked for, runs it, and tells what went wrong in one line. */
+/** `cellar`, the command: finds the requested command, runs it, and prints an error in one line. */
 
-// Imported, not read: a compiled program has no such file beside it.
+// Import it, because a compiled program has no such file beside it to read.
 import manifest from "../../package.json" with { type: "json" };
 import { cat, chain } from "./blobs.ts";
 import { cells } from "./cells.ts";
@@ -40,10 +40,10 @@ const commands: readonly Command[] = [
 /** Two columns before the longest name, and two after. */
 const NAME_INDENT: number = Math.max(...commands.map(({ name }) => name.length)) + 4;
 
-// Not process.exit(): what is still on its way to a slow reader of our output would be cut off.
+// Do not call process.exit(): it would cut off output that a slow reader has not read yet.
 process.exitCode = await main(process.argv.slice(2));
 
-/** Never rejects: an error is told, and becomes an exit status. */
+/** Never rejects: an error is printed, and becomes an exit status. */
 async function main(args: readonly string[]): Promise<number> {
   listenForErrors();
   try {
@@ -51,7 +51,7 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     const what = told(error);
     if (what === null) return OK;
-    // If standard error is gone too, the exit status is all that is left to tell with.
+    // If standard error is gone too, only the exit status reports the error.
     await tell(what, args.includes("--json")).catch(() => undefined);
     return what.status;
   }

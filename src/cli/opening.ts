@@ -1,4 +1,4 @@
-/** What the commands share that open a storage: their options, and the indices that they are given. */
+/** Shared by the commands that open a storage: their options, and the indices that the user gives. */
 
 import { openFile, closeFile } from "../os/file.ts";
 import { inspect, type Inspection } from "../offline/inspect.ts";
@@ -25,7 +25,7 @@ interface ReadingValues {
   readonly [unsafe]?: boolean;
 }
 
-/** A reader, as the options want it. */
+/** Opens a reader by the options. */
 export function openReader(path: string, values: ReadingValues): StorageReader {
   const { follow = "commits" } = values;
   if (follow !== "commits" && follow !== "flushes") {
@@ -51,7 +51,7 @@ export function wholeNumber(name: string, text: string, least = 0): number {
   throw new UsageError(`${name}: expected a whole number from ${least} on, got ${JSON.stringify(text)}`);
 }
 
-/** The index that was given, of what a storage shows; its root if none was. */
+/** Returns the given index, or the storage's root if none was given. */
 export function indexIn(storage: Storage, text: string = "root"): number {
   if (text !== "root") return wholeNumber("INDEX", text);
   if (storage.root !== null) return storage.root;

@@ -1,4 +1,4 @@
-/** Everything that is printed goes through here: in order, exact, with colours only where a terminal shows them. */
+/** Prints all output of the command: in order, exact, and with colours only on a terminal that shows them. */
 
 import { styleText } from "node:util";
 import { printable } from "../error.ts";
@@ -11,15 +11,15 @@ type Stream = NodeJS.WriteStream & { readonly fd: number };
 const COMMAND = "cellar:";
 /** Carriage return, and "erase to the end of the line". */
 const LINE_AGAIN = "\r\x1b[K";
-/** Text is not broken shorter, however narrow the terminal. */
+/** The least width at which text is broken, however narrow the terminal. */
 const LEAST_WIDTH = 40;
-/** Less room beside a label is worse than the whole width below it. */
+/** With less room than this beside a label, text goes below the label, over the whole width. */
 const LEAST_BESIDE = 20;
 const BELOW_INDENT = 4;
 
 /**
- * Writes bytes, and returns when they are out of this process's memory: a view may end with its storage then, and a
- * slow reader holds up whoever writes instead of filling memory.
+ * Writes bytes, and returns when they have left this process's memory. Then the storage of a view may be closed. A slow
+ * reader of the output delays the caller, and does not fill memory.
  * @throws ClosedPipe, CommandError
  */
 export async function write(bytes: string | Uint8Array, stream: Stream = process.stdout): Promise<void> {
@@ -31,7 +31,7 @@ export async function write(bytes: string | Uint8Array, stream: Stream = process
   });
 }
 
-/** Writes lines to standard output. Not variadic: there may be more of them than a call takes arguments. */
+/** Writes lines to standard output. They are an array, because there may be more lines than a call takes arguments. */
 export async function print(lines: string | readonly string[]): Promise<void> {
   await write(`${typeof lines === "string" ? lines : lines.join("\n")}\n`);
 }
@@ -41,20 +41,21 @@ export async function printJson(value: unknown): Promise<void> {
   await print(jsonText(value));
 }
 
-/** Writes a line beside the output: for the person, or for whoever reads errors. */
+/** Writes a line to standard error, for the user or for a log of errors. */
 export async function remark(line: string): Promise<void> {
   await write(`${line}\n`, process.stderr);
 }
 
-/** Says what went wrong, beside the output, in a line. */
+/** Writes an error to standard error, in one line. */
 export async function complain(message: string): Promise<void> {
   const text = wrap(`${COMMAND} ${printable(message)}`, errorWidth()).join("\n");
   await remark(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
 }
 
 /**
- * Shows a line in the place of the one that was shown so before, where standard error is a terminal. Not waited for:
- * a slow terminal must not hold up what is shown. A line that a terminal breaks could not be taken back: it is cut.
+ * Replaces the line that it showed before, if standard error is a terminal. It does not wait, because a slow terminal
+ * must not delay the work whose progress is shown. The line is cut to the terminal's width, because a line that a
+ * terminal breaks cannot be replaced.
  */
 export function redraw(line: string): void {
   if (!errorsAreSeen()) return;
@@ -72,12 +73,12 @@ export function errorsAreSeen(): boolean {
   return process.stderr.isTTY === true;
 }
 
-/** Text in a style, if standard output is a terminal that wants it: `NO_COLOR` and `TERM=dumb` are honoured. */
+/** Text in a style, if standard output is a terminal with colours: `NO_COLOR` and `TERM=dumb` are respected. */
 export function paint(style: Style, text: string, stream: Stream = process.stdout): string {
   return styleText(style, text, { stream });
 }
 
-/** Without a listener, an error that the callback of the write has told already would end the process. */
+/** Add a listener: without one, an error that the callback of the write has reported already would end the process. */
 export function listenForErrors(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
@@ -99,7 +100,7 @@ export function columns(rows: readonly (readonly string[])[], alignment: readonl
   );
 }
 
-/** Columns of the terminal that a stream is; without one, lines are as long as they are. */
+/** The columns of a stream's terminal; without a terminal, lines are not limited. */
 export function widthOf(stream: Stream = process.stdout): number {
   return stream.isTTY ? Math.max(LEAST_WIDTH, stream.columns || 80) : Infinity;
 }
@@ -109,7 +110,7 @@ export function errorWidth(): number {
   return widthOf(process.stderr);
 }
 
-/** A text as lines of at most `width` columns, broken between words; where it is broken, spaces go. */
+/** Breaks a text between words into lines of at most `width` columns. The spaces at a break are removed. */
 export function wrap(text: string, width: number): string[] {
   if (width === Infinity) return [text];
   const lines: string[] = [];
@@ -122,7 +123,7 @@ export function wrap(text: string, width: number): string[] {
   return lines.map((line, i) => (i < lines.length - 1 ? line.trimEnd() : line));
 }
 
-/** A text behind a label, from column `indent` on and there below itself; below the label on narrow terminals. */
+/** A text after a label, with all its lines from column `indent` on; below the label on narrow terminals. */
 export function labelled(label: string, text: string, indent: number, width: number = widthOf()): string[] {
   const isBeside = width - indent >= LEAST_BESIDE;
   const margin = " ".repeat(isBeside ? indent : BELOW_INDENT);

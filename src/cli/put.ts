@@ -18,7 +18,7 @@ const STDIN = 0;
 
 const read = promisify(fs.read);
 
-/** The index is printed last, after the flush: what is printed survives a power cut. */
+/** The index is printed last, after the flush, so that the printed blob survives a power cut. */
 export const put: Command = command({
   name: "put",
   summary: "Stores a file, or standard input, as a blob; prints its index",
@@ -36,7 +36,7 @@ export const put: Command = command({
     "The index is printed when the blob is durable. The writer's lock is held until the input has ended. If the input fails, or Ctrl-C ends the command, the root stays; a storage that --create has made stays too, empty. If the last writer was killed, opening recovers the storage first, and says so.",
   examples: ["cellar put data.cellar picture.png --root", "tar c src | cellar put data.cellar - --create"],
   run: async ({ positionals: [path = "", name = ""], values, json }) => {
-    // Before the storage: an input that cannot be read makes no file, and recovers none.
+    // Open the input before the storage, so that an unreadable input neither creates a file nor recovers one.
     const source = openSource(name, path);
     const options: OpenWriterOptions = {
       allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
@@ -72,7 +72,7 @@ function openExisting(path: string, options: OpenWriterOptions): StorageWriter {
   }
 }
 
-/** What was stored stays stored when its index cannot be printed: the error says it instead. */
+/** The blob stays stored if its index cannot be printed; then the error names the index. */
 function unsaid(error: unknown, path: string, index: number): unknown {
   if (!(error instanceof CommandError)) return error;
   return new CommandError(error.code, `${path}: the blob is stored, at index ${index}, but ${error.message}`, error);
@@ -85,7 +85,7 @@ function openSource(path: string, storagePath: string): AsyncIterable<Uint8Array
   const fd = isStdin ? STDIN : reading(name, () => fs.openSync(path, fs.constants.O_RDONLY));
   const stat = reading(name, () => fs.fstatSync(fd));
   if (stat.isDirectory()) throw new CommandError("INPUT", `${name}: is a directory: name a file`);
-  // It would never end: each piece makes it longer.
+  // The input is the storage itself: it would never end, because each piece makes it longer.
   if (fs.existsSync(storagePath) && identityOf(fd) === identityOf(storagePath)) {
     throw new CommandError("INPUT", `${name}: is the storage itself: name another file, or use cellar copy`);
   }
@@ -95,7 +95,7 @@ function openSource(path: string, storagePath: string): AsyncIterable<Uint8Array
   return isStdin && !hasOffset ? streamed(Bun.stdin.stream(), name) : pieces(fd, name);
 }
 
-/** Runs a call on the input; what it throws is the input's fault. */
+/** Runs a call on the input, and throws its error as an error of the input. */
 function reading<T>(name: string, call: () => T): T {
   try {
     return call();
@@ -112,7 +112,7 @@ async function* streamed(stream: ReadableStream<Uint8Array>, name: string): Asyn
   }
 }
 
-/** A file's bytes from where its descriptor stands, piece by piece: no more of it is in memory than is asked for. */
+/** Yields a file's bytes from the descriptor's position, piece by piece, so that only one piece is in memory. */
 async function* pieces(fd: number, name: string): AsyncGenerator<Uint8Array> {
   for (;;) {
     // A new buffer each time: the consumer may keep the piece.
@@ -126,7 +126,7 @@ async function* pieces(fd: number, name: string): AsyncGenerator<Uint8Array> {
     if (bytesRead === 0) break;
     yield piece.subarray(0, bytesRead);
   }
-  // The next program goes on with standard input.
+  // Leave standard input open for the next program.
   if (fd !== STDIN) fs.closeSync(fd);
 }
 

@@ -1,4 +1,4 @@
-/** What `cellar recover` says. Pure but for the terminal's width and colours: the report in, lines out. */
+/** The text of `cellar recover`. Turns the report into lines. Pure, except for the terminal's width and colours. */
 
 import { printable } from "../error.ts";
 import type { RecoveryReport } from "../offline/recover.ts";

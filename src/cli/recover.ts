@@ -1,4 +1,4 @@
-/** `cellar recover`: what recovery would make of a file; with `--yes` it is done. */
+/** `cellar recover`: reports how a file can be repaired; `--yes` does it. */
 
 import { recover, type RecoveryReport } from "../offline/recover.ts";
 import { command, type Command } from "./command.ts";

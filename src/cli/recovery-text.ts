@@ -7,7 +7,7 @@ import { countText } from "./figures.ts";
 
 const ignoredText = { torn: "torn", older: "older than the flush", pastEnd: "past the file's end" } as const;
 
-/** What opening made, or would make, of a file. */
+/** The recovery that opening did, or would do. */
 export function recoveryText({
   state,
   skippedCells,

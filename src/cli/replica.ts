@@ -1,4 +1,4 @@
-/** `cellar replica`: what is in a replica, whether it is whole, and deleting what no state needs. */
+/** `cellar replica`: lists the states of a replica, checks it, and deletes objects that no state needs. */
 
 import { printable } from "../error.ts";
 import type { ObjectStore } from "../replicate/store/store.ts";

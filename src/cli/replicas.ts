@@ -1,4 +1,4 @@
-/** What the commands share that work on a replica: their options, and how a state is shown. */
+/** Shared by the commands that work on a replica: their options, and the text of a state. */
 
 import { printable } from "../error.ts";
 import type { ReplicaState } from "../replicate/history.ts";

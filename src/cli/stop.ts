@@ -1,16 +1,16 @@
-/** Ctrl-C and its like: how they end what takes long. */
+/** Ends long operations at Ctrl-C and similar signals. */
 
 import { readFileSync } from "node:fs";
 import { errorsAreSeen } from "./output.ts";
 
 const endingSignals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
 
-/** Runs something that the signals which end a process abort instead. */
+/** Runs an operation. Signals that would end the process abort the operation instead. */
 export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stop = new AbortController();
   const abort = (): void => stop.abort();
   const signals = isHangupIgnored() ? endingSignals : [...endingSignals, "SIGHUP"];
-  // As often as they come: the second one must not end the process before the first has been obeyed.
+  // Handle every signal: the second one must not end the process before the first has taken effect.
   for (const name of signals) process.on(name, abort);
   try {
     return await run(stop.signal);
@@ -20,8 +20,8 @@ export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>):
 }
 
 /**
- * Whether nohup(1) started us: listening to SIGHUP would undo what it is for. What is ignored can be asked for on Linux;
- * elsewhere it goes by standard error, which nohup leads away from the terminal.
+ * Tells whether nohup(1) started this process; then it must not listen to SIGHUP. On Linux the ignored signals can be
+ * read. Elsewhere it tests standard error, which nohup redirects away from the terminal.
  */
 function isHangupIgnored(): boolean {
   let status: string;

@@ -1,4 +1,4 @@
-/** `cellar tail`: one line for each state that the storage comes to, until Ctrl-C. */
+/** `cellar tail`: prints a line for each new state of the storage, until Ctrl-C. */
 
 import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
@@ -8,15 +8,15 @@ import { paint, print, printJson, widthOf, wrap } from "./output.ts";
 import type { StorageState } from "../state/snapshot.ts";
 
 /**
- * Any long time. Following keeps no process alive, and Bun (1.4.5) does not sleep but spin while a module's top level is
- * awaited and nothing else is: a timer lets it sleep.
+ * Any long time. A timer lets Bun sleep: a watch does not keep the process alive, and Bun 1.4.5 spins while only the
+ * top level of a module is awaited.
  */
 const KEEP_ALIVE_MS = 3_600_000;
 const NUMBER_WIDTH = 10;
 /** Of a line whose numbers stand below those of the line before. */
 const LINE_WIDTH = 61;
 
-/** The state now comes first, so that a line is seen at once and none of those after it is missed. */
+/** Print the present state first, so that a line appears at once and no later state is missed. */
 export const tail: Command = command({
   name: "tail",
   summary: "Follows a storage: a line for its state, and for each that comes",
@@ -32,7 +32,7 @@ export const tail: Command = command({
     using reader = openReader(path, values);
     const stop = new AbortController();
     const abort = (): void => stop.abort();
-    // Nothing is lost by an end at once, so a second Ctrl-C is left to the system: our output may be stuck.
+    // Leave a second Ctrl-C to the system: an immediate end loses nothing, and the output may be stuck.
     process.once("SIGINT", abort).once("SIGTERM", abort);
     const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
     try {

@@ -1,6 +1,6 @@
 /**
- * Brings one flushed state to the replica: the blocks that it completes, four at a time, then the record that names them.
- * Everything is copied first and the copy is checked, hashed and sent, never the file itself.
+ * Adds one flushed state to the replica: first the blocks that it completes, four at a time, then the record that names
+ * them. All data is copied first; the copy is checked, hashed and sent, never the file itself.
  */
 
 import { StorageError } from "../error.ts";
@@ -15,22 +15,22 @@ import type { FlushedState, Source } from "./source.ts";
 
 /** Uploads at once. */
 const UPLOADS = 4;
-/** Blocks that are uploaded before a record names them: so many may be sent twice after a kill. */
+/** The most blocks that are uploaded before a record names them. After a kill at most these are sent again. */
 const UNNAMED_BLOCKS = 64;
 /** States from one full record to the next. */
 const STATES_PER_FULL = 1024;
 /** Bytes of records from one full record to the next. */
 const BYTES_PER_FULL: number = 64 * 1024 * 1024;
 
-/** What a state is added with. */
+/** The arguments of `addState`. */
 export interface Adding {
   readonly log: Log;
   readonly session: Session;
   readonly source: Source;
   readonly state: FlushedState;
-  /** The named blocks that the file has too; further ones are named anew. */
+  /** How many of the named blocks the file has too. The blocks after them are named again. */
   readonly keptBlocks: number;
-  /** The file does not continue the replica: its cells begin an epoch. */
+  /** Whether the file does not continue the replica, so that its cells begin an epoch. */
   readonly beginsEpoch: boolean;
   readonly stop: Stop;
   readonly onBlock: () => void;
@@ -38,8 +38,8 @@ export interface Adding {
 
 /**
  * Adds the state, and returns when its record is stored.
- * @throws TRUNCATED the storage was truncated meanwhile, and no record was added of a mixture; CHANGED_IN_PLACE; FENCED;
- * Reopen; as the store throws
+ * @throws TRUNCATED the storage was truncated meanwhile, so no record of mixed cells was added; CHANGED_IN_PLACE;
+ * FENCED; Reopen; as the store throws
  */
 export async function addState(adding: Adding): Promise<void> {
   const { session, source, state, beginsEpoch, stop } = adding;
@@ -78,7 +78,7 @@ async function recordOf(
   const { next, root, config, truncations } = state;
   const isExtension = !how.isFirst && history.hasState;
   const start = tailStart(geometry, next);
-  // The record before has the tail's beginning, if the tail still begins where it did.
+  // The previous record has the beginning of the tail, if the tail still begins at the same cell.
   const isSameTail = isExtension && start === tailStart(geometry, history.next);
   const first = isSameTail ? history.next : start;
   const cells = unwritten((next - first) * geometry.bytesPerCell);
@@ -108,8 +108,8 @@ async function recordOf(
 }
 
 /**
- * The full record that stands before the first one of a new epoch. Without it, the last states of the epoch that ends
- * would be named by records that `prune` deletes only, and their cells are not in the file any more.
+ * Makes the full record before the first record of a new epoch. Without it, only records that `prune` deletes would
+ * name the last states of the ending epoch, whose cells are no longer in the file.
  */
 async function lastOfEpoch({ session }: Adding): Promise<RecordBody> {
   const { history } = session;
@@ -163,7 +163,7 @@ async function uploadBlocks(
       }
     }
   };
-  // All of them end before the first failure is told: none may read the file afterwards.
+  // Wait for all uploads before throwing the first error, so that none reads the file afterwards.
   const results = await Promise.allSettled(Array.from({ length: Math.min(UPLOADS, to - from) }, upload));
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
@@ -174,7 +174,7 @@ async function uploadBlock(adding: Adding, epoch: number, block: number, isExten
   const { log, session, source, state, stop } = adding;
   const { geometry } = source;
   stop.check();
-  // Room for the line in front, so that the cells are copied once.
+  // Leave room for the line in front, so that the cells are copied only once.
   const buffer = unwritten(LINE_BYTES + geometry.cellsPerBlock * geometry.bytesPerCell);
   const cells = buffer.subarray(LINE_BYTES);
   const hasher = new Bun.CryptoHasher("sha256");
@@ -190,12 +190,12 @@ async function uploadBlock(adding: Adding, epoch: number, block: number, isExten
   return hash;
 }
 
-/** The line of a block: nothing of time or session, so that the same key always has the same bytes. */
+/** The line of a block. It holds neither time nor session, so that the same key always has the same bytes. */
 export function blockLine(epoch: number, number: number, bytes: number, sha256: string): Uint8Array {
   return encodeLine({ kind: "block", format: 1, epoch, number }, [{ name: "cells", bytes, sha256 }]);
 }
 
-/** The tail that was replicated before is still in the file. @throws CHANGED_IN_PLACE, TRUNCATED */
+/** Checks that the replicated tail is still in the file. @throws CHANGED_IN_PLACE, TRUNCATED */
 async function checkTail({ session, source, state }: Adding): Promise<void> {
   const changed = await firstChangedInTail(source, session.history);
   if (changed === null) return;
@@ -203,7 +203,7 @@ async function checkTail({ session, source, state }: Adding): Promise<void> {
   throw changedInPlace(source.path, changed);
 }
 
-/** The copy of the block that the tail has become a part of begins with it. */
+/** Checks that the copy of a block begins with the replicated tail, which has become a part of it. */
 function checkBlockHasTail({ session, source }: Adding, cells: Uint8Array): void {
   const tail = session.history.tail.bytes;
   const changed = firstDifference(cells.subarray(0, tail.length), tail);
@@ -217,7 +217,7 @@ function changedInPlace(path: string, index: number): StorageError {
   return new StorageError("CHANGED_IN_PLACE", message, { path, index });
 }
 
-/** A block of the file is not what the replica has. */
+/** The error for a block of the file that differs from that of the replica. */
 export function blockChanged(path: string, block: number, geometry: Geometry): StorageError {
   const index = firstOfBlock(geometry, block);
   const message = `${path}: block ${block}, cells ${index} to ${index + geometry.cellsPerBlock - 1}, was changed after it was replicated, by a program or by the disk: the replica keeps what it has; restore it, or begin anew with newEpoch`;

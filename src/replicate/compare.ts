@@ -1,4 +1,6 @@
-/** Whether a file continues the replica: whether its cells begin with those of the replica's newest state. */
+/**
+ * Compares a file with the replica. The file continues the replica if its cells begin with those of the newest state.
+ */
 
 import { completeBlocks, firstOfBlock, tailStart } from "./geometry.ts";
 import type { History } from "./history.ts";
@@ -7,17 +9,17 @@ import type { FileIdentity } from "./record.ts";
 import { type FlushedState, FIXED_CONFIG_CHARACTERS, type Source } from "./source.ts";
 import type { Stop } from "./patient-store.ts";
 
-/** What was found. */
+/** The result of a comparison. */
 export interface Comparison {
-  /** What differs, as a part of a sentence; null if the file continues the replica. */
+  /** The difference, as a part of a sentence; null if the file continues the replica. */
   readonly difference: string | null;
-  /** How many of the named blocks are those of the file. Less than all only past the newest state. */
+  /** How many of the named blocks equal those of the file. Only blocks past the newest state may differ. */
   readonly keptBlocks: number;
 }
 
 /**
- * Compares the config, the tail and the last blocks; `all`: every block. Comparing no bytes would prove nothing: a file
- * that was written anew may have the same length.
+ * Compares the config, the tail and the last blocks; with `all`, every block. At least some bytes must be compared:
+ * another file may have the same length.
  * @throws TRUNCATED the storage was truncated meanwhile; SYSTEM
  */
 export async function compare(
@@ -62,12 +64,12 @@ export async function compare(
   return { difference: null, keptBlocks };
 }
 
-/** Whether records of a session are of this very file. */
+/** Tells whether the records of a session are of this same file. */
 export function isSameFile(a: FileIdentity, b: FileIdentity | null): boolean {
   return b !== null && a.host === b.host && a.inode === b.inode && a.created === b.created;
 }
 
-/** Whether the file has a block's cells. @throws TRUNCATED */
+/** Tells whether the file has a block's cells. @throws TRUNCATED */
 export async function isBlockSame(
   source: Source,
   state: FlushedState,
@@ -87,7 +89,7 @@ export async function hashOfBlock(source: Source, block: number): Promise<string
   return hasher.digest("hex");
 }
 
-/** The first cell of the newest state's tail that the file has otherwise, or null. Check the state afterwards. */
+/** Returns the first cell of the newest state's tail that differs in the file, or null. Check the state afterwards. */
 export async function firstChangedInTail(source: Source, { geometry, tail, next }: History): Promise<number | null> {
   if (geometry === null) return null;
   const first = tailStart(geometry, next);

@@ -1,4 +1,6 @@
-/** The content of a state: from the records that hold it to a file. Every byte is checked against its hash first. */
+/**
+ * Writes the content of a state to a file, from the records that hold it. Every byte is first checked against its hash.
+ */
 
 import { encodeArea } from "../format/area.ts";
 import { checkConfig, decodeConfig } from "../format/config.ts";
@@ -20,7 +22,7 @@ export interface Content {
   readonly geometry: Geometry;
 }
 
-/** Reads the records that hold a state. @throws Misfit one is missing, or not what it was */
+/** Reads the records that hold a state. @throws Misfit one is missing or has changed */
 export async function contentOf(log: Log, state: FoundState, signal?: AbortSignal): Promise<Content> {
   return checkContent(state, await log.readTo(state.record, signal));
 }
@@ -40,7 +42,10 @@ export interface Writing {
   readonly onBytes: (bytes: number) => void;
 }
 
-/** Writes the state as a file that was flushed and closed. The header comes last: what a kill leaves is no storage. @internal */
+/**
+ * Writes the state as a file that was flushed and closed. The header is written last, so that a kill leaves no storage.
+ * @internal
+ */
 export async function writeContent(log: Log, content: Content, file: NewFile, writing: Writing): Promise<void> {
   const { state, history, geometry } = content;
   const { bytesPerCell, startIndex } = geometry;
@@ -81,13 +86,13 @@ async function writeBlocks(log: Log, content: Content, file: NewFile, { signal, 
       }
     }
   };
-  // All of them end before the first failure is told: the file is given up then.
+  // Wait for all downloads before throwing the first error, because the caller then discards the file.
   const results = await Promise.allSettled(Array.from({ length: Math.min(DOWNLOADS, count) }, download));
   const failed = results.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
 }
 
-/** The cells of a block. @throws Misfit missing, damaged, or another block */
+/** Reads the cells of a block. @throws Misfit it is missing, damaged, or another block */
 export async function blockCells(
   log: Log,
   { epoch, blocks, geometry }: History,

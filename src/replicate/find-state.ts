@@ -1,4 +1,4 @@
-/** Finding a state of the replica: the newest, the one of a record, or the last one at a time. */
+/** Finds a state of the replica: the newest, that of a record, or the last one at a time. */
 
 import { StorageError } from "../error.ts";
 import { type ReplicaState, stateOf } from "./history.ts";
@@ -13,7 +13,7 @@ export interface FoundState extends NamedState {
   readonly record: number;
 }
 
-/** Keys that are listed at once where openings are passed over. */
+/** How many keys are listed at once to skip openings. */
 const KEYS = 16;
 
 /** The newest state, by the lines of a few records; null if there is none. @throws Misfit */
@@ -31,13 +31,14 @@ export async function newestState(log: Log, signal?: AbortSignal): Promise<Found
 
 /**
  * The state of a record.
- * @throws NO_SUCH_STATE it was pruned, never was, or the record is an opening or names blocks only; Misfit
+ * @throws NO_SUCH_STATE it was pruned, never existed, or the record is an opening or only names blocks; Misfit
  */
 export async function stateOfRecord(log: Log, sequence: number, signal?: AbortSignal): Promise<FoundState> {
   const newest = await log.newest(signal);
   const line = sequence <= newest ? await log.line(sequence, signal) : null;
   if (line?.kind === "full" && line.repeats === 0) return foundIn(line, sequence, sequence);
-  // Also where an opening or blocks are: one that came late may stand in the place of a state that was pruned.
+  // Look for a full record even if the record is an opening or only names blocks: a late record may have the number of
+  // a pruned state.
   const full = sequence > newest ? 0 : await fullRecordFrom(log, sequence, newest, signal);
   if (full === 0) {
     // Before the newest full record, a record that is not full is ignored: it may be a late one, or about to be deleted.
@@ -45,15 +46,15 @@ export async function stateOfRecord(log: Log, sequence: number, signal?: AbortSi
     throw noSuchState(log, line === null ? `there is no state ${sequence}` : `record ${sequence} is no state`);
   }
   const named = await log.fullStates(full, signal);
-  // Without the full record the state is forgotten: no other one names it.
+  // If the full record is gone, the state is forgotten: no other record names it.
   const state = named?.states.find((one) => one.sequence === sequence);
   if (named === null || state === undefined) throw noSuchState(log, `there is no state ${sequence}`);
   return { ...state, epoch: named.line.epoch, record: full };
 }
 
 /**
- * The last state at or before a time: by halving over the records that are not openings, then in the list of the first
- * full record after the one that was found. @throws NO_SUCH_STATE; Misfit
+ * Returns the last state at or before a time. It does a binary search over the records that are not openings, and then
+ * searches the list of the first full record after the one found. @throws NO_SUCH_STATE; Misfit
  */
 export async function stateAtTime(log: Log, time: number, signal?: AbortSignal): Promise<FoundState> {
   const newest = await log.newest(signal);
@@ -99,18 +100,18 @@ async function lastNamedAt(
     const state = named?.states.findLast((one) => one.time <= time);
     if (named !== null && state !== undefined) return { ...state, epoch: named.line.epoch, record: full };
     if (full === 0 || named !== null) return null;
-    // Forgotten, with the states that it named.
+    // The full record is forgotten, with the states that it named.
     from = full + 1;
   }
 }
 
-/** The line of the last record up to `sequence` that is there and no opening, or null. */
+/** Returns the line of the last existing record up to `sequence` that is not an opening, or null. */
 async function recordUpTo(log: Log, sequence: number, signal?: AbortSignal): Promise<RecordLine | null> {
   for (let upTo = sequence; upTo > 0;) {
     const found = await log.upTo(upTo, KEYS, signal);
     for (const one of found) {
       const line = await log.line(one, signal);
-      // Deleted since: the next one is as good.
+      // The record was deleted since: take the one before it.
       if (line !== null && line.kind !== "opening") return line;
     }
     upTo = (found.at(-1) ?? 1) - 1;
@@ -119,8 +120,8 @@ async function recordUpTo(log: Log, sequence: number, signal?: AbortSignal): Pro
 }
 
 /**
- * The first full record from `sequence` on that is there, 0 if there is none. Every record tells the newest full one up to
- * it, which never decreases: so by halving.
+ * Returns the first existing full record from `sequence` on, 0 if there is none. Every record names the newest full
+ * record up to it, and this number never decreases, so a binary search finds it.
  */
 export async function fullRecordFrom(
   log: Log,

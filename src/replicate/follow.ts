@@ -1,4 +1,4 @@
-/** Following: keeps a local file at the newest state of a replica, for readers of this machine. */
+/** Follows a replica: keeps a local file at its newest state, for readers on this machine. */
 
 import { dirname, resolve } from "node:path";
 import { StorageError, wrongType } from "../error.ts";
@@ -23,25 +23,26 @@ export interface FollowOptions {
   readonly intervalMs?: number | undefined;
   /** End at the newest state instead of waiting for more. Default false. */
   readonly once?: boolean | undefined;
-  /** Ends it, which is no error. */
+  /** Ends it, without an error. */
   readonly signal?: AbortSignal | undefined;
-  /** Go on although the file is on NFS, SMB, 9p or FUSE. Default false. */
+  /** Allows a file on NFS, SMB, 9p or FUSE. Default false. */
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
 const DEFAULT_INTERVAL_MS = 1000;
 const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
-/** `prune` may have deleted the record that is asked for: after so many empty answers, or so long a sleep, list. */
+/** After this many empty answers, or this long a sleep, list the log: `prune` may have deleted the requested record. */
 const POLLS_PER_LISTING = 60;
 const SLEEP_MS = 60_000;
 const GRACE_MS = 500;
 
 /**
- * Keeps a file at the newest state of a replica, and yields each state that it comes to. Local readers and `watch` see
- * them as those of a writer. After a new epoch, or a power cut of this machine, another file takes the path: local readers
- * open it again.
- * @throws NOT_A_REPLICA; NO_SUCH_STATE `once`, and there is none; DIVERGED the file has writes of its own; REPLICA_CORRUPT;
- * WRITER_LOCKED; DISK_FULL, FAILED, SYSTEM; UNSUPPORTED; STORE_UNREACHABLE, STORE_REFUSED at the start; TypeError
+ * Keeps a file at the newest state of a replica, and yields each new state of the file. Local readers and `watch` see
+ * the states as if a writer had flushed them. After a new epoch, or a power cut of this machine, another file replaces
+ * it at the path, and local readers must open it again.
+ * @throws NOT_A_REPLICA; NO_SUCH_STATE with `once`, there is none; DIVERGED another writer has changed the file;
+ * REPLICA_CORRUPT; WRITER_LOCKED; DISK_FULL, FAILED, SYSTEM; UNSUPPORTED; STORE_UNREACHABLE, STORE_REFUSED at the
+ * start; TypeError
  *
  * @example
  * for await (const state of follow("s3://bucket/data", "replica.cellar")) console.log(state.sequence, state.length);
@@ -67,7 +68,7 @@ export async function* follow(
   try {
     yield* follower.run(openTarget(target), intervalMs, once);
   } catch (error) {
-    // Whatever the stop has interrupted.
+    // Ignore errors of work that the stop has interrupted.
     if (!(error instanceof Stopped) && !stop.hard.aborted) throw error;
   } finally {
     signal?.removeEventListener("abort", onAbort);
@@ -108,7 +109,7 @@ class Following {
         given = history.state.sequence;
         yield history.state;
       }
-      // Until the next record is there. Slept too long, or nothing for long: the record may have been deleted.
+      // The next record does not exist yet. After a long sleep or many empty answers it may have been deleted.
       const sleptMs = performance.now() - polledAt;
       if (sleptMs > Math.max(SLEEP_MS, 2 * intervalMs) || emptyPolls >= POLLS_PER_LISTING) {
         emptyPolls = 0;
@@ -131,7 +132,7 @@ class Following {
     }
   }
 
-  /** Takes the next record, if it is there. */
+  /** Takes the next record, if it exists. */
   async #take(log: Log, history: History): Promise<"moved" | "nothing" | "misfit"> {
     try {
       const stored = await log.get(history.sequence + 1);
@@ -146,7 +147,7 @@ class Following {
     }
   }
 
-  /** Reads the log to its end, and brings the file there. */
+  /** Reads the log to its end, and brings the file to the newest state. */
   async #restart(log: Log): Promise<History> {
     return rereading(log.url, async () => {
       const history = await log.readToEnd();
@@ -160,7 +161,7 @@ class Following {
     this.#file ??= await this.#find(log, history);
     const isOfEpoch = this.#file !== null && this.#file.epoch === (history.state?.epoch ?? 0);
     if (this.#file === null || !isOfEpoch) return this.#anew(log, history, this.#file !== null);
-    // The newest state is one of an older epoch, whose last record the file has taken already.
+    // The newest state may be of an older epoch, and in the file already.
     if (!history.hasState || this.#file.shows(history)) return;
     await this.#file.advance(log, history, this.#stop.hard);
   }
@@ -172,7 +173,7 @@ class Following {
     if (found === null) return null;
     const { opening } = found.inspection;
     if (opening instanceof StorageError) throw opening;
-    // Without cells of a state that came no further than to be written.
+    // Leave out cells that were written but not flushed.
     const epoch = await this.#epochOf(log, history, found.isWhole ? opening.header : opening.disk);
     if (epoch === null) throw ownWrites(this.#path);
     if (!found.isWhole || epoch !== history.state?.epoch || !history.hasState) {
@@ -189,7 +190,7 @@ class Following {
     this.#file = FollowerFile.open(this.#path, epoch, writerKey, this.#allowUnsafe);
   }
 
-  /** The epoch whose cells the file begins with, the newest first; null if it is of none. */
+  /** Returns the newest epoch whose cells the file begins with; null if there is none. */
   async #epochOf(log: Log, history: History, header: Header): Promise<number | null> {
     const source = Source.open(this.#path, log.replica.blockBytes, this.#allowUnsafe);
     try {
@@ -206,7 +207,7 @@ class Following {
   }
 }
 
-/** Whether the file's last flush has cells that the history's newest state begins with. */
+/** Tells whether the history's newest state begins with the cells of the file's last flush. */
 async function isBeginning(log: Log, source: Source, { next }: Header, history: History): Promise<boolean> {
   const { geometry, config } = history;
   if (geometry === null || next > history.next) return false;

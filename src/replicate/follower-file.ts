@@ -1,6 +1,6 @@
 /**
- * The file of a follower: an ordinary storage, which is written as a writer does, but from the cells of the replica. It
- * shows whole states of the replica only, whatever fails: cells that were written for a state count when it is flushed.
+ * The file of a follower: an ordinary storage, written like that of any writer, but with the cells of the replica. It
+ * only ever shows complete states of the replica, because the cells written for a state become visible by its flush.
  */
 
 import { renameSync } from "node:fs";
@@ -25,21 +25,21 @@ import { newestContent, placeContent } from "./restore.ts";
 
 const encoder = new TextEncoder();
 
-/** The writer key of a replica's followers: a file with another one has writes of its own. */
+/** The writer key of a replica's followers. A file with another key was changed by another writer. */
 export function followerKey(replica: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.fromHex(sha256(encoder.encode(`cellar follower of ${replica}`)));
 }
 
-/** A follower's file as it is found. */
+/** An existing file of a follower. */
 export interface FoundFile {
   readonly inspection: Inspection;
-  /** Whether opening it for writing would go on from a state of the replica: its last flush, or a proven commit. */
+  /** Whether opening it for writing would choose a state of the replica: its last flush, or a proven commit. */
   readonly isWhole: boolean;
 }
 
 /**
- * Looks at a file that may be a follower's; null if there is none.
- * @throws DIVERGED another writer's; NOT_A_STORAGE and what else keeps it from being opened
+ * Inspects a file that may be a follower's; null if there is none.
+ * @throws DIVERGED the file is another writer's; NOT_A_STORAGE and other errors of opening
  */
 export function findFile(path: string, writerKey: Uint8Array): FoundFile | null {
   let fd: number;
@@ -55,7 +55,7 @@ export function findFile(path: string, writerKey: Uint8Array): FoundFile | null 
     if (opening instanceof StorageError) throw opening;
     if (!area.carriesKey(writerKey)) throw ownWrites(path);
     const { state, skippedCells } = opening.recovery;
-    // Skipped cells are of a commit that is not whole.
+    // Skipped cells are of an incomplete commit.
     const isProven = state === "resumedAtCommit" && skippedCells === 0;
     return { inspection, isWhole: isProven || sameHeader(opening.header, opening.disk) };
   } finally {
@@ -70,10 +70,10 @@ export function ownWrites(path: string): StorageError {
 
 export class FollowerFile {
   readonly path: string;
-  /** The epoch of the replica that its cells are of. */
+  /** The epoch of its cells. */
   readonly epoch: number;
   readonly #opened: OpenedWriter;
-  /** The application's version that the file has now. */
+  /** The application's version in the file now. */
   #version: number;
 
   private constructor(path: string, epoch: number, opened: OpenedWriter) {
@@ -88,7 +88,7 @@ export class FollowerFile {
     return new FollowerFile(path, epoch, openExisting(path, { writerKey, allowUnsafeFilesystem }));
   }
 
-  /** Whether the file shows the newest state of the history already. */
+  /** Tells whether the file already shows the newest state of the history. */
   shows({ next, root, config }: History): boolean {
     const { durable } = this.#opened.store.publisher;
     return durable.next === next && durable.root === root && this.#version === versionIn(config);
@@ -96,15 +96,16 @@ export class FollowerFile {
 
   /**
    * Brings the file to the newest state of the history, which must be one of its epoch.
-   * @throws Misfit a block is missing or damaged; DISK_FULL, FAILED and what else a writer throws: the file shows the
-   * state before
+   * @throws Misfit a block is missing or damaged; DISK_FULL, FAILED and other errors of a writer. The file then shows
+   * the state before
    */
   async advance(log: Log, history: History, signal?: AbortSignal): Promise<void> {
     const { store, region } = this.#opened;
     const { next, root, geometry, config } = history;
     const { space, publisher } = store;
     if (geometry === null || next < space.length) throw new Error("a follower's file is ahead of its replica");
-    // A failure leaves cells that were written already: they are those of the replica, and the next try goes on from them.
+    // After a failure, the cells written so far stay. They are cells of the replica, so the next try continues from
+    // them.
     for (let block = 0; block < history.stateBlocks; block++) {
       const end = firstOfBlock(geometry, block + 1);
       if (end > space.length) {
@@ -149,7 +150,7 @@ export class FollowerFile {
   }
 }
 
-/** Restores the newest state to the path: a new file, or in the place of one that is there. */
+/** Restores the newest state to the path, as a new file or in place of an existing one. */
 export async function restoreAnew(
   log: Log,
   history: History,

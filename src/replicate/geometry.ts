@@ -1,4 +1,4 @@
-/** Which cells stand in which block: arithmetic of one epoch, whose config is fixed but for its version. */
+/** Computes which cells are in which block of an epoch. The config of an epoch is fixed, except the version. */
 
 import { type CheckedConfig, checkConfig, decodeConfig } from "../format/config.ts";
 import { startIndexOf } from "../format/layout.ts";
@@ -11,7 +11,7 @@ export interface Geometry {
   readonly cellsPerBlock: number;
 }
 
-/** @throws INVALID_CONFIG the 32 bytes are no config */
+/** @throws INVALID_CONFIG the 32 bytes are not a config */
 export function geometryOf(config: Uint8Array, blockBytes: number, path?: string): Geometry {
   const checked = checkConfig(decodeConfig(config), path);
   const { bytesPerCell } = checked;

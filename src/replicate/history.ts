@@ -1,6 +1,6 @@
 /**
- * The log as it is read, record by record: the newest state, and what the next record goes on from. Each record is held
- * against those before it; what does not fit is a {@link Misfit}.
+ * The result of reading the log record by record: the newest state, and the data that the next record continues. Each
+ * record is checked against those before it; one that does not fit throws a {@link Misfit}.
  */
 
 import { completeBlocks, firstOfBlock, type Geometry, geometryOf, tailStart } from "./geometry.ts";
@@ -24,7 +24,7 @@ export interface ReplicaState {
   readonly sequence: number;
   readonly epoch: number;
   readonly time: Date;
-  /** In cells, the header area included. */
+  /** In cells, including the header area. */
   readonly length: number;
   readonly root: number | null;
 }
@@ -39,7 +39,7 @@ export class History {
   epoch = 0;
   file: FileIdentity | null = null;
   truncations = 0;
-  /** Of the epoch's cells; null before its first record. */
+  /** The geometry of the epoch's cells; null before its first record. */
   geometry: Geometry | null = null;
   /** The file's first 32 bytes, in hex, at the newest state. */
   config = "";
@@ -50,7 +50,7 @@ export class History {
   hasState = false;
   /** The newest state of all epochs. */
   state: ReplicaState | null = null;
-  /** Of the epoch's blocks, which may reach past the newest state. */
+  /** The hashes of the epoch's blocks, which may reach past the newest state. */
   readonly blocks: BlockHashes = new BlockHashes();
   /** The newest state's cells behind its last complete block. */
   readonly tail: Run = new Run();
@@ -70,14 +70,14 @@ export class History {
     this.#blockBytes = blockBytes;
   }
 
-  /** Blocks that the newest state fills. None of them may be named otherwise in this epoch. */
+  /** How many blocks the newest state fills. These blocks may not be named again in this epoch. */
   get stateBlocks(): number {
     return this.geometry === null || !this.hasState ? 0 : completeBlocks(this.geometry, this.next);
   }
 
   /**
    * Takes the next record; the first one may be any full record.
-   * @throws Misfit it does not follow those before it; the history is of no use any more
+   * @throws Misfit it does not follow those before it. The history must not be used any more
    */
   async apply({ record, hash, sizeBytes }: Stored): Promise<void> {
     const isFirst = this.sequence === 0 && record.kind === "full" && record.full === record.sequence;
@@ -156,7 +156,10 @@ export class History {
     await this.#nameBlocks(record);
   }
 
-  /** Names further blocks. Those past the newest state may be named anew: a file that has only the state has others. */
+  /**
+   * Names further blocks. Blocks past the newest state may be named again: a file that was restored to this state may
+   * continue with others.
+   */
   async #nameBlocks({ sequence, firstBlock, blocks }: BlocksRecord | StateRecord): Promise<void> {
     const isInPlace = firstBlock >= this.stateBlocks && firstBlock <= this.blocks.count;
     checker(sequence)(isInPlace, `its blocks begin at ${firstBlock}, not at ${this.blocks.count}`);
@@ -164,7 +167,7 @@ export class History {
     await this.blocks.append(blocks);
   }
 
-  /** The cells and blocks that the record claims are those that were folded together. */
+  /** Checks that the record's cells and blocks match those collected from the log. */
   #finishState(record: StateRecord | FullRecord, geometry: Geometry): void {
     const { next, root } = record;
     const { bytesPerCell, startIndex, config } = geometry;
@@ -202,7 +205,7 @@ export class History {
   }
 }
 
-/** Where the newest state's blocks end, or those that were named past it. */
+/** Returns the end of the newest state, or of the blocks named past it. */
 export function namedEnd(history: History, geometry: Geometry): number {
   return Math.max(history.next, firstOfBlock(geometry, history.blocks.count));
 }

@@ -1,13 +1,13 @@
 /**
- * What replication asks of object storage: whole objects under short keys, created at most once where it matters.
- * The bytes and their meaning belong to the floor above.
+ * The interface of object storage for replication: whole objects under short keys, created at most once if required.
+ * The code above it defines the content of objects.
  */
 
 import { StorageError, wrongType } from "../../error.ts";
 
-/** How a call may be ended early. */
+/** Options of every call. */
 export interface CallOptions {
-  /** Rejects with the signal's reason. A `put` or `delete` under way may take effect all the same. */
+  /** Cancels the call, which rejects with the signal's reason. A `put` or `delete` under way may still take effect. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -44,24 +44,24 @@ export interface ObjectStore {
    */
   get(key: string, options?: GetOptions): Promise<Uint8Array<ArrayBuffer> | null>;
   /**
-   * Stores an object, durable when it resolves. With `ifAbsent` one of several calls at once, from whatever machines,
-   * creates it, and at most one is answered "created". "exists" may mean this call's own bytes, where an answer was lost
-   * and the request sent again on the way: read the object, and compare.
+   * Stores an object, which is durable when the call resolves. With `ifAbsent`, only one of several simultaneous calls,
+   * from any machines, creates it, and at most one is answered "created". After "exists" read the object and compare
+   * it: it may hold this call's own bytes, if an answer was lost and the request was sent again on the way.
    * @throws FENCING_UNSUPPORTED the store cannot create an object only if it is absent
    */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<"created" | "exists">;
-  /** The keys with the prefix, ascending. It has every key whose `put` was answered before the call. */
+  /** Lists the keys with the prefix, ascending. The list has every key whose `put` was answered before the call. */
   list(prefix: string, options?: ListOptions): Promise<string[]>;
   /** Deletes an object if it is there. */
   delete(key: string, options?: CallOptions): Promise<void>;
 }
 
-/** What signs requests to S3. */
+/** The credentials that sign requests to S3. */
 export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string | undefined;
-  /** When they end. They are asked for again before that. */
+  /** When they expire. The function is called again before that. */
   readonly expiration?: Date | undefined;
 }
 
@@ -74,7 +74,10 @@ export interface StoreOptions {
   readonly accessKeyId?: string | undefined;
   readonly secretAccessKey?: string | undefined;
   readonly sessionToken?: string | undefined;
-  /** Asked for credentials instead, and again before they expire or when the store says that they have. */
+  /**
+   * A function that returns credentials. It is called again before they expire, or when the store reports that they
+   * have.
+   */
   readonly credentials?: (() => Credentials | Promise<Credentials>) | undefined;
   /** How long a call may take, with its retries. Default: 60,000. */
   readonly timeoutMs?: number | undefined;

@@ -1,10 +1,10 @@
-/** Credentials of S3: from the options, the environment, or a function that is asked again before they expire. */
+/** Credentials of S3: from the options, the environment, or a function that is called again before they expire. */
 
 import { StorageError, wrongType } from "../../error.ts";
 import { fromEnvironment } from "./s3-target.ts";
 import type { Credentials, StoreOptions } from "./store.ts";
 
-/** How long before their end credentials are replaced: longer than a call takes, and than clocks differ. */
+/** How long before they expire credentials are replaced: longer than a call takes, and than clocks differ. */
 const RENEWAL_MS = 5 * 60_000;
 
 export class CredentialSource {
@@ -21,12 +21,12 @@ export class CredentialSource {
     this.#current = credentials === undefined ? fixedCredentials(options) : null;
   }
 
-  /** Whether the store's refusal of the current ones may end by asking for others. */
+  /** Whether new credentials can be requested if the store refuses the current ones. */
   get canRenew(): boolean {
     return this.#ask !== null;
   }
 
-  /** @throws STORE_UNREACHABLE the function failed, or its answer is none */
+  /** @throws STORE_UNREACHABLE the function failed, or did not return credentials */
   async get(): Promise<Credentials> {
     const left = (this.#current?.expiration?.getTime() ?? Infinity) - Date.now();
     if (this.#current !== null && left > RENEWAL_MS) return this.#current;
@@ -34,13 +34,13 @@ export class CredentialSource {
     try {
       return await this.#pending;
     } catch (error) {
-      // Those that there are may do for a while.
+      // The present credentials may still be valid for a while.
       if (this.#current !== null && left > 0) return this.#current;
       throw error;
     }
   }
 
-  /** The store says that these have expired: the next call asks again. */
+  /** Marks the credentials as expired, as the store reports: the next call requests new ones. */
   expire(credentials: Credentials): void {
     if (this.#ask !== null && this.#current === credentials) this.#current = null;
   }

@@ -1,6 +1,6 @@
 /**
- * Does a store fence: is one of several writers that create the same object answered "created", and no other? Stores that
- * ignore the condition answer all of them, so this is tried and not asked.
+ * Tests whether a store fences: of several writers that create the same object, exactly one must be answered "created".
+ * A store that ignores the condition answers all of them so, and cannot be asked; it must be tried.
  */
 
 import { StorageError } from "../../error.ts";
@@ -11,7 +11,7 @@ const AT_ONCE = 8;
 /**
  * Creates an object, if there is none, by eight writers at once, and tries to create it again.
  * @returns the object's bytes: the given ones, or those that were there
- * @throws FENCING_UNSUPPORTED (as rejections, as all); what the store throws: then nothing is proven, call again
+ * @throws FENCING_UNSUPPORTED; the store's errors, after which nothing is proven: call it again (all as rejections)
  */
 export async function checkFencing(
   store: ObjectStore,
@@ -26,13 +26,13 @@ export async function checkFencing(
     if (existing === null) throw unsupported(store, `${key} was created, and is not there`);
     if (created && Buffer.compare(existing, bytes) !== 0) throw unsupported(store, `${key} was created by two writers`);
   }
-  // The same bytes: if the store replaces the object all the same, nothing has changed.
+  // Send the same bytes, so that nothing changes if the store replaces the object in spite of the condition.
   const again = await store.put(key, existing, { ...options, ifAbsent: true });
   if (again === "created") throw unsupported(store, `it created ${key} again although it was there`);
   return existing;
 }
 
-/** Whether one of the writers has created it. */
+/** Tells whether one of the writers has created it. */
 async function createAtOnce(
   store: ObjectStore,
   key: string,

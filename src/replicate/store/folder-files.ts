@@ -1,4 +1,4 @@
-/** The calls of the system that the folder store makes, one step each, and what their errors mean for a store. */
+/** The file operations of the folder store, and the store's errors for those of the system. */
 
 import * as fs from "node:fs";
 import { constants } from "node:os";
@@ -12,9 +12,9 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 type Errno = keyof typeof constants.errno;
 
-/** What link(2) says where a file cannot have a second name: vfat, exfat, some FUSE and network file systems. */
+/** The errors of link(2) on file systems without hard links: vfat, exfat, some FUSE and network file systems. */
 const NO_LINKS: readonly Errno[] = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EXDEV", "EMLINK"];
-/** What does not change by itself. Everything else, a full disk too, may: the call is worth another try. */
+/** The errors that do not go away by themselves. All others may, a full disk too, so the call can be tried again. */
 const REFUSALS: readonly Errno[] = ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"];
 
 function isErrno(thrown: unknown, names: readonly Errno[]): boolean {
@@ -22,7 +22,7 @@ function isErrno(thrown: unknown, names: readonly Errno[]): boolean {
   return errno !== undefined && names.some((name) => constants.errno[name] === Math.abs(errno));
 }
 
-/** The answer of a call, or null if it failed with one of these. */
+/** Returns the result of a call, or null if it failed with one of these errors. */
 export async function unless<T>(names: readonly Errno[], call: Promise<T>): Promise<T | null> {
   try {
     return await call;
@@ -32,7 +32,7 @@ export async function unless<T>(names: readonly Errno[], call: Promise<T>): Prom
   }
 }
 
-/** The error of a store for what a call of the system threw. */
+/** The store's error for an error of a system call. */
 export function folderError(thrown: unknown, path: string): unknown {
   const error = fsError(thrown, path);
   if (!(error instanceof StorageError) || error === thrown) return error;
@@ -41,7 +41,7 @@ export function folderError(thrown: unknown, path: string): unknown {
   return new StorageError(code, message, { path, errno, syscall, cause: thrown });
 }
 
-/** The bytes of a file, or its first ones; null if there is none. @throws REPLICA_CORRUPT, STORE_REFUSED */
+/** Reads the bytes of a file, or its first bytes; null if it does not exist. @throws REPLICA_CORRUPT, STORE_REFUSED */
 export async function readObject(
   path: string,
   what: string,
@@ -53,7 +53,7 @@ export async function readObject(
     const stat = await file.stat();
     if (!stat.isFile()) throw new StorageError("STORE_REFUSED", `${what}: not a regular file: remove it`, { path });
     const lengthBytes = checkObjectSize(Math.min(stat.size, firstBytes), what);
-    // Not zeroed first: for a block that would hold the event loop for some ten milliseconds.
+    // Do not zero the memory first: for a block that would block the event loop for some ten milliseconds.
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
     for (let done = 0; done < lengthBytes;) {
       const { bytesRead } = await file.read(bytes, done, lengthBytes - done, done);
@@ -66,7 +66,7 @@ export async function readObject(
   }
 }
 
-/** A new file in a folder, under a name of its own, with these bytes on the disk. */
+/** Creates a new file in a folder under a temporary name, and syncs the bytes. */
 export async function writeTemporary(folder: string, bytes: Uint8Array): Promise<string> {
   const path = join(folder, `${process.pid}-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`);
   const file = await fs.promises.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644);
@@ -84,14 +84,14 @@ export async function writeTemporary(folder: string, bytes: Uint8Array): Promise
   }
 }
 
-/** Gives a file its name, if that is free. @throws FENCING_UNSUPPORTED */
+/** Links a file to its name, if that is free. @throws FENCING_UNSUPPORTED */
 export async function linkOnce(temporaryPath: string, path: string): Promise<"created" | "exists"> {
   try {
     await fs.promises.link(temporaryPath, path);
     return "created";
   } catch (thrown) {
     if (isErrno(thrown, ["EEXIST"])) {
-      // NFS repeats a call whose answer was lost, and then finds the name that it has made itself.
+      // NFS repeats a call whose answer was lost, and then finds the name that the first try has made.
       return (await fs.promises.stat(temporaryPath)).nlink === 2 ? "created" : "exists";
     }
     if (!isErrno(thrown, NO_LINKS)) throw thrown;
@@ -105,12 +105,15 @@ export async function makeFolder(path: string): Promise<void> {
   await unless(["EEXIST"], fs.promises.mkdir(path));
 }
 
-/** Makes the names in a folder durable. Returns which folder it is; a later one with its number is another. */
+/**
+ * Makes the names in a folder durable. Returns the folder's identity; a later folder with the same number has another
+ * one.
+ */
 export async function syncFolder(path: string): Promise<string> {
   const folder = await fs.promises.open(path, O_RDONLY);
   try {
     const { dev, ino, birthtimeNs } = await folder.stat({ bigint: true });
-    // Network file systems that have no such call (SMB) make names durable at once.
+    // Network file systems without this call (SMB) make names durable at once.
     await unless(["EINVAL"], folder.sync());
     return `${dev}:${ino}:${birthtimeNs}`;
   } finally {
@@ -118,7 +121,7 @@ export async function syncFolder(path: string): Promise<string> {
   }
 }
 
-/** Whether an entry of a folder is a folder. Some file systems do not say it with the name. */
+/** Tells whether an entry of a folder is a folder. Some file systems do not list the type with the name. */
 export async function isFolder(entry: fs.Dirent, parent: string): Promise<boolean> {
   if (entry.isDirectory()) return true;
   if (entry.isFile() || entry.isSymbolicLink()) return false;

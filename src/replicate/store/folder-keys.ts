@@ -10,7 +10,7 @@ import { checkKey, isKey } from "./store.ts";
 
 const LOG = "log";
 const RECORD_NAME = /^[0-9a-f]{16}$/;
-/** The digits of a record's name that its two subfolders have. */
+/** How many digits of a record's name are in the names of its two subfolders. */
 const SHARDS: readonly (readonly [from: number, to: number])[] = [
   [0, 10],
   [10, 13],
@@ -25,14 +25,14 @@ export function segmentsOf(key: string): string[] {
   return [LOG, ...SHARDS.map(([from, to]) => name.slice(from, to)), name];
 }
 
-/** The key of a file, or null if it is no object of the store. */
+/** Returns the key of a file, or null if the file is not an object of the store. */
 export function keyOf(segments: readonly string[]): string | null {
   const key = segments[0] === LOG ? `${LOG}/${segments.at(-1)}` : segments.join("/");
   if (!isKey(key) || (segments[0] === LOG && !RECORD_NAME.test(segments.at(-1) ?? ""))) return null;
   return segmentsOf(key).join("/") === segments.join("/") ? key : null;
 }
 
-/** What the keys of all files below a folder begin with. */
+/** Returns the common beginning of the keys of all files below a folder. */
 export function keysBelow(folders: readonly string[]): string {
   if (folders.length === 0) return "";
   return folders[0] === LOG ? `${LOG}/${folders.slice(1).join("")}` : `${folders.join("/")}/`;

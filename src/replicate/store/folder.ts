@@ -1,6 +1,7 @@
 /**
  * Object storage in a folder: a NAS, a disk, a network mount. An object gets its name by link(2) or rename(2), complete
- * and synced, so a crash leaves it whole or not there. The temp files lie in a subfolder that is not part of any key.
+ * and synced, so after a crash it is complete or does not exist. Temporary files are in a subfolder that is not part of
+ * any key.
  */
 
 import * as fs from "node:fs";
@@ -29,7 +30,7 @@ import {
   type PutOptions,
 } from "./store.ts";
 
-/** The subfolder of temp files: outside the alphabet of keys. */
+/** The subfolder of temporary files. Its name has characters that keys cannot have. */
 const TEMPORARY = ".new";
 /** Each finds the folder made by the one before, unless a deletion has removed it again. */
 const PLACE_ATTEMPTS = 8;
@@ -38,7 +39,7 @@ export class FolderStore implements ObjectStore {
   readonly url: string;
   readonly #root: string;
   readonly #timeoutMs: number;
-  /** Which folder `#root` is, once seen. Another one there means that a disk was mounted or unmounted. */
+  /** The identity of the folder `#root`, once seen. If it changes, a disk was mounted or unmounted. */
   #identity: string | null = null;
   /** Folders, by path, whose own names are durable, with their identity. */
   readonly #rooted = new Map<string, string>();
@@ -69,10 +70,10 @@ export class FolderStore implements ObjectStore {
     return this.#run(`put ${key}`, path, signal, async (ended) => {
       const temporaryPath = await this.#writeTemporary(bytes);
       try {
-        // Nothing becomes visible after the deadline.
+        // Check the signal first, so that nothing becomes visible after the deadline.
         ended.throwIfAborted();
         const answer = await this.#place(temporaryPath, path, ifAbsent);
-        // Also of a name that was there: the process that made it may be dead, and its sync not done.
+        // Do it for an existing name too: the process that made it may have died before its sync.
         await this.#syncNames(path);
         return answer;
       } finally {
@@ -97,14 +98,14 @@ export class FolderStore implements ObjectStore {
     return this.#run(`delete ${key}`, path, signal, async () => {
       await this.#look();
       await unless(["ENOENT"], fs.promises.unlink(path));
-      // A deletion must not come after a later one: the objects that remain may name each other. Also where there was
-      // nothing: an earlier call may have failed here.
+      // Make the deletion durable before a later one, because the remaining objects may name each other. Do it even if
+      // nothing existed: an earlier call may have failed here.
       await unless(["ENOENT"], syncFolder(dirname(path)));
       await this.#removeEmpty(dirname(path));
     });
   }
 
-  /** One call: its deadline, and its errors. */
+  /** Runs a call with its deadline, and converts its errors. */
   #run<T>(what: string, path: string, signal: AbortSignal | undefined, call: (ended: AbortSignal) => Promise<T>) {
     return withDeadline<T>(`${this.url}: ${what}`, this.#timeoutMs, signal, async (ended) => {
       try {
@@ -119,7 +120,7 @@ export class FolderStore implements ObjectStore {
     return join(this.#root, ...segmentsOf(key));
   }
 
-  /** Whether the store's folder is there, and the one that it was. @throws STORE_UNREACHABLE, STORE_REFUSED */
+  /** Checks that the store's folder exists and is the same as before. @throws STORE_UNREACHABLE, STORE_REFUSED */
   async #look(): Promise<boolean> {
     const stat = await unless(["ENOENT"], fs.promises.stat(this.#root, { bigint: true }));
     const identity = stat === null ? null : `${stat.dev}:${stat.ino}`;
@@ -136,7 +137,7 @@ export class FolderStore implements ObjectStore {
     return stat !== null;
   }
 
-  /** Creates the store's folder, but not the one around it: that may be where a disk is not mounted. */
+  /** Creates the store's folder, but not its parent, which may be the mount point of a disk that is not mounted. */
   async #create(): Promise<void> {
     if (await this.#look()) return;
     const parent = await unless(["ENOENT"], fs.promises.stat(dirname(this.#root)));
@@ -160,7 +161,9 @@ export class FolderStore implements ObjectStore {
     return writeTemporary(folder, bytes);
   }
 
-  /** Gives the file its name. A deletion at the same time may remove a folder that has become empty: then again. */
+  /**
+   * Links the file to its name. A simultaneous deletion may remove a folder that has become empty; then it tries again.
+   */
   async #place(temporaryPath: string, path: string, ifAbsent: boolean): Promise<"created" | "exists"> {
     const place = async (): Promise<"created" | "exists"> => {
       if (ifAbsent) return linkOnce(temporaryPath, path);

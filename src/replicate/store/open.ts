@@ -8,15 +8,15 @@ import { S3Store } from "./s3.ts";
 import type { ObjectStore, StoreOptions } from "./store.ts";
 
 const DEFAULT_TIMEOUT_MS = 60_000;
-/** What setTimeout can count to. */
+/** The longest timeout of setTimeout. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** `s3://bucket/prefix`, a `file:` URL, a folder's path, or a store. */
 export type Target = string | URL | ObjectStore;
 
 /**
- * The store of a target: `s3://bucket/prefix`, a `file:` URL, or a path of a folder.
- * @throws TypeError a target or an option that cannot be; UNSUPPORTED another kind of URL
+ * Opens the store of a target: `s3://bucket/prefix`, a `file:` URL, or the path of a folder.
+ * @throws TypeError a target or an option is invalid; UNSUPPORTED another kind of URL
  * @throws STORE_REFUSED no credentials, or a kind of bucket that cannot hold a replica
  */
 export function openStore(target: string | URL, options: StoreOptions = {}): ObjectStore {

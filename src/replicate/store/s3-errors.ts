@@ -1,18 +1,23 @@
-/** What an answer of S3 means that is not the one hoped for: the error, and whether the same request may do better. */
+/** Interprets failed answers of S3: the error, and whether the same request may be repeated. */
 
 import { type ErrorCode, printable, StorageError } from "../../error.ts";
 import type { S3Fault } from "./s3-xml.ts";
 
 export type Operation = "get" | "put" | "create" | "list" | "delete";
 
-/** A request that got no answer, or none that helps. */
+/** A request without an answer, or with one that failed. */
 export interface Failure {
   readonly error: StorageError;
-  /** Whether the request may be sent again at once: never if it may have taken effect and that would matter. */
+  /**
+   * Whether the request may be sent again at once. Never if it may have taken effect, and a repetition would matter.
+   */
   readonly mayRepeat: boolean;
 }
 
-/** The request had no effect, or damaged bytes were refused: it may do better by itself. Codes of S3, Ceph and MinIO. */
+/**
+ * Codes of S3, Ceph and MinIO for a request that had no effect, or whose damaged bytes were refused. A repetition may
+ * succeed.
+ */
 const PASSING: ReadonlySet<string> = new Set([
   "BadDigest",
   "IncompleteBody",
@@ -98,10 +103,10 @@ export function failureOf(
   return fail("STORE_REFUSED", `refused with ${said}: ${adviceOn(operation, status, fault)}`);
 }
 
-/** For what `fetch` threw, but for the signal's reason. */
+/** Interprets an error of `fetch`, except the signal's reason. */
 export function networkFailure(what: string, operation: Operation, thrown: unknown): Failure {
   const { code, message } = thrown as { code?: unknown; message?: unknown };
-  // The rest is advice on fetch().
+  // Leave out the rest of the message, which is advice about fetch().
   const text = printable(String(typeof message === "string" ? message : thrown).split(". ")[0] ?? "").slice(0, 200);
   const isCertificate = typeof code === "string" && CERTIFICATE.test(code);
   const error = isCertificate

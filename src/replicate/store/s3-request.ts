@@ -1,4 +1,6 @@
-/** One request to S3: signed, sent once, its answer read whole. It judges nothing but its length and its time. */
+/**
+ * One request to S3: signed, sent once, and its answer read completely. Only the answer's length and time are checked.
+ */
 
 import { yieldToEventLoop } from "../../os/event-loop.ts";
 import { authorization, encodeQuery, sha256, timestamp } from "./sign.ts";
@@ -6,7 +8,7 @@ import type { Credentials } from "./store.ts";
 
 export interface S3Request {
   readonly method: "GET" | "PUT" | "DELETE";
-  /** Without its query. */
+  /** The URL without its query. */
   readonly url: string;
   readonly query?: readonly (readonly [name: string, value: string])[];
   /** Names in lower case. All are signed. */
@@ -23,12 +25,12 @@ export interface S3Answer {
   readonly headers: Headers;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly isCut: boolean;
-  /** How far the clocks differ at least: negative if ours is behind. Null if the answer has no date. */
+  /** The least difference of the clocks; negative if the local clock is behind. Null if the answer has no date. */
   readonly clockAheadMs: number | null;
 }
 
 export const EMPTY_HASH: string = sha256("");
-/** What is read of an error. */
+/** How many bytes of an error's body are read. */
 const MAX_FAULT_BYTES = 64 * 1024;
 /** Hashing or copying it takes about a millisecond. */
 const PIECE_BYTES = 1024 * 1024;
@@ -68,7 +70,7 @@ export async function send(
     headers: {
       ...headers,
       authorization: signature,
-      // Bytes as they are stored: a proxy that packed them would hide their length, and change them.
+      // Ask for uncompressed bytes: a proxy that compressed them would hide their length, and change them.
       "accept-encoding": "identity",
       ...(body !== undefined && { "content-length": String(body.length) }),
     },
@@ -82,7 +84,7 @@ export async function send(
   return { status: response.status, headers: response.headers, bytes, isCut, clockAheadMs };
 }
 
-/** A body in pieces: fetch would copy the whole at once, which takes memory, and holds the event loop. */
+/** A body in pieces: fetch would copy the whole body at once, which takes memory and blocks the event loop. */
 async function* piecesOf(body: Uint8Array): AsyncGenerator<Uint8Array, void> {
   for (let start = 0; start < body.length; start += PIECE_BYTES) yield body.subarray(start, start + PIECE_BYTES);
 }
@@ -95,7 +97,10 @@ function clockAhead(date: string | null, sentMs: number, receivedMs: number): nu
   return receivedMs < storeMs ? receivedMs - storeMs : 0;
 }
 
-/** The body, in memory of its own, or its first `mostBytes`. An answer that ends early throws: fetch counts. */
+/**
+ * Reads the body into its own memory, or its first `mostBytes`. An answer that ends early throws, because fetch checks
+ * the length.
+ */
 async function readBody(
   response: Response,
   mostBytes: number,
@@ -110,7 +115,7 @@ async function readBody(
   for await (const piece of response.body ?? []) {
     pieces.push(piece.subarray(0, mostBytes - length));
     length += piece.length;
-    // Leaving the loop cancels the rest.
+    // Leaving the loop cancels the rest of the body.
     if (length > mostBytes) break;
   }
   return { bytes: new Uint8Array(Buffer.concat(pieces)), isCut: length > mostBytes };

@@ -1,10 +1,10 @@
-/** Where a bucket is: from the target, the options and the environment, checked once. */
+/** The location of a bucket, by the target, the options and the environment, checked once. */
 
 import { StorageError, wrongType } from "../../error.ts";
 import { encodeUri } from "./sign.ts";
 import type { StoreOptions } from "./store.ts";
 
-/** What a host's name is made of: the region becomes a part of it, and may come from a server. */
+/** The characters of a host name. The region becomes a part of one, and may come from a server. */
 const REGION = /^[a-z0-9-]{1,63}$/;
 const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/;
 const DIRECTORY_BUCKET = /--x-s3$/;
@@ -13,17 +13,17 @@ export const DEFAULT_REGION = "us-east-1";
 
 export interface S3Target {
   readonly bucket: string;
-  /** Stands before every key: empty, or with a `/` at the end. */
+  /** The prefix of every key: empty, or with a `/` at the end. */
   readonly prefix: string;
   /** The server; null for AWS, where it depends on the region. */
   readonly endpoint: URL | null;
-  /** Null if the store has to be asked. */
+  /** Null if the store must be asked for it. */
   readonly region: string | null;
 }
 
 /** @throws TypeError, STORE_REFUSED a kind of bucket that cannot hold a replica */
 export function s3Target(target: string, options: StoreOptions): S3Target {
-  // Never quoted in a message: an @ means that there are credentials in it.
+  // Never quote it in a message: a URL with an @ contains credentials.
   const [, bucket = "", path = ""] = /^s3:\/\/([^/]*)(?:\/(.*))?$/is.exec(target) ?? [];
   if (bucket.includes("@")) throw new TypeError("target: credentials belong in the options or the environment");
   if (!BUCKET.test(bucket))
@@ -58,7 +58,7 @@ function regionFrom(option: string | undefined, endpoint: URL | null): string | 
   return region;
 }
 
-/** Whether a text, from a server too, can be a region. */
+/** Tells whether a text, which may come from a server, can be a region. */
 export function isRegion(text: unknown): text is string {
   return typeof text === "string" && REGION.test(text);
 }

@@ -1,4 +1,4 @@
-/** The two XML documents of S3 that replication reads. A text that is something else has no code, and is no listing. */
+/** Parses the two XML documents of S3 that replication reads. Any other text has no code, and is not a listing. */
 
 export interface S3Fault {
   readonly code: string | null;
@@ -13,7 +13,7 @@ export interface S3Listing {
   readonly continuation: string | null;
 }
 
-/** What an answer's body says of an error. */
+/** Parses the error in an answer's body. */
 export function parseFault(text: string): S3Fault {
   const body = document(text, "Error") ?? "";
   return { code: element(body, "Code"), message: element(body, "Message"), region: element(body, "Region") };
@@ -33,7 +33,10 @@ export function parseListing(text: string): S3Listing | null {
   };
 }
 
-/** What stands in the outermost element. In linear time, whatever a server sends, which an expression is not. */
+/**
+ * Returns the content of the outermost element. It takes linear time for any input from a server; a regular expression
+ * would not.
+ */
 function document(text: string, name: string): string | null {
   const start = text.indexOf(">", text.indexOf(`<${name}`));
   const end = text.lastIndexOf(`</${name}>`);

@@ -25,9 +25,9 @@ const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 100;
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MINUTE_MS = 60_000;
-/** What S3 lists at once. */
+/** The most keys that S3 lists at once. */
 const PAGE_KEYS = 1000;
-/** A store may skip many deleted keys at a time; one that never ends is no store. */
+/** The most empty pages of a listing in a row: a store may skip many deleted keys, but the listing must end. */
 const MAX_EMPTY_PAGES = 1000;
 /** Longer than any listing of a thousand keys. */
 const MAX_TEXT_BYTES = 8 * 1024 * 1024;
@@ -41,7 +41,7 @@ interface Call extends Omit<S3Request, "url" | "bodyHash" | "mostBytes"> {
   readonly signal: AbortSignal | undefined;
   readonly bodyHash?: string;
   readonly mostBytes?: number;
-  /** The statuses that are answers, each with the code of S3 that it must have, if any. */
+  /** The statuses that count as answers, each with its required S3 code, if any. */
   readonly answers: Readonly<Record<number, string | null>>;
 }
 
@@ -123,7 +123,7 @@ export class S3Store implements ObjectStore {
         const key = whole.slice(this.#target.prefix.length);
         const isHere = whole.startsWith(this.#target.prefix + prefix);
         if (!isHere || key <= (keys.at(-1) ?? after)) throw this.#disordered(prefix);
-        // Others may keep objects there too.
+        // Other programs may keep objects there too.
         if (isKey(key) && keys.length < most) keys.push(key);
       }
       if (!page.isTruncated) break;
@@ -180,7 +180,7 @@ export class S3Store implements ObjectStore {
     return new StorageError("STORE_REFUSED", message);
   }
 
-  /** Sends a request until there is an answer to it, as often as is safe. */
+  /** Sends a request until it is answered, as often as is safe. */
   #call(call: Call): Promise<S3Answer> {
     const what = `${this.url}: ${call.operation} ${call.about}`;
     return withDeadline(what, this.#timeoutMs, call.signal, async (ended) => {
@@ -222,26 +222,26 @@ export class S3Store implements ObjectStore {
     return { error: withClock(failure.error, fault, answer.clockAheadMs), mayRepeat };
   }
 
-  /** A wrong date would become the time of a record, and of all after it. @throws STORE_REFUSED */
+  /** Checks the clock: a wrong date would become the time of a record, and of all later ones. @throws STORE_REFUSED */
   #checkClock(what: string, aheadMs: number | null): void {
     if (aheadMs === null || Math.abs(aheadMs) <= DAY_MS) return;
     const message = `${what}: ${clockText(aheadMs)}: check the clock of this machine`;
     throw new StorageError("STORE_REFUSED", message);
   }
 
-  /** Whether the store has named another region, for the first time: then the request is sent there. */
+  /** Tells whether the store has named another region for the first time; then the request is sent there. */
   #takeRegion(answer: S3Answer, fault: S3Fault, sentTo: string): boolean {
     const isHint = [301, 307, 400, 403].includes(answer.status);
     const named = answer.headers.get("x-amz-bucket-region") ?? fault.region;
     if (!isHint || !isRegion(named) || named === sentTo) return false;
-    // Calls that were sent at the same time learn the same.
+    // Simultaneous calls get the same answer.
     if (this.#askedForRegion) return named === this.#region;
     this.#askedForRegion = true;
     this.#region = named;
     return true;
   }
 
-  /** Whether the store says that the credentials have expired, and there may be others. */
+  /** Tells whether the store reports expired credentials, and new ones can be requested. */
   #renew(fault: S3Fault, credentials: Credentials): boolean {
     if (!isExpiry(fault) || !this.#credentials.canRenew) return false;
     this.#credentials.expire(credentials);
@@ -261,7 +261,7 @@ function withClock(error: StorageError, { code }: S3Fault, aheadMs: number | nul
   return new StorageError(error.code, `${error.message} (${clockText(aheadMs)})`);
 }
 
-/** A server may repeat in its message what it was sent. */
+/** Removes secrets from a message: a server may repeat the request in it. */
 function withoutSecrets(error: StorageError, { secretAccessKey, sessionToken }: Credentials): StorageError {
   const secrets = [secretAccessKey, sessionToken].filter((one) => one !== undefined);
   const message = secrets.reduce((text, secret) => text.replaceAll(secret, "***"), printable(error.message));

@@ -123,7 +123,7 @@ export class Space {
   releaseReserve(keptCells: number): void {
     const kept = Math.max(keptCells, this.#length + this.#stepCells());
     if (kept >= this.#reserved) return;
-    this.#region.deallocate(wholePages(kept * this.#bytesPerCell), this.#reserved * this.#bytesPerCell);
+    this.#region.deallocate(alignToPages(kept * this.#bytesPerCell), this.#reserved * this.#bytesPerCell);
     this.#reserved = kept;
   }
 
@@ -146,7 +146,7 @@ export class Space {
         if (!full) throw error;
         if (target > required) continue;
         // The file system may have allocated a part before its space ran out.
-        this.#region.deallocate(wholePages(this.#reserved * this.#bytesPerCell), this.#region.sizeBytes);
+        this.#region.deallocate(alignToPages(this.#reserved * this.#bytesPerCell), this.#region.sizeBytes);
         throw error;
       }
     }
@@ -180,12 +180,12 @@ function clamp(value: number, least: number, most: number): number {
  * a file system without reservation.
  * @returns the number of whole cells that the file has now
  */
-export function makeWhole(
+export function alignFileEnd(
   region: Pick<WritableRegion, "sizeBytes" | "grow">,
   { bytesPerCell, maxIndex }: CheckedConfig,
   cells: number,
 ): number {
-  const pageEnd = wholePages(cells * bytesPerCell);
+  const pageEnd = alignToPages(cells * bytesPerCell);
   const fileCells = Math.ceil(region.sizeBytes / bytesPerCell);
   const wholeCells = Math.max(fileCells, Math.min(maxIndex, Math.ceil(pageEnd / bytesPerCell)));
   if (wholeCells * bytesPerCell <= region.sizeBytes) return wholeCells;
@@ -199,6 +199,6 @@ export function makeWhole(
   }
 }
 
-export function wholePages(sizeBytes: number): number {
+export function alignToPages(sizeBytes: number): number {
   return Math.ceil(sizeBytes / pageSizeBytes()) * pageSizeBytes();
 }

@@ -13,7 +13,7 @@ import { releaseAfter } from "../os/release.ts";
  * Returns a name that no file has: PATH followed by `.before-recovery`, with a number if needed. If the name is too
  * long, the part of PATH is shortened.
  */
-export function keptName(path: string): string {
+export function backupName(path: string): string {
   let name = Array.from(basename(path));
   for (let turn = 1; ;) {
     const kept = join(dirname(path), `${name.join("")}.before-recovery${turn === 1 ? "" : `-${turn}`}`);
@@ -33,7 +33,7 @@ export function keptName(path: string): string {
  * system can do that.
  * @throws ALREADY_EXISTS, NO_SUCH_FILE, DISK_FULL, SYSTEM; nothing is left then
  */
-export function keep(path: string, name: string): void {
+export function backUp(path: string, name: string): void {
   const from = openFile(path, "read");
   try {
     const { sizeBytes, permissions } = statOf(from, path);

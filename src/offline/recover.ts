@@ -16,7 +16,7 @@ import type { Recovery } from "../state/choose-state.ts";
 import { storeProcessId } from "../state/header-stores.ts";
 import { openWriterFile } from "../store/files.ts";
 import { openStore } from "../store/open.ts";
-import { keep, keptName } from "./backup.ts";
+import { backUp, backupName } from "./backup.ts";
 import { cellsOnFileMatch, inspect, type Inspection } from "./inspect.ts";
 import { restorable, type Restorable, restore } from "./repair.ts";
 
@@ -100,7 +100,7 @@ export function recover(path: string | URL, options: RecoverOptions = {}): Recov
   const kept = options.keep === undefined ? null : pathFrom(options.keep);
   if (!allowUnsafeFilesystem) checkFilesystem(name, name);
   if (!allowUnsafeFilesystem && kept !== null) checkFilesystem(dirname(kept), kept);
-  const plan = planFor(name, kept ?? keptName(name), false);
+  const plan = planFor(name, kept ?? backupName(name), false);
   return apply && plan.report.needed ? carryOut(plan, unproven) : plan.report;
 }
 
@@ -162,7 +162,7 @@ function carryOut({ report: { path, kept, damagedConfig: damaged }, config }: Pl
       if (!isSameConfig(plan.config, config)) throw changedMeanwhile(path);
       if (!report.needed) return report;
       if (!report.proven && !unproven) throw notProven(path);
-      keep(path, kept);
+      backUp(path, kept);
       // The copy exists: from here on every error names it.
       isKept = true;
       change(region, plan);

@@ -17,7 +17,7 @@ import {
 import { FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import type { CellsMatch } from "../state/choose-state.ts";
-import { makeWhole } from "../cells/space.ts";
+import { alignFileEnd } from "../cells/space.ts";
 
 /**
  * The evidence of a state, best first.
@@ -85,7 +85,7 @@ export function restore(
     region.sync(HEADER_AREA_BYTES);
   }
   if (unflushedFrom < header.next) {
-    makeWhole(region, config, header.next);
+    alignFileEnd(region, config, header.next);
     // Cells that no flush covered may be in the page cache but not on the disk, although earlier syncs succeeded.
     region.rewriteUncached(unflushedFrom * config.bytesPerCell, toBytes);
   }

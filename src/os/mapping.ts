@@ -145,10 +145,10 @@ export class Mapping {
   static of(kind: MappingKind, fd: number, wantedBytes: number, neededBytes: number, path: string): Mapping {
     releaseRetained();
     const [prot, flags] = flagsOf[kind];
-    const wholePages = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / pageSizeBytes()) * pageSizeBytes();
-    const leastBytes = wholePages(neededBytes);
-    const modestBytes = wholePages(Math.max(2 * neededBytes, MODEST_BYTES));
-    for (let lengthBytes = wholePages(Math.max(wantedBytes, neededBytes)); ;) {
+    const alignToPages = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / pageSizeBytes()) * pageSizeBytes();
+    const leastBytes = alignToPages(neededBytes);
+    const modestBytes = alignToPages(Math.max(2 * neededBytes, MODEST_BYTES));
+    for (let lengthBytes = alignToPages(Math.max(wantedBytes, neededBytes)); ;) {
       const address = libc().mmap(0, lengthBytes, prot, flags, fd, 0);
       if (address !== -1) return new Mapping(address, lengthBytes, kind, fd, path);
       const error = libcError("mmap", path);

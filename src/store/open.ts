@@ -11,7 +11,7 @@ import { cellsMatch, CommitChecksum } from "../state/commit-checksum.ts";
 import { Publisher } from "../state/publisher.ts";
 import { chooseState, loadArea, type Recovery } from "../state/choose-state.ts";
 import { Space } from "../cells/space.ts";
-import { makeWhole, wholePages } from "../cells/space.ts";
+import { alignFileEnd, alignToPages } from "../cells/space.ts";
 
 /** A storage that is open for writing. */
 export interface OpenStore {
@@ -60,7 +60,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const latest = area.records[0];
   const closed = area.annexHead?.processId === 0 && sameHeader(header, disk);
   const unproven = header.next > disk.next;
-  const wholeCells = makeWhole(region, config, unproven ? header.next : 0);
+  const wholeCells = alignFileEnd(region, config, unproven ? header.next : 0);
   // Cells that no flush covers may be in the page cache but not on the disk, whatever earlier syncs reported.
   if (unproven) region.rewriteUncached(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
@@ -77,7 +77,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   publisher.startOver(header, reusesCells(latest, recovery));
   // Drop the pages behind the cells too: after a failed write-back, a page that stayed in the cache may never bring new
   // cells to the disk. Do it after the flush, because a reader may still show a state that the flush replaced.
-  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
+  if (!closed) region.deallocate(alignToPages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
   const space = new Space(region, config, choices.stepBytes, header.next, () => publisher.inspectFile());
   return { publisher, space, root: header.root, recovery };
 }

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { basename, dirname } from "node:path";
 import { StorageReader, type StorageState, StorageWriter } from "../../src/index.ts";
-import { keep, keptName } from "../../src/offline/backup.ts";
+import { backUp, backupName } from "../../src/offline/backup.ts";
 import { F_TLOCK, FALLOC_FL_PUNCH_HOLE, MAP_PRIVATE } from "../../src/os/constants.ts";
 import { libc } from "../../src/os/libc.ts";
 import { codeOf, errorOf } from "../support/errors.ts";
@@ -211,12 +211,12 @@ test("a copy that is kept before recovery has its name only when it is whole", (
     during.push(names());
     fsyncSync(fd);
   });
-  const name = keptName(path);
-  keep(path, name);
+  const name = backupName(path);
+  backUp(path, name);
   // The syncs of the copy, and of the directory that has its name.
   expect(during).toEqual([[], [basename(name)]]);
   expect(fs.readFileSync(name).equals(fs.readFileSync(path))).toBe(true);
   spyOn(fs, "fsyncSync").mockImplementation(() => thrown(deviceError("fsync")));
-  expect(codeOf(() => keep(path, keptName(path)))).toBe("SYSTEM");
+  expect(codeOf(() => backUp(path, backupName(path)))).toBe("SYSTEM");
   expect(names()).toHaveLength(1);
 });

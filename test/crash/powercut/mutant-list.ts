@@ -29,7 +29,7 @@ const processCopies = "        { offset: FILE.process1.offset, bytes: copies },\
 const afterSync =
   "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.durable;\n    this.#stores.storeDisk1";
 const giveBack =
-  '  if (!closed) region.deallocate(wholePages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");\n';
+  '  if (!closed) region.deallocate(alignToPages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");\n';
 const repair = "  repairDiskCopies(region, area, disk, header.next * bytesPerCell);\n";
 
 export const mutants: readonly Mutant[] = [

@@ -114,8 +114,10 @@ export class Lookout {
     this.#waiters.add(waiter);
     for (const signal of signals) signal.addEventListener("abort", resolve, { once: true });
     try {
-      if (options.intervalMs === undefined) this.#needEvents();
+      const hasBegun = options.intervalMs === undefined && this.#beginEvents();
       this.#joinTimer(waiter);
+      // One more look sees what changed between the last one and the first event.
+      if (hasBegun) this.#lookAgain();
       await promise;
     } finally {
       for (const signal of signals) signal.removeEventListener("abort", resolve);
@@ -141,9 +143,12 @@ export class Lookout {
     }
   }
 
-  #needEvents(): void {
+  /** Opens the events, if they are not open; returns whether they begin now. */
+  #beginEvents(): boolean {
     clearTimeout(this.#lingering);
-    this.#events ??= this.#openEvents(() => this.#onEvent());
+    if (this.#events !== null) return false;
+    this.#events = this.#openEvents(() => this.#onEvent());
+    return this.#events !== null;
   }
 
   #onEvent(): void {

@@ -23,6 +23,7 @@ class Followed {
   isNew = false;
   error: Error | null = null;
   onEvent: (() => void) | null = null;
+  beforeEvents = (): void => undefined;
   eventsClosed = 0;
   readonly lookout: Lookout;
 
@@ -30,6 +31,7 @@ class Followed {
     this.lookout = new Lookout(
       () => this.#look(),
       (callback) => {
+        this.beforeEvents();
         this.onEvent = callback;
         return hasEvents ? { close: () => this.eventsClosed++ } : null;
       },
@@ -71,13 +73,23 @@ describe("watches of one reader", () => {
     const followed = new Followed(true);
     const next = Array.from({ length: 1000 }, () => followed.watch().next());
     await turns(3);
-    expect(followed.looks).toBe(1);
+    // One more when the events begin.
+    expect(followed.looks).toBe(2);
     followed.isNew = true;
     followed.onEvent?.();
     expect(await Promise.all(next)).toEqual(
       Array.from(next, () => ({ done: false, value: { root: null, length: 9 } })),
     );
-    expect(followed.looks).toBe(2);
+    expect(followed.looks).toBe(3);
+    followed.lookout.close();
+  });
+
+  test("see what changes just before the events begin", async () => {
+    const followed = new Followed(true);
+    followed.beforeEvents = () => {
+      followed.isNew = true;
+    };
+    expect(await followed.watch().next()).toMatchObject({ done: false });
     followed.lookout.close();
   });
 
@@ -101,7 +113,7 @@ describe("watches of one reader", () => {
       followed.onEvent?.();
       if (events % 100 === 0) await turn();
     }
-    expect(followed.looks).toBeLessThan(2 + 2 * (performance.now() - begun));
+    expect(followed.looks).toBeLessThan(3 + 2 * (performance.now() - begun));
     followed.isNew = true;
     followed.onEvent?.();
     expect(await next).toMatchObject({ done: false });

@@ -123,6 +123,7 @@ export class Space {
   releaseReserve(keptCells: number): void {
     const kept = Math.max(keptCells, this.#length + this.#stepCells());
     if (kept >= this.#reserved) return;
+    this.#beforeGrowth();
     this.#region.deallocate(alignToPages(kept * this.#bytesPerCell), this.#reserved * this.#bytesPerCell);
     this.#reserved = kept;
   }

@@ -65,11 +65,13 @@ function rangesOf(fd: number, path: string, piece: Uint8Array, offset: number): 
   const endBytes = offset + piece.length;
   const ranges: Range[] = [];
   for (let from = offset; from < endBytes;) {
-    const data = Math.max(from, Math.floor(dataFrom({ fd, path }, from, endBytes) / pageBytes) * pageBytes);
+    // Blocks may be smaller than pages, so that data begins and ends within one.
+    const found = dataFrom({ fd, path }, from, endBytes);
+    const data = found >= endBytes ? endBytes : Math.max(from, Math.floor(found / pageBytes) * pageBytes);
     const hole = { from: from - offset, to: data - offset };
     if (!isZero(piece.subarray(hole.from, hole.to))) ranges.push(hole);
-    if (data >= endBytes) break;
-    from = Math.min(endBytes, Math.ceil(holeFrom({ fd, path }, data, endBytes) / pageBytes) * pageBytes);
+    if (found >= endBytes) break;
+    from = Math.min(endBytes, Math.ceil(holeFrom({ fd, path }, found, endBytes) / pageBytes) * pageBytes);
     ranges.push({ from: data - offset, to: from - offset });
   }
   return ranges;

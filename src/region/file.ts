@@ -162,6 +162,8 @@ export class FileRegion implements WritableRegion, Measured {
   }
 
   deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void {
+    // The file may be a backup by now, that was copied over this one.
+    if (this.#change !== null) return;
     if (diskOnly !== undefined && isInMemory(this.path)) return;
     punchHole(this.#fd, fromBytes, toBytes, this.path);
   }

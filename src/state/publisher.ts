@@ -124,7 +124,7 @@ export class Publisher {
     const begunAt = performance.now();
     // A power cut up to here: the disk-sync header is that of the last flush, and its cells are on the disk.
     this.#sync(header.next * this.#bytesPerCell);
-    this.#stores.storeDisk1(header);
+    this.#storeDisk1(header);
     // Up to here: copy 1 is old, new or torn; copy 2 is that of the last flush. If copy 1 is new, its cells are on the
     // disk.
     this.#sync(HEADER_AREA_BYTES);
@@ -223,12 +223,18 @@ export class Publisher {
     const begunAt = performance.now();
     await this.#syncLater();
     if (this.#overtaken(generation)) return this.durable;
-    this.#stores.storeDisk1(header);
+    this.#storeDisk1(header);
     await this.#syncLater();
     if (this.#overtaken(generation)) return this.durable;
     this.#checkAcknowledgement();
     this.#acknowledge(header, begunAt);
     return header;
+  }
+
+  /** Looks at the file first: a backup may have been copied over it during the sync, and must stay whole. */
+  #storeDisk1(header: Header): void {
+    this.checkFile();
+    this.#stores.storeDisk1(header);
   }
 
   /**

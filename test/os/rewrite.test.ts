@@ -3,6 +3,7 @@
 import { afterEach, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { constants } from "node:os";
+import { SEEK_DATA, SEEK_HOLE } from "../../src/os/constants.ts";
 import { ENXIO } from "../../src/os/errno.ts";
 import { isInMemory } from "../../src/os/filesystem.ts";
 import { libc } from "../../src/os/libc.ts";
@@ -82,4 +83,33 @@ test.skipIf(!onDisk)(`a device that fails while it is read is an error${why}`, (
     throw Object.assign(new Error("EIO"), { errno: -constants.errno.EIO, code: "EIO", syscall: "read" });
   });
   expect(codeOf(() => pagesWritten(path, 0, MIB))).toBe("SYSTEM");
+});
+
+test.skipIf(!onDisk)(
+  `the position of the descriptor stays at the beginning, where header locks count from${why}`,
+  () => {
+    const path = sparse(MIB, [3]);
+    const fd = fs.openSync(path, "r+");
+    try {
+      rewriteUncached(fd, path, 0, MIB);
+      expect(fs.readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")).toMatch(/^pos:\t0$/m);
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
+);
+
+test.skipIf(!onDisk)(`data that begins and ends within a page is written with its page${why}`, () => {
+  const path = sparse(MIB, []);
+  fs.writeFileSync(path, new Uint8Array(MIB));
+  // As on a file system with blocks of 1 KiB: holes but for one block in the middle of page 3.
+  const [from, to] = [3 * PAGE_BYTES + 1024, 3 * PAGE_BYTES + 2048];
+  const { lseek } = libc();
+  spyOn(libc(), "lseek").mockImplementation((fd, offset, whence) => {
+    if (whence === SEEK_DATA) return offset >= to ? -1 : Math.max(offset, from);
+    if (whence === SEEK_HOLE) return offset >= from && offset < to ? to : offset;
+    return lseek(fd, offset, whence);
+  });
+  spyOn(libc(), "errno").mockImplementation(() => ENXIO);
+  expect(pagesWritten(path, 0, MIB)).toEqual([3]);
 });

@@ -148,3 +148,50 @@ describe("a file that is changed", () => {
     expect(codeOf(() => reader.refresh())).toBe("FILE_CHANGED");
   });
 });
+
+describe("a backup that is copied over the file stays whole", () => {
+  /** A longer storage, closed. */
+  function backupOf(bytes: number): { readonly path: string; readonly content: Buffer } {
+    const path = file();
+    const writer = StorageWriter.create(path);
+    writer.write(pattern(bytes, 5));
+    writer.flushSync();
+    writer.root = writer.write(pattern(1000, 6));
+    writer.close();
+    return { path, content: fs.readFileSync(path) };
+  }
+
+  /** What `cp` does: the same file, other bytes. */
+  function copyOver(backup: { readonly path: string }, path: string): void {
+    fs.writeFileSync(path, fs.readFileSync(backup.path), { flag: "r+" });
+  }
+
+  test("by an upload that is given up: no space of it is given back", async () => {
+    const path = file();
+    const writer = writerOf(path, pattern(10, 1));
+    const backup = backupOf(9_000_000);
+    const stop = new AbortController();
+    const upload = async function* (): AsyncGenerator<Uint8Array> {
+      for (let piece = 0; piece < 8; piece++) yield pattern(1_000_000, piece);
+      copyOver(backup, path);
+      stop.abort(new Error("given up"));
+      yield pattern(10, 1);
+    };
+    await expect(writer.writeStream(upload(), { signal: stop.signal })).rejects.toThrow("given up");
+    expect(codeOf(() => writer.close())).toBe("FILE_CHANGED");
+    expect(Buffer.compare(fs.readFileSync(path), backup.content)).toBe(0);
+  });
+
+  test("by a flush whose first sync is under way: no header is stored", async () => {
+    const path = file();
+    const writer = writerOf(path, pattern(10, 1));
+    const backup = backupOf(300_000);
+    writer.root = writer.write(pattern(100, 2));
+    const flush = reason(writer.flush());
+    // The sync runs on another thread; its answer is taken in a later turn of the event loop.
+    copyOver(backup, path);
+    expect(await flush).toEqual(rejected("FILE_CHANGED"));
+    expect(codeOf(() => writer.close())).toBe("FILE_CHANGED");
+    expect(Buffer.compare(fs.readFileSync(path), backup.content)).toBe(0);
+  });
+});

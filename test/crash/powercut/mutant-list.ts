@@ -21,13 +21,13 @@ const stores = "src/state/header-stores.ts";
 const proof = "src/state/commit-checksum.ts";
 const open = "src/store/open.ts";
 const cellSync = "    this.#sync(header.next * this.#bytesPerCell);\n";
-const copy1 = "    this.#stores.storeDisk1(header);\n    // Up to here";
+const copy1 = "    this.#storeDisk1(header);\n    // Up to here";
 const copy1Store = "    this.#region.store({ offset: FILE.disk1.offset, bytes: encodeHeader(header, null) });\n";
 const copy2Store = "    this.#region.store({ offset: FILE.disk2.offset, bytes: encodeHeader(header, null) });\n";
 const recordFirst = "        { offset: placeOfRecord(this.#sequence).offset, bytes: record },\n";
 const processCopies = "        { offset: FILE.process1.offset, bytes: copies },\n";
 const afterSync =
-  "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.durable;\n    this.#stores.storeDisk1";
+  "    await this.#syncLater();\n    if (this.#overtaken(generation)) return this.durable;\n    this.#storeDisk1";
 const giveBack =
   '  if (!closed) region.deallocate(alignToPages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");\n';
 const repair = "  repairDiskCopies(region, area, disk, header.next * bytesPerCell);\n";
@@ -37,7 +37,7 @@ export const mutants: readonly Mutant[] = [
     name: "disk-sync copy before the cells are synced",
     file: publisher,
     patches: [
-      [cellSync, "    this.#stores.storeDisk1(header);\n"],
+      [cellSync, "    this.#storeDisk1(header);\n"],
       [copy1, "    this.#sync(header.next * this.#bytesPerCell);\n    // Up to here"],
     ],
   },
@@ -53,12 +53,12 @@ export const mutants: readonly Mutant[] = [
   {
     name: "flush later: no sync of the cells",
     file: publisher,
-    patches: [[afterSync, "    this.#stores.storeDisk1"]],
+    patches: [[afterSync, "    this.#storeDisk1"]],
   },
   {
     name: "flush later: an overtaken one stores",
     file: publisher,
-    patches: [[afterSync, "    await this.#syncLater();\n    this.#stores.storeDisk1"]],
+    patches: [[afterSync, "    await this.#syncLater();\n    this.#storeDisk1"]],
   },
   {
     name: "flush later: an overtaken one acknowledges",

@@ -172,6 +172,8 @@ export const mutants: readonly Mutant[] = [
     name: "a record of before the flush counts",
     file: "src/state/choose-state.ts",
     patches: [["    if (sameHeader(record, disk)) return null;\n", ""]],
+    // The replay meets it, but not with every seed: three seeds in a row have missed it.
+    test: "test/state/header-choice.test.ts",
   },
   {
     name: "the older record that counts wins",

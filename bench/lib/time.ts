@@ -51,3 +51,14 @@ export class LoopProbe {
     this.#last = now;
   }
 }
+
+/** Microseconds that each of `count` calls took on average. */
+export async function eachUs(count: number, work: (i: number) => void | Promise<void>): Promise<number> {
+  const tookMs = await timeMs(async () => {
+    for (let i = 0; i < count; i++) {
+      const pending = work(i);
+      if (pending !== undefined) await pending;
+    }
+  });
+  return (tookMs * 1e3) / count;
+}

@@ -1,8 +1,5 @@
 /** Transactions that survive a power cut: one at a time, and 64 under way at once. */
 
-import { cpSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { cellarStore, durableCellarStore } from "../compare/cellar.ts";
 import { writeSyncStore } from "../compare/files.ts";
 import { levelStore } from "../compare/level.ts";
@@ -11,11 +8,8 @@ import { lmdbStore } from "../compare/lmdb.ts";
 import { sqliteStore } from "../compare/sqlite.ts";
 import type { Open, TransactionStore } from "../compare/store.ts";
 import { blobs, Digest } from "../lib/data.ts";
-import { dropFromMemory } from "../lib/libc.ts";
-import { bytesWrittenToDevice } from "../lib/proc.ts";
-import { atMostTimes, cellar, limit, peer, type Row, row, type Slice, type Start, type Task } from "../lib/row.ts";
-import { timeMs } from "../lib/time.ts";
-import { MIB } from "./blobs.ts";
+import { atMostTimes, cellar, limit, peer, type Row, row, type Start, type Task } from "../lib/row.ts";
+import { eachUs, timeMs } from "../lib/time.ts";
 
 interface Sizes {
   /** Before the first slice: SQLite's log is as long as it gets then, and written over. */
@@ -96,106 +90,6 @@ export const durable64: Row = row<Sizes>({
   targets: [],
 });
 
-interface FlushSizes {
-  readonly count: number;
-  readonly sizeBytes: number;
-}
-
-export const flush: Row = row<FlushSizes>({
-  name: "flush",
-  unit: "µs",
-  needs: "durable",
-  rounds: 40,
-  full: { count: 50, sizeBytes: 100 },
-  quick: { count: 5, sizeBytes: 100 },
-  title: ({ sizeBytes }) => `await flush() after a write of ${sizeBytes} bytes, one at a time`,
-  contestants: {
-    "cellar, await flush()": cellar(({ count, sizeBytes }, folder) => {
-      const writer = StorageWriter.create(join(folder, "flush.cellar"));
-      const blobAt = blobs(sizeBytes);
-      return {
-        slice: () =>
-          eachUs(count, async (i) => {
-            writer.root = writer.write(blobAt(i));
-            const { root } = await writer.flush();
-            if (root !== writer.root) throw new Error("a flush resolved too early");
-          }),
-        close: () => writer.close(),
-      };
-    }),
-    "two fdatasync in the thread pool": limit(({ count, sizeBytes }, folder) => {
-      const syncs = twoSyncs(folder, MAX_TRANSACTIONS * sizeBytes);
-      const blobAt = blobs(sizeBytes);
-      return { slice: () => eachUs(count, (i) => syncs.transact(blobAt(i))), close: () => syncs.close() };
-    }),
-    "cellar, flushSync()": cellar(({ count, sizeBytes }, folder) => {
-      const store = durableCellarStore({ folder, count, sizeBytes });
-      const blobAt = blobs(sizeBytes);
-      return { slice: () => eachUs(count, (i) => store.transact(i, blobAt(i))), close: () => store.close() };
-    }),
-  },
-  targets: [
-    atMostTimes(
-      "cellar, await flush()",
-      "two fdatasync in the thread pool",
-      1.15,
-      "A flush hands two syncs to the thread pool one after the other, and resolves promises of its own between them.",
-    ),
-  ],
-});
-
-interface RestoredSizes {
-  readonly fileMiB: number;
-  readonly count: number;
-}
-
-/** What is written for a transaction: 32 kB at most. */
-const MAX_WRITTEN_KB = 32;
-const histories = {
-  "made by Cellar": make,
-  "copied by cp": (folder: string, mib: number) => copied(make(folder, mib)),
-  "copied by copyTo": async (folder: string, mib: number) => {
-    const to = join(folder, "copy.cellar");
-    using reader = StorageReader.open(make(folder, mib));
-    await reader.copyTo(to);
-    return to;
-  },
-  "read in order before": (folder: string, mib: number) => readThrough(copied(make(folder, mib))),
-} as const;
-
-export const restored: Row = row<RestoredSizes>({
-  name: "restored",
-  unit: "µs",
-  needs: "cold",
-  rounds: 10,
-  full: { fileMiB: 60, count: 50 },
-  quick: { fileMiB: 8, count: 5 },
-  title: ({ fileMiB }) => `a durable transaction of 100 bytes on a file of ${fileMiB} MiB, by how the file came to be`,
-  contestants: {
-    ...Object.fromEntries(
-      Object.entries(histories).map(([name, history]) => [
-        name,
-        cellar<RestoredSizes>(async ({ fileMiB, count }, folder) => onFile(await history(folder, fileMiB), count)),
-      ]),
-    ),
-    "mapped by a reader": cellar<RestoredSizes>(async ({ fileMiB, count }, folder) => {
-      const path = readThrough(copied(make(folder, fileMiB)));
-      const reader = StorageReader.open(path);
-      const task = onFile(path, count);
-      return { ...task, close: () => (reader.close(), task.close()) };
-    }),
-  },
-  targets: [...Object.keys(histories), "mapped by a reader"].map((name) => ({
-    says: `${name}: written`,
-    of: ({ median }) => median(name, "kB to the disk"),
-    unit: "kB",
-    atMost: MAX_WRITTEN_KB,
-    missed:
-      "A store through a mapping makes the whole folio dirty that the kernel caches, up to 2 MiB. Other programs that " +
-      "wrote to the disk meanwhile count too.",
-  })),
-});
-
 function oneByOne(open: Open<TransactionStore>): Start<Sizes> {
   return async ({ warmUps, count, sizeBytes }, folder) => {
     const store = await open({ folder, count: MAX_TRANSACTIONS, sizeBytes });
@@ -224,16 +118,6 @@ function syncingTwice({ count, sizeBytes }: Sizes, folder: string): Task {
   const syncs = twoSyncs(folder, MAX_TRANSACTIONS * sizeBytes);
   const blobAt = blobs(sizeBytes);
   return { slice: () => eachUs(count, (i) => syncs.transactSync(blobAt(i))), close: () => syncs.close() };
-}
-
-async function eachUs(count: number, work: (i: number) => void | Promise<void>): Promise<number> {
-  const tookMs = await timeMs(async () => {
-    for (let i = 0; i < count; i++) {
-      const pending = work(i);
-      if (pending !== undefined) await pending;
-    }
-  });
-  return (tookMs * 1e3) / count;
 }
 
 const TOGETHER = 64;
@@ -303,42 +187,5 @@ async function puttingLevel(_: Sizes, folder: string): Promise<Batch> {
   return {
     store: (from, to, blobAt) => eachOf(from, to, (i) => store.transact(i, blobAt(i))),
     close: () => store.close(),
-  };
-}
-
-function make(folder: string, mib: number): string {
-  const path = join(folder, "made.cellar");
-  using writer = StorageWriter.create(path);
-  const blobAt = blobs(MIB);
-  for (let i = 0; i < mib; i++) writer.root = writer.write(blobAt(i));
-  return path;
-}
-
-function copied(path: string): string {
-  const to = `${path}.copy`;
-  cpSync(path, to);
-  return to;
-}
-
-/** Reading in order fills the page cache with large folios. */
-function readThrough(path: string): string {
-  dropFromMemory(path);
-  readFileSync(path);
-  return path;
-}
-
-function onFile(path: string, count: number): { slice(): Promise<Slice>; close(): void } {
-  const writer = StorageWriter.open(path);
-  const blob = new Uint8Array(100).fill(7);
-  return {
-    async slice() {
-      const before = bytesWrittenToDevice(path);
-      const value = await eachUs(count, () => {
-        writer.root = writer.write(blob);
-        writer.flushSync();
-      });
-      return { value, notes: { "kB to the disk": (bytesWrittenToDevice(path) - before) / 1000 / count } };
-    },
-    close: () => writer.close(),
   };
 }

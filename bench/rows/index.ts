@@ -6,7 +6,8 @@
 import type { Row } from "../lib/row.ts";
 import { cold100k, cold1m, cold4k, coldSmall } from "./cold.ts";
 import { commit, refresh } from "./commit.ts";
-import { durable, durable64, flush, restored } from "./durable.ts";
+import { durable, durable64 } from "./durable.ts";
+import { flush } from "./flush.ts";
 import { http, http8 } from "./http.ts";
 import { lag, readers } from "./lag.ts";
 import { farOut, opening } from "./large-files.ts";
@@ -14,6 +15,7 @@ import { diskSize, memory, startUp } from "./process.ts";
 import { readLarge, sumLarge } from "./read-large.ts";
 import { readCopies, readViews } from "./read.ts";
 import { replicateFirst, restoreNewest } from "./replication.ts";
+import { restored } from "./restored.ts";
 import { eventLoop, longestWrite } from "./smooth.ts";
 import { treeWalk } from "./tree-walk.ts";
 import { watch, watchCost } from "./watch.ts";

@@ -3,7 +3,7 @@
 import { wrongType } from "./error.ts";
 import { asBytes, checkOptions, signalFrom } from "./options.ts";
 import { shareEventLoop } from "./os/event-loop.ts";
-import type { BlobWriter } from "./cells/blob-writer.ts";
+import type { StreamedBlob } from "./cells/streamed-blob.ts";
 
 /** The sources that `writeStream` reads. */
 export type ByteSource = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -32,7 +32,7 @@ interface Pieces {
 export async function storeStream(
   source: ByteSource,
   options: WriteStreamOptions,
-  blob: BlobWriter,
+  blob: StreamedBlob,
   checkWritable: () => void,
 ): Promise<number> {
   checkOptions(options);
@@ -73,7 +73,7 @@ export async function storeStream(
 /** Stores a piece in steps, between which the event loop may run other work. */
 async function append(
   bytes: Uint8Array,
-  blob: BlobWriter,
+  blob: StreamedBlob,
   check: () => void,
   signals: readonly AbortSignal[],
 ): Promise<void> {

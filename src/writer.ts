@@ -7,7 +7,7 @@ import type { Header } from "./format/header.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
 import type { Measured, WritableRegion } from "./region/region.ts";
 import { type WriterStats, writerStats } from "./stats.ts";
-import { BlobWriter } from "./cells/blob-writer.ts";
+import { StreamedBlob } from "./cells/streamed-blob.ts";
 import { Cells } from "./cells/cells.ts";
 import { storeProcessId, storeVersion } from "./state/header-stores.ts";
 import type { Publisher } from "./state/publisher.ts";
@@ -160,7 +160,7 @@ export class StorageWriter extends Storage {
    */
   async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
     this.#writable.check();
-    const blob = new BlobWriter(this.#cells, this.#writable, this.#publisher);
+    const blob = new StreamedBlob(this.#cells, this.#writable, this.#publisher);
     return storeStream(source, options, blob, () => this.#writable.check());
   }
 

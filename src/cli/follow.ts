@@ -4,7 +4,7 @@ import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { openingOptions, wholeNumber } from "./opening.ts";
 import { print, printJson } from "./output.ts";
-import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replicas.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 export const follow: Command = command({

@@ -4,7 +4,7 @@
  */
 
 import { printable, quoted, StorageError, withoutPath } from "../error.ts";
-import { doneTruncations } from "../format/annex.ts";
+import { doneTruncations } from "../format/commit-record.ts";
 import { sameHeader } from "../format/header.ts";
 import type { CopyState, Inspection } from "../offline/inspect.ts";
 import type { StateChoice } from "../state/choose-state.ts";

@@ -1,7 +1,7 @@
 /** `cellar info`: a file's config, its state, and the result that opening it for writing would have. */
 
 import { StorageError } from "../error.ts";
-import { doneTruncations } from "../format/annex.ts";
+import { doneTruncations } from "../format/commit-record.ts";
 import type { Inspection } from "../offline/inspect.ts";
 import { command, type Command } from "./command.ts";
 import { FAILED, OK } from "./failure.ts";

@@ -7,7 +7,7 @@ import { CommandError, FAILED, OK, UsageError } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { wholeNumber } from "./opening.ts";
 import { paint, print, printJson, type Style } from "./output.ts";
-import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replicas.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 const options = {

@@ -7,7 +7,7 @@ import { OK } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { openingOptions, wholeNumber } from "./opening.ts";
 import { complain, errorsAreSeen, print, printJson, redraw, widthOf } from "./output.ts";
-import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replicas.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 const SHOW_EVERY_MS = 200;

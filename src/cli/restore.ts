@@ -6,7 +6,7 @@ import { progressBar } from "./copy.ts";
 import { CommandError, OK } from "./failure.ts";
 import { openingOptions } from "./opening.ts";
 import { print, printJson, redraw } from "./output.ts";
-import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replicas.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 export const restore: Command = command({

@@ -3,16 +3,8 @@
  * that is complete when it appears. A torn part is null. A header must still be compared with the file's bounds.
  */
 
-import {
-  type AnnexHead,
-  type CommitRecord,
-  decodeAnnexHead,
-  decodeCommitRecord,
-  encodeAnnexHead,
-  encodeCommitRecord,
-  isLater,
-  placeOfRecord,
-} from "./annex.ts";
+import { type AnnexHead, decodeAnnexHead, encodeAnnexHead } from "./annex-head.ts";
+import { type CommitRecord, decodeCommitRecord, encodeCommitRecord, isLater, placeOfRecord } from "./commit-record.ts";
 import { type CheckedConfig, decodeConfig, encodeConfig, type StorageConfig } from "./config.ts";
 import {
   type Bounds,

@@ -4,7 +4,7 @@
  * damage.
  */
 
-import { type CommitRecord, isLater } from "../format/annex.ts";
+import { type CommitRecord, isLater } from "../format/commit-record.ts";
 import type { HeaderArea } from "../format/area.ts";
 import type { Bounds } from "../format/header.ts";
 import { cellsOnFileMatch, readArea } from "./inspect.ts";

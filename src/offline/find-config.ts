@@ -4,7 +4,7 @@
  * the version.
  */
 
-import { decodeAnnexHead } from "../format/annex.ts";
+import { decodeAnnexHead } from "../format/annex-head.ts";
 import { type CheckedConfig, checkConfig, decodeConfig } from "../format/config.ts";
 import { hash96, sameBytes } from "../format/hash.ts";
 import { ANNEX_HEAD, CONFIG, FILE, type Place } from "../format/layout.ts";

@@ -6,7 +6,8 @@
 import { readSync } from "node:fs";
 import { crc32 } from "../format/hash.ts";
 import { RESTORE, StorageError } from "../error.ts";
-import type { AnnexHead, CommitRecord } from "../format/annex.ts";
+import type { AnnexHead } from "../format/annex-head.ts";
+import type { CommitRecord } from "../format/commit-record.ts";
 import { type CopyName, decodeArea, type HeaderArea } from "../format/area.ts";
 import type { CheckedConfig, StorageConfig } from "../format/config.ts";
 import { type Bounds, boundsOf, checkHeader, type Header, sameHeader } from "../format/header.ts";

@@ -6,7 +6,7 @@
 
 import { dirname } from "node:path";
 import { RESTORE, StorageError, wrongType } from "../error.ts";
-import type { CommitRecord } from "../format/annex.ts";
+import type { CommitRecord } from "../format/commit-record.ts";
 import { type CheckedConfig, encodeConfig, type StorageConfig } from "../format/config.ts";
 import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
 import { closeFile, openFile, pathFrom } from "../os/file.ts";

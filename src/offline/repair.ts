@@ -3,7 +3,7 @@
  * never does this by itself: a person must ask for it.
  */
 
-import type { CommitRecord } from "../format/annex.ts";
+import type { CommitRecord } from "../format/commit-record.ts";
 import { type CopyName, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import {

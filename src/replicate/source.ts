@@ -7,7 +7,7 @@
 import * as fs from "node:fs";
 import { hostname } from "node:os";
 import { StorageError } from "../error.ts";
-import { doneTruncations, isTruncating, keepsCells, truncationsOf } from "../format/annex.ts";
+import { doneTruncations, isTruncating, keepsCells, truncationsOf } from "../format/commit-record.ts";
 import { decodeArea, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
 import { type Bounds, boundsOf, type Header, sameHeader } from "../format/header.ts";
 import { CONFIG, FILE, HEADER_AREA_BYTES } from "../format/layout.ts";

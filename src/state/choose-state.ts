@@ -13,7 +13,7 @@
  */
 
 import { RESTORE, StorageError } from "../error.ts";
-import type { CommitRecord } from "../format/annex.ts";
+import type { CommitRecord } from "../format/commit-record.ts";
 import { decodeArea, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
 import { type Bounds, type CheckedHeader, checkHeader, type Header, sameHeader } from "../format/header.ts";
 import { HEADER_AREA_BYTES } from "../format/layout.ts";

@@ -3,7 +3,7 @@
  * cells.
  */
 
-import type { CommitRecord } from "../format/annex.ts";
+import type { CommitRecord } from "../format/commit-record.ts";
 import { crc32 } from "../format/hash.ts";
 import { libc } from "../os/libc.ts";
 import { SequentialReadAhead } from "../os/mapping.ts";

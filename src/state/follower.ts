@@ -6,7 +6,7 @@
 
 import { RESTORE, StorageError } from "../error.ts";
 import { decodeArea, diskCopies, type HeaderArea, processCopies } from "../format/area.ts";
-import type { CommitRecord } from "../format/annex.ts";
+import type { CommitRecord } from "../format/commit-record.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { type Bounds, boundsOf, type CheckedHeader, sameHeader } from "../format/header.ts";
 import { sameBytes } from "../format/hash.ts";

@@ -15,7 +15,8 @@
  * | the rest of it; count even, commit of nothing   | nothing   | nothing                                      |
  */
 
-import { doneTruncations, encodeAnnexHead, encodeCommitRecord, isTruncating, placeOfRecord } from "../format/annex.ts";
+import { encodeAnnexHead } from "../format/annex-head.ts";
+import { doneTruncations, encodeCommitRecord, isTruncating, placeOfRecord } from "../format/commit-record.ts";
 import { encodeHeader, type Header } from "../format/header.ts";
 import { CONFIG, FILE, HEADER_BYTES, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";

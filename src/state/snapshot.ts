@@ -1,7 +1,7 @@
 /** A state as users see it, and one that copies and streams keep for some time, while the storage changes. */
 
 import { RESTORE, StorageError } from "../error.ts";
-import { keepsCells } from "../format/annex.ts";
+import { keepsCells } from "../format/commit-record.ts";
 import type { CheckedHeader, Header } from "../format/header.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { loadArea } from "./choose-state.ts";

@@ -17,7 +17,7 @@
  * was overtaken.
  */
 
-import { type CommitRecord, truncationsOf } from "../format/annex.ts";
+import { type CommitRecord, truncationsOf } from "../format/commit-record.ts";
 import { type CopyName, type HeaderArea, processCopies } from "../format/area.ts";
 import { type Bounds, type CheckedHeader, checkHeader, sameHeader } from "../format/header.ts";
 import { sameBytes } from "../format/hash.ts";

@@ -1,7 +1,7 @@
 /** Creates a storage in a region, and opens one for its writer: the steps, in their order. */
 
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
-import { type CommitRecord, isTruncating } from "../format/annex.ts";
+import { type CommitRecord, isTruncating } from "../format/commit-record.ts";
 import { type CopyName, diskCopies, type HeaderArea } from "../format/area.ts";
 import { type Bounds, boundsOf, encodeHeader, type Header, sameHeader } from "../format/header.ts";
 import { FILE, startIndexOf } from "../format/layout.ts";

@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { checkConfig } from "../../src/format/config.ts";
-import { BlobWriter } from "../../src/cells/blob-writer.ts";
+import { StreamedBlob } from "../../src/cells/streamed-blob.ts";
 import { Cells } from "../../src/cells/cells.ts";
 import { Space } from "../../src/cells/space.ts";
 import { WritableCells } from "../../src/cells/writable.ts";
@@ -150,7 +150,7 @@ describe("stream", () => {
     const { region, publisher } = stubbed();
     const cells = new Cells(region, { bytesPerCell: 32 }, 208, 0);
     const space = new Space(region, stubConfig, null, 208, () => undefined);
-    const blob = new BlobWriter(cells, new WritableCells(region, cells, space, publisher), publisher);
+    const blob = new StreamedBlob(cells, new WritableCells(region, cells, space, publisher), publisher);
     blob.append(pattern(100, 1));
     const index = blob.end();
     for (const last of [1, 2, 3, 4]) {

@@ -5,7 +5,7 @@
  */
 
 import { expect, test } from "bun:test";
-import { keepsCells } from "../../src/format/annex.ts";
+import { keepsCells } from "../../src/format/commit-record.ts";
 import { decodeArea } from "../../src/format/area.ts";
 import { checkConfig } from "../../src/format/config.ts";
 import { FILE, startIndexOf } from "../../src/format/layout.ts";

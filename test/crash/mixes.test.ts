@@ -6,7 +6,7 @@
  */
 
 import { expect, test } from "bun:test";
-import { decodeAnnexHead } from "../../src/format/annex.ts";
+import { decodeAnnexHead } from "../../src/format/annex-head.ts";
 import { startIndexOf } from "../../src/format/layout.ts";
 import { Follower } from "../../src/state/follower.ts";
 import { openStore } from "../../src/store/open.ts";

@@ -4,7 +4,7 @@
  */
 
 import { StorageError } from "../../../src/error.ts";
-import { decodeAnnexHead } from "../../../src/format/annex.ts";
+import { decodeAnnexHead } from "../../../src/format/annex-head.ts";
 import { CONFIG, HEADER_AREA_BYTES } from "../../../src/format/layout.ts";
 import { Follower } from "../../../src/state/follower.ts";
 import type { Follows } from "../../../src/state/visible.ts";

@@ -14,7 +14,7 @@ export interface Mutant {
 
 const mixes = "test/crash/mixes.test.ts";
 const liveReaders = "test/crash/live-readers.test.ts";
-const annex = "src/format/annex.ts";
+const annex = "src/format/commit-record.ts";
 const visible = "src/state/visible.ts";
 const publisher = "src/state/publisher.ts";
 const stores = "src/state/header-stores.ts";
@@ -150,7 +150,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "records all in one place",
-    file: "src/format/annex.ts",
+    file: "src/format/commit-record.ts",
     patches: [["sequence % 2 === 1 ?", "sequence >= 0 ?"]],
   },
   {

@@ -13,7 +13,7 @@ import type { WritableCells } from "./writable.ts";
 const MAX_STORE_BYTES = 1024 * MAX_CHUNK_BYTES;
 
 /** Call `end` or `discard` last. Nothing refers to the blob's cells before `end`. */
-export class BlobWriter {
+export class StreamedBlob {
   readonly #cells: Cells;
   readonly #writable: WritableCells;
   readonly #publisher: Publisher;

@@ -1,21 +1,11 @@
 /**
- * The annex, bytes 160 to 255: Cellar's own part of the header area. It is zero in files of the original, which ignores
- * it. Its head names the writer and holds a hash of the config. Its two commit records hold the proof of a commit. A
- * missing or torn part is no error: its values are then unknown.
+ * The two commit records of the annex, bytes 192 to 255 of the header area. Each holds the proof of a commit, and counts
+ * the truncations. They are zero in files of the original, which ignores them. A missing or torn record is no error:
+ * its values are then unknown.
  */
 
-import { crc32, type Hash96, hash96, sameBytes } from "./hash.ts";
-import { ANNEX_HEAD, COMMIT_RECORD, CONFIG, FILE, type Place } from "./layout.ts";
-
-const MAGIC: Uint8Array = new TextEncoder().encode("CLR1");
-
-/** The values of the annex's head. */
-export interface AnnexHead {
-  /** The writer's process id, 0 after a clean close. */
-  readonly processId: number;
-  /** Whether head string, cell size and max index are still those that the file was made with. */
-  readonly configHolds: boolean;
-}
+import { crc32 } from "./hash.ts";
+import { COMMIT_RECORD, FILE, type Place } from "./layout.ts";
 
 /** The values of a commit record whose own CRC matches. The CRC of its cells has not been compared yet. */
 export interface CommitRecord {
@@ -36,33 +26,6 @@ export interface CommitRecord {
   readonly baseRoot: number;
 }
 
-const end = (place: Place): number => place.offset + place.sizeBytes;
-const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.offset, end(place));
-const viewOf = (raw: Uint8Array): DataView => new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-/** The config without the version, which may change. */
-const fixedConfig = (area: Uint8Array): Uint8Array => area.subarray(0, CONFIG.version.offset);
-
-/** Encodes the annex's head as 32 bytes. `area` is the header area, whose config is hashed. */
-export function encodeAnnexHead(processId: number, area: Uint8Array): Uint8Array {
-  const raw = new Uint8Array(FILE.annexHead.sizeBytes);
-  raw.set(MAGIC, ANNEX_HEAD.magic.offset);
-  viewOf(raw).setUint32(ANNEX_HEAD.processId.offset, processId, true);
-  raw.set(hash96(fixedConfig(area)), ANNEX_HEAD.configHash.offset);
-  raw.set(hash96(raw.subarray(0, ANNEX_HEAD.headHash.offset)), ANNEX_HEAD.headHash.offset);
-  return raw;
-}
-
-/** Decodes the head in the header area; null if there is none or it is torn. */
-export function decodeAnnexHead(area: Uint8Array, hash: Hash96 = hash96): AnnexHead | null {
-  const raw = slice(area, FILE.annexHead);
-  if (!sameBytes(slice(raw, ANNEX_HEAD.magic), MAGIC)) return null;
-  if (!sameBytes(slice(raw, ANNEX_HEAD.headHash), hash(raw.subarray(0, ANNEX_HEAD.headHash.offset)))) return null;
-  return {
-    processId: viewOf(raw).getUint32(ANNEX_HEAD.processId.offset, true),
-    configHolds: sameBytes(slice(raw, ANNEX_HEAD.configHash), hash(fixedConfig(area))),
-  };
-}
-
 /** The 32 bytes of a commit record. */
 export function encodeCommitRecord(record: CommitRecord): Uint8Array {
   const buffer = new ArrayBuffer(FILE.commitRecord1.sizeBytes);
@@ -81,7 +44,7 @@ export function encodeCommitRecord(record: CommitRecord): Uint8Array {
 
 /** The commit record in 32 raw bytes, or null if its own CRC is wrong. */
 export function decodeCommitRecord(raw: Uint8Array): CommitRecord | null {
-  const view = viewOf(raw);
+  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
   const u32 = (place: Place): number => view.getUint32(place.offset, true);
   if (u32(COMMIT_RECORD.recordCrc) !== crc32(raw.subarray(0, COMMIT_RECORD.recordCrc.offset))) return null;
   return {

@@ -3,15 +3,10 @@
 import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { rootText } from "./figures.ts";
-import { openReader, readingOptions, wholeNumber } from "./opening.ts";
+import { numberOption, openReader, readingOptions } from "./opening.ts";
 import { paint, print, printJson, widthOf, wrap } from "./output.ts";
 import type { StorageState } from "../state/snapshot.ts";
 
-/**
- * Any long time. A timer lets Bun sleep: a watch does not keep the process alive, and Bun 1.4.5 spins while only the
- * top level of a module is awaited.
- */
-const KEEP_ALIVE_MS = 3_600_000;
 const NUMBER_WIDTH = 10;
 /** Of a line whose numbers stand below those of the line before. */
 const LINE_WIDTH = 61;
@@ -28,15 +23,14 @@ export const tail: Command = command({
   notes: "Ctrl-C ends it. Where states come faster than they can be shown, the latest is shown.",
   examples: ["cellar tail data.cellar", "cellar tail data.cellar --follow flushes --json"],
   run: async ({ positionals: [path = ""], values, json }) => {
-    const count = values.count === undefined ? Infinity : wholeNumber("--count", values.count, 1);
+    const count = numberOption(values, "count", 1) ?? Infinity;
     using reader = openReader(path, values);
     const stop = new AbortController();
     const abort = (): void => stop.abort();
     // Leave a second Ctrl-C to the system: an immediate end loses nothing, and the output may be stuck.
     process.once("SIGINT", abort).once("SIGTERM", abort);
-    const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
     try {
-      const states = reader.watch({ signal: stop.signal });
+      const states = reader.watch({ signal: stop.signal, keepAlive: true });
       let before: StorageState = { root: reader.root, length: reader.length };
       await show(before, before, json);
       for (let shown = 1; shown < count; shown++) {
@@ -46,7 +40,6 @@ export const tail: Command = command({
         before = next.value;
       }
     } finally {
-      clearInterval(alive);
       process.off("SIGINT", abort).off("SIGTERM", abort);
     }
     return OK;

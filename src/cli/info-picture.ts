@@ -73,13 +73,12 @@ function headerLines({ copies, state: found }: Inspection): string[] {
     header === null ? "" : `root ${rootText(header.root)}`,
     state === "good" && header !== null && flushed !== null && !sameHeader(header, flushed) ? "not flushed" : "",
   ]);
-  return columns(lines, ["<", "<", "<", "<", "<", "<"]);
+  return columns(lines, "left");
 }
 
 /** The part of the annex about the state: commits with a proof, and truncations. */
 function annexText({ area, records }: Inspection): string {
-  const isZero = area.isAnnexBlank;
-  if (isZero) return "none: as Plebeia leaves files";
+  if (area.isAnnexBlank) return "none: as Plebeia leaves files";
   const sequences = records.map(({ sequence }) => sequence).sort((a, b) => a - b);
   if (sequences.length === 0) return "damaged: no commit record is whole";
   const commits = `commit${sequences.length === 1 ? "" : "s"} ${sequences.join(" and ")} on record`;

@@ -48,7 +48,7 @@ export async function remark(line: string): Promise<void> {
 
 /** Writes an error to standard error, in one line. */
 export async function complain(message: string): Promise<void> {
-  const text = wrap(`${COMMAND} ${printable(message)}`, errorWidth()).join("\n");
+  const text = wrap(`${COMMAND} ${printable(message)}`, widthOf(process.stderr)).join("\n");
   await remark(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
 }
 
@@ -83,21 +83,18 @@ export function listenForErrors(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
 
-/** Columns side by side, each as wide as its widest cell; `>` aligns one to the right. */
-export function columns(rows: readonly (readonly string[])[], alignment: readonly ("<" | ">")[]): string[] {
-  const widths = alignment.map((_, i) =>
-    rows.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[i] ?? "")), 0),
-  );
-  return rows.map((row) =>
-    alignment
-      .map((side, i) => {
-        const cell = row[i] ?? "";
-        const padding = " ".repeat((widths[i] ?? 0) - Bun.stringWidth(cell));
-        return side === ">" ? padding + cell : cell + padding;
-      })
-      .join("  ")
-      .trimEnd(),
-  );
+/** Columns side by side, each as wide as its widest cell, all aligned to one side. */
+export function columns(rows: readonly (readonly string[])[], side: "left" | "right"): string[] {
+  const widthAt = (i: number): number =>
+    rows.reduce((widest, row) => Math.max(widest, Bun.stringWidth(row[i] ?? "")), 0);
+  const widths = rows[0]?.map((_, i) => widthAt(i)) ?? [];
+  return rows.map((row) => {
+    const cells = row.map((cell, i) => {
+      const padding = " ".repeat((widths[i] ?? 0) - Bun.stringWidth(cell));
+      return side === "right" ? padding + cell : cell + padding;
+    });
+    return cells.join("  ").trimEnd();
+  });
 }
 
 /** The columns of a stream's terminal; without a terminal, lines are not limited. */
@@ -105,22 +102,9 @@ export function widthOf(stream: Stream = process.stdout): number {
   return stream.isTTY ? Math.max(LEAST_WIDTH, stream.columns || 80) : Infinity;
 }
 
-/** `widthOf` of standard error. */
-export function errorWidth(): number {
-  return widthOf(process.stderr);
-}
-
 /** Breaks a text between words into lines of at most `width` columns. The spaces at a break are removed. */
 export function wrap(text: string, width: number): string[] {
-  if (width === Infinity) return [text];
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1);
-    const fits = line !== undefined && Bun.stringWidth(line) + 1 + Bun.stringWidth(word) <= width;
-    if (fits) lines[lines.length - 1] = `${line} ${word}`;
-    else if (word !== "" || line === undefined) lines.push(word);
-  }
-  return lines.map((line, i) => (i < lines.length - 1 ? line.trimEnd() : line));
+  return width === Infinity ? [text] : Bun.wrapAnsi(text, width).split("\n");
 }
 
 /** A text after a label, with all its lines from column `indent` on; below the label on narrow terminals. */

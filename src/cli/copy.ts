@@ -1,14 +1,11 @@
 /** `cellar copy`: a backup of a storage, beside its writer. */
 
-import type { CopyProgress } from "../copy.ts";
 import { printable } from "../error.ts";
-import type { StorageReader } from "../reader.ts";
-import type { StorageState } from "../state/snapshot.ts";
 import { command, type Command } from "./command.ts";
-import { CommandError, OK } from "./failure.ts";
+import { OK } from "./failure.ts";
 import { bar, bytesText, rootText, shareText } from "./figures.ts";
 import { openReader, readingOptions } from "./opening.ts";
-import { errorWidth, print, printJson, redraw } from "./output.ts";
+import { print, printJson, redraw, widthOf } from "./output.ts";
 import { untilStopped } from "./stop.ts";
 
 /** Ten times a second looks steady, and costs little compared with the copy. */
@@ -29,7 +26,13 @@ export const copy: Command = command({
   examples: ["cellar copy data.cellar backup.cellar"],
   run: async ({ positionals: [path = "", to = ""], values, json }) => {
     using reader = openReader(path, values);
-    const { root, length } = await copied(reader, to, values["allow-unsafe-filesystem"] === true);
+    const { root, length } = await withProgress(to, (signal, show) =>
+      reader.copyTo(to, {
+        signal,
+        onProgress: ({ copiedBytes, totalBytes }) => show(copiedBytes, totalBytes),
+        allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+      }),
+    );
     const byteLength = length * reader.config.bytesPerCell;
     if (json) await printJson({ path, to, root, length, byteLength });
     else await print(`${printable(to)}: length ${length}, root ${rootText(root)}, ${bytesText(byteLength)}`);
@@ -37,28 +40,20 @@ export const copy: Command = command({
   },
 });
 
-/** Makes the copy. However it ends, the progress line is cleared for the next message. */
-async function copied(reader: StorageReader, to: string, allowUnsafeFilesystem: boolean): Promise<StorageState> {
-  return untilStopped(async (signal) => {
-    try {
-      return await reader.copyTo(to, { signal, onProgress: progress(), allowUnsafeFilesystem });
-    } catch (error) {
-      if (signal.aborted) throw new CommandError("CANCELLED", `${to}: cancelled, and nothing is left of it`, error);
-      throw error;
-    } finally {
-      redraw("");
-    }
-  });
+/** Makes a file that takes a while: Ctrl-C cancels it, and a line shows its progress, at most ten times a second. */
+export async function withProgress<T>(
+  path: string,
+  run: (signal: AbortSignal, show: (doneBytes: number, totalBytes: number) => void) => Promise<T>,
+): Promise<T> {
+  try {
+    return await untilStopped((signal) => run(signal, progressBar()), `${path}: cancelled, and nothing is left of it`);
+  } finally {
+    // However it ends, clear the line for the next message.
+    redraw("");
+  }
 }
 
-/** Shows the progress, at most ten times a second. */
-function progress(): (progress: CopyProgress) => void {
-  const show = progressBar();
-  return ({ copiedBytes, totalBytes }) => show(copiedBytes, totalBytes);
-}
-
-/** The same for anything that has a size. */
-export function progressBar(): (doneBytes: number, totalBytes: number) => void {
+function progressBar(): (doneBytes: number, totalBytes: number) => void {
   let shownAt = performance.now();
   return (doneBytes, totalBytes) => {
     const now = performance.now();
@@ -66,7 +61,11 @@ export function progressBar(): (doneBytes: number, totalBytes: number) => void {
     shownAt = now;
     const figures = ` ${shareText(doneBytes, totalBytes)} of ${bytesText(totalBytes)}`;
     // Leave one column free: after the last one, some terminals go to the next line.
-    const { full, empty } = bar(doneBytes, totalBytes, Math.min(BAR_WIDTH, errorWidth() - figures.length - 1));
+    const { full, empty } = bar(
+      doneBytes,
+      totalBytes,
+      Math.min(BAR_WIDTH, widthOf(process.stderr) - figures.length - 1),
+    );
     redraw(`${full}${empty}${figures}`);
   };
 }

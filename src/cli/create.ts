@@ -5,7 +5,7 @@ import { configFrom, type CreateOptions } from "../options.ts";
 import { StorageWriter } from "../writer.ts";
 import { command, type Command } from "./command.ts";
 import { OK, UsageError } from "./failure.ts";
-import { openingOptions, wholeNumber } from "./opening.ts";
+import { numberOption, openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 
 /** Options are those of the library, each under its name as a flag. */
@@ -23,22 +23,17 @@ export const create: Command = command({
   },
   examples: ["cellar create data.cellar --head-string MYAPP --bytes-per-cell 64"],
   run: async ({ positionals: [path = ""], values, json }) => {
-    const number = (name: "version" | "bytes-per-cell" | "max-index" | "capacity-cells", least = 0) => {
-      const text = values[name];
-      return text === undefined ? undefined : wholeNumber(`--${name}`, text, least);
-    };
-    const given = {
+    // The library checks the values.
+    const options: CreateOptions = {
       headString: values["head-string"],
-      version: number("version"),
-      bytesPerCell: number("bytes-per-cell"),
-      maxIndex: number("max-index"),
-      capacityCells: number("capacity-cells", 1),
+      version: numberOption(values, "version"),
+      bytesPerCell: numberOption(values, "bytes-per-cell"),
+      maxIndex: numberOption(values, "max-index"),
+      capacityCells: numberOption(values, "capacity-cells", 1),
+      allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
     };
-    // An option that is not given is left out; the library checks the others.
-    const options = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
     checkConfigOptions(options);
-    const allowUnsafeFilesystem = values["allow-unsafe-filesystem"] === true;
-    using writer = StorageWriter.create(path, { ...options, allowUnsafeFilesystem });
+    using writer = StorageWriter.create(path, options);
     const { config, startIndex, length } = writer;
     // Close it before printing, so that a reported file has been closed cleanly.
     writer.close();

@@ -2,7 +2,7 @@
 
 import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
-import { openingOptions, wholeNumber } from "./opening.ts";
+import { numberOption, openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
@@ -24,7 +24,7 @@ export const follow: Command = command({
     "Prints a line for each state that the file comes to. Local readers see them as those of a writer: cellar tail PATH --follow flushes. Ctrl-C ends it; a later start goes on from there.",
   examples: ["cellar follow s3://bucket/data replica.cellar"],
   run: async ({ positionals: [target = "", path = ""], values, json }) => {
-    const intervalMs = values.interval === undefined ? undefined : wholeNumber("--interval", values.interval, 1);
+    const intervalMs = numberOption(values, "interval", 1);
     const { follow: start } = await import("../replicate/index.ts");
     const store = await openTarget(target, values);
     await untilStopped(async (signal) => {

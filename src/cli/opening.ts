@@ -51,6 +51,16 @@ export function wholeNumber(name: string, text: string, least = 0): number {
   throw new UsageError(`${name}: expected a whole number from ${least} on, got ${JSON.stringify(text)}`);
 }
 
+/** Returns the whole number of an option, or undefined if it was not given. */
+export function numberOption<Name extends string>(
+  values: { readonly [K in Name]?: string },
+  name: Name,
+  least?: number,
+): number | undefined {
+  const text = values[name];
+  return text === undefined ? undefined : wholeNumber(`--${name}`, text, least);
+}
+
 /** Returns the given index, or the storage's root if none was given. */
 export function indexIn(storage: Storage, text: string = "root"): number {
   if (text !== "root") return wholeNumber("INDEX", text);

@@ -8,7 +8,7 @@ import { identityOf } from "../os/file.ts";
 import { StorageWriter } from "../writer.ts";
 import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
-import { openingOptions, wholeNumber } from "./opening.ts";
+import { numberOption, openingOptions } from "./opening.ts";
 import { print, printJson, remark } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
@@ -40,7 +40,7 @@ export const put: Command = command({
     const source = openSource(name, path);
     const options: OpenWriterOptions = {
       allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
-      lockTimeoutMs: wholeNumber("--lock-timeout-ms", values["lock-timeout-ms"] ?? "0"),
+      lockTimeoutMs: numberOption(values, "lock-timeout-ms"),
     };
     using writer = values.create === true ? StorageWriter.openOrCreate(path, options) : openExisting(path, options);
     if (writer.recovery.state !== "clean")

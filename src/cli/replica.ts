@@ -3,9 +3,9 @@
 import { printable } from "../error.ts";
 import type { ObjectStore } from "../replicate/store/store.ts";
 import { type Call, command, type Command } from "./command.ts";
-import { CommandError, FAILED, OK, UsageError } from "./failure.ts";
+import { FAILED, OK, UsageError } from "./failure.ts";
 import { countText } from "./figures.ts";
-import { wholeNumber } from "./opening.ts";
+import { numberOption } from "./opening.ts";
 import { paint, print, printJson, type Style } from "./output.ts";
 import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
@@ -28,19 +28,28 @@ const options = {
   ...storeOptions,
 };
 
-/** The options of each action; those of the store go with all. */
-const actions: Readonly<Record<string, readonly string[]>> = {
-  states: ["from", "to"],
-  status: ["against", "max-age"],
-  verify: ["against", "download"],
-  prune: ["before", "epochs", "dry-run"],
-};
+interface ActionCall extends Call<typeof options> {
+  readonly store: ObjectStore;
+  readonly signal: AbortSignal;
+}
+
+interface Action {
+  /** Its options, besides those of the store. */
+  readonly options: readonly string[];
+  /** Returns the exit status. */
+  readonly run: (call: ActionCall) => Promise<number>;
+}
+
+const actions: ReadonlyMap<string, Action> = new Map([
+  ["states", { options: ["from", "to"], run: listStates }],
+  ["status", { options: ["against", "max-age"], run: reportStatus }],
+  ["verify", { options: ["against", "download"], run: verifyReplica }],
+  ["prune", { options: ["before", "epochs", "dry-run"], run: pruneReplica }],
+]);
 
 const MAX_AGE_S = 60;
 
 const styles: Readonly<Record<string, Style>> = { ok: "green", note: "yellow", damage: "red" };
-
-type ReplicaCall = Call<typeof options>;
 
 export const replica: Command = command({
   name: "replica",
@@ -62,91 +71,75 @@ export const replica: Command = command({
   ],
   run: async (call) => {
     const [action = "", target = ""] = call.positionals;
-    checkOptions(action, call.values);
+    const run = runOf(action, call.values);
     const store = await openTarget(target, call.values);
-    return untilStopped(async (signal) => {
-      try {
-        return (await runs[action]?.(store, call, signal)) ?? FAILED;
-      } catch (error) {
-        if (signal.aborted) throw new CommandError("CANCELLED", `${target}: cancelled`, error);
-        throw error;
-      }
-    });
+    return untilStopped((signal) => run({ ...call, store, signal }), `${target}: cancelled`);
   },
 });
 
-function checkOptions(action: string, values: Readonly<Record<string, unknown>>): void {
-  const own = actions[action];
-  if (own === undefined) {
-    const names = Object.keys(actions).join(", ");
+/** Returns what an action does, after checking that the given options go with it. */
+function runOf(action: string, values: Readonly<Record<string, unknown>>): Action["run"] {
+  const found = actions.get(action);
+  if (found === undefined) {
+    const names = [...actions.keys()].join(", ");
     throw new UsageError(`expected ${names}, got ${printable(JSON.stringify(action))}`);
   }
   const given = Object.keys(values).filter((name) => values[name] !== undefined);
-  const foreign = given.find((name) => !own.includes(name) && !(name in storeOptions) && name in options);
+  const foreign = given.find((name) => !found.options.includes(name) && !(name in storeOptions) && name in options);
   if (foreign !== undefined) throw new UsageError(`--${foreign} does not go with ${action}`);
+  return found.run;
 }
 
-type Run = (store: ObjectStore, call: ReplicaCall, signal: AbortSignal) => Promise<number>;
+async function listStates({ store, values, json, signal }: ActionCall): Promise<number> {
+  const { states } = await import("../replicate/index.ts");
+  const range = { from: numberOption(values, "from", 1), to: numberOption(values, "to", 1) };
+  for await (const state of states(store, { ...range, signal })) {
+    await (json ? printJson(stateFields(state)) : print(stateLine(state)));
+  }
+  return OK;
+}
 
-const runs: Readonly<Record<string, Run>> = {
-  states: async (store, { values, json }, signal) => {
-    const { states } = await import("../replicate/index.ts");
-    const number = (name: "from" | "to"): number | undefined => {
-      const text = values[name];
-      return text === undefined ? undefined : wholeNumber(`--${name}`, text, 1);
-    };
-    for await (const state of states(store, { from: number("from"), to: number("to"), signal })) {
-      await (json ? printJson(stateFields(state)) : print(stateLine(state)));
-    }
-    return OK;
-  },
+async function reportStatus({ store, values, json, signal }: ActionCall): Promise<number> {
+  const { status } = await import("../replicate/index.ts");
+  const maxAgeMs = 1000 * (numberOption(values, "max-age") ?? MAX_AGE_S);
+  const { state, ageMs, isCurrent } = await status(store, { against: values.against, signal });
+  const isLate = isCurrent === false && (ageMs ?? Infinity) > maxAgeMs;
+  const fields = state === null ? null : stateFields(state);
+  if (json) await printJson({ state: fields, ageMs, current: isCurrent, late: isLate });
+  else {
+    const newest = state === null ? "no state yet" : stateLine(state);
+    const current = isCurrent === null ? "" : isCurrent ? "  all that is flushed" : "  the file has more";
+    await print(`${newest}${current}`);
+  }
+  return isLate ? FAILED : OK;
+}
 
-  status: async (store, { values, json }, signal) => {
-    const { status } = await import("../replicate/index.ts");
-    const maxAgeMs = 1000 * (values["max-age"] === undefined ? MAX_AGE_S : wholeNumber("--max-age", values["max-age"]));
-    const { state, ageMs, isCurrent } = await status(store, { against: values.against, signal });
-    const isLate = isCurrent === false && (ageMs ?? Infinity) > maxAgeMs;
-    if (json)
-      await printJson({ state: state === null ? null : stateFields(state), ageMs, current: isCurrent, late: isLate });
-    else {
-      const newest = state === null ? "no state yet" : stateLine(state);
-      const current = isCurrent === null ? "" : isCurrent ? "  all that is flushed" : "  the file has more";
-      await print(`${newest}${current}`);
-    }
-    return isLate ? FAILED : OK;
-  },
+async function verifyReplica({ store, values, json, signal }: ActionCall): Promise<number> {
+  const { verify } = await import("../replicate/index.ts");
+  let isDamaged = false;
+  const download = values.download === true;
+  for await (const { part, level, message } of verify(store, { against: values.against, download, signal })) {
+    isDamaged ||= level === "damage";
+    if (json) await printJson({ part, level, message });
+    else await print(`${paint(styles[level] ?? "bold", level.padEnd(6))}  ${printable(`${part}: ${message}`)}`);
+  }
+  return isDamaged ? FAILED : OK;
+}
 
-  verify: async (store, { values, json }, signal) => {
-    const { verify } = await import("../replicate/index.ts");
-    let isDamaged = false;
-    for await (const finding of verify(store, {
-      against: values.against,
-      download: values.download === true,
-      signal,
-    })) {
-      const { part, level, message } = finding;
-      isDamaged ||= level === "damage";
-      if (json) await printJson({ part, level, message });
-      else await print(`${paint(styles[level] ?? "bold", level.padEnd(6))}  ${printable(`${part}: ${message}`)}`);
-    }
-    return isDamaged ? FAILED : OK;
-  },
-
-  prune: async (store, { values, json }, signal) => {
-    const { prune } = await import("../replicate/index.ts");
-    const before = values.before === undefined ? undefined : timeFrom("--before", values.before);
-    const dryRun = values["dry-run"] === true;
-    const result = await prune(store, { before, epochs: values.epochs === true, dryRun, signal });
-    const { records, fullRecords, states, blocks } = result;
-    if (json) await printJson({ dryRun, records, fullRecords, states, blocks });
-    else {
-      const deleted = [
-        countText(records, "record"),
-        `${countText(fullRecords, "full record")} with ${countText(states, "state")}`,
-        countText(blocks, "block"),
-      ];
-      await print(`${dryRun ? "would delete" : "deleted"} ${deleted.join(", ")}`);
-    }
-    return OK;
-  },
-};
+async function pruneReplica({ store, values, json, signal }: ActionCall): Promise<number> {
+  const { prune } = await import("../replicate/index.ts");
+  const before = values.before === undefined ? undefined : timeFrom("--before", values.before);
+  const dryRun = values["dry-run"] === true;
+  const result = await prune(store, { before, epochs: values.epochs === true, dryRun, signal });
+  const { records, fullRecords, states, blocks } = result;
+  if (json) await printJson({ dryRun, records, fullRecords, states, blocks });
+  else {
+    const deleted = [
+      countText(records, "record"),
+      `${countText(fullRecords, "full record")} with ${countText(states, "state")}`,
+      countText(blocks, "block"),
+    ];
+    await print(`${dryRun ? "would delete" : "deleted"} ${deleted.join(", ")}`);
+  }
+  return OK;
+}

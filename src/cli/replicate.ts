@@ -5,7 +5,7 @@ import type { Replicator } from "../replicate/replicator.ts";
 import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { countText } from "./figures.ts";
-import { openingOptions, wholeNumber } from "./opening.ts";
+import { numberOption, openingOptions } from "./opening.ts";
 import { complain, errorsAreSeen, print, printJson, redraw, widthOf } from "./output.ts";
 import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
@@ -33,7 +33,7 @@ export const replicate: Command = command({
     "cellar replicate data.cellar s3://bucket/data --endpoint https://s3.example",
   ],
   run: async ({ positionals: [path = "", target = ""], values, json }) => {
-    const intervalMs = values.interval === undefined ? undefined : wholeNumber("--interval", values.interval, 1);
+    const intervalMs = numberOption(values, "interval", 1);
     const { replicate: start } = await import("../replicate/index.ts");
     const store = await openTarget(target, values);
     return untilStopped(async (signal) => {

@@ -2,12 +2,11 @@
 
 import { printable } from "../error.ts";
 import { command, type Command } from "./command.ts";
-import { progressBar } from "./copy.ts";
-import { CommandError, OK } from "./failure.ts";
+import { withProgress } from "./copy.ts";
+import { OK } from "./failure.ts";
 import { openingOptions } from "./opening.ts";
-import { print, printJson, redraw } from "./output.ts";
+import { print, printJson } from "./output.ts";
 import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replica-options.ts";
-import { untilStopped } from "./stop.ts";
 
 export const restore: Command = command({
   name: "restore",
@@ -28,32 +27,24 @@ export const restore: Command = command({
     "The file appears complete and durable, or not at all: Ctrl-C leaves nothing. Every byte is checked against its hash. cellar replica states TARGET lists the states.",
   examples: ["cellar restore s3://bucket/data data.cellar", "cellar restore /mnt/nas/data old.cellar --at 2026-11-01"],
   run: async ({ positionals: [target = "", path = ""], values, json }) => {
-    const at =
-      values.at === undefined || /^[1-9]\d{0,14}$/.test(values.at) ? numberOf(values.at) : timeFrom("--at", values.at);
+    const at = values.at === undefined ? undefined : stateFrom(values.at);
     const { restore: run } = await import("../replicate/index.ts");
     const store = await openTarget(target, values);
-    const show = progressBar();
-    const state = await untilStopped(async (signal) => {
-      try {
-        return await run(store, path, {
-          at,
-          signal,
-          onProgress: ({ restoredBytes, totalBytes }) => show(restoredBytes, totalBytes),
-          allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
-        });
-      } catch (error) {
-        if (signal.aborted) throw new CommandError("CANCELLED", `${path}: cancelled, and nothing is left of it`, error);
-        throw error;
-      } finally {
-        redraw("");
-      }
-    });
+    const state = await withProgress(path, (signal, show) =>
+      run(store, path, {
+        at,
+        signal,
+        onProgress: ({ restoredBytes, totalBytes }) => show(restoredBytes, totalBytes),
+        allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+      }),
+    );
     if (json) await printJson({ path, ...stateFields(state) });
     else await print(`${printable(path)}: ${stateLine(state)}`);
     return OK;
   },
 });
 
-function numberOf(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : Number(text);
+/** A state's number as it is, anything else as a time. */
+function stateFrom(text: string): number | Date {
+  return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : timeFrom("--at", text);
 }

@@ -1,12 +1,16 @@
 /** Ends long operations at Ctrl-C and similar signals. */
 
 import { readFileSync } from "node:fs";
+import { CommandError } from "./failure.ts";
 import { errorsAreSeen } from "./output.ts";
 
 const endingSignals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
 
-/** Runs an operation. Signals that would end the process abort the operation instead. */
-export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Runs an operation. Signals that would end the process abort the operation instead.
+ * @param cancelled the message of the error if the aborted operation fails, as it does if it leaves its work undone
+ */
+export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>, cancelled?: string): Promise<T> {
   const stop = new AbortController();
   const abort = (): void => stop.abort();
   const signals = isHangupIgnored() ? endingSignals : [...endingSignals, "SIGHUP"];
@@ -14,6 +18,9 @@ export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>):
   for (const name of signals) process.on(name, abort);
   try {
     return await run(stop.signal);
+  } catch (error) {
+    if (stop.signal.aborted && cancelled !== undefined) throw new CommandError("CANCELLED", cancelled, error);
+    throw error;
   } finally {
     for (const name of signals) process.off(name, abort);
   }

@@ -8,7 +8,7 @@ import type { StorageReader } from "../reader.ts";
 import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
 import { countText } from "./figures.ts";
-import { indexIn, openReader, readingOptions, wholeNumber } from "./opening.ts";
+import { indexIn, numberOption, openReader, readingOptions } from "./opening.ts";
 import { columns, paint, print, printJson, write } from "./output.ts";
 
 /** More bytes as base64 would not fit into a string. */
@@ -38,8 +38,8 @@ export const cat: Command = command({
     using reader = openReader(path, values);
     const index = indexIn(reader, word);
     const part: PartOptions = {
-      offset: wholeNumber("--offset", values.offset ?? "0"),
-      ...(values.length === undefined ? {} : { length: wholeNumber("--length", values.length) }),
+      offset: numberOption(values, "offset"),
+      length: numberOption(values, "length"),
     };
     if (json) await printJson({ path, index, ...contentOf(reader, index, part) });
     else for await (const piece of reader.stream(index, part)) await write(piece);
@@ -59,9 +59,10 @@ export const chain: Command = command({
   run: async ({ positionals: [path = "", word], values, json }) => {
     using reader = openReader(path, values);
     const index = indexIn(reader, word);
-    const { chunks, error } = chainOf(reader, index);
-    if (error !== null) {
-      // Show the chunks up to the break too.
+    const chunks: Chunk[] = [];
+    try {
+      for (const chunk of chainOf(reader, index)) chunks.push(chunk);
+    } catch (error) {
       if (!json && chunks.length > 0) await print(chainLines(chunks));
       throw error;
     }
@@ -94,25 +95,23 @@ interface Chunk {
   readonly previous: number;
 }
 
-/** The chunks up to an impossible one, and the error there. */
-function chainOf(reader: StorageReader, index: number): { chunks: readonly Chunk[]; error: StorageError | null } {
-  const chunks: Chunk[] = [];
+/** Yields the chunks from the last one back. @throws CHUNK_CORRUPT at an impossible one */
+function* chainOf(reader: StorageReader, index: number): Generator<Chunk> {
   const { bytesPerCell } = reader.config;
   const footerCells = Math.ceil(FOOTER_BYTES / bytesPerCell);
   for (let last = index; last !== 0;) {
     // The view checks the given index; the footers check the following ones.
     reader.cell(last);
-    if (last - footerCells + 1 < reader.startIndex) return { chunks, error: corrupt(reader, last) };
+    if (last - footerCells + 1 < reader.startIndex) throw corrupt(reader, last);
     const cells = reader.cells(last - footerCells + 1, footerCells);
     const view = new DataView(cells.buffer, cells.byteOffset + cells.byteLength - FOOTER_BYTES, FOOTER_BYTES);
     const byteLength = view.getUint16(FOOTER.size.offset, true);
     const previous = view.getUint32(FOOTER.previous.offset, true);
-    const first = firstIndexOf(last, byteLength, previous, chunks.length > 0, reader.startIndex, bytesPerCell);
-    if (first === 0) return { chunks, error: corrupt(reader, last) };
-    chunks.push({ first, last, byteLength, previous });
+    const first = firstIndexOf(last, byteLength, previous, last !== index, reader.startIndex, bytesPerCell);
+    if (first === 0) throw corrupt(reader, last);
+    yield { first, last, byteLength, previous };
     last = previous;
   }
-  return { chunks, error: null };
 }
 
 function corrupt({ path }: StorageReader, index: number): StorageError {
@@ -132,7 +131,7 @@ function chainLines(chunks: readonly Chunk[]): string[] {
         previous === 0 ? "–" : String(previous),
       ]),
     ],
-    [">", ">", ">", ">"],
+    "right",
   );
   return [paint("dim", heading), ...lines];
 }

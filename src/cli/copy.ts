@@ -5,7 +5,7 @@ import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { bar, bytesText, rootText, shareText } from "./figures.ts";
 import { openReader, readingOptions } from "./opening.ts";
-import { print, printJson, redraw, widthOf } from "./output.ts";
+import { errorWidth, print, printJson, redraw } from "./output.ts";
 import { untilStopped } from "./stop.ts";
 
 /** Ten times a second looks steady, and costs little compared with the copy. */
@@ -61,11 +61,7 @@ function progressBar(): (doneBytes: number, totalBytes: number) => void {
     shownAt = now;
     const figures = ` ${shareText(doneBytes, totalBytes)} of ${bytesText(totalBytes)}`;
     // Leave one column free: after the last one, some terminals go to the next line.
-    const { full, empty } = bar(
-      doneBytes,
-      totalBytes,
-      Math.min(BAR_WIDTH, widthOf(process.stderr) - figures.length - 1),
-    );
+    const { full, empty } = bar(doneBytes, totalBytes, Math.min(BAR_WIDTH, errorWidth() - figures.length - 1));
     redraw(`${full}${empty}${figures}`);
   };
 }

@@ -48,7 +48,7 @@ export async function remark(line: string): Promise<void> {
 
 /** Writes an error to standard error, in one line. */
 export async function complain(message: string): Promise<void> {
-  const text = wrap(`${COMMAND} ${printable(message)}`, widthOf(process.stderr)).join("\n");
+  const text = wrap(`${COMMAND} ${printable(message)}`, errorWidth()).join("\n");
   await remark(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
 }
 
@@ -100,6 +100,11 @@ export function columns(rows: readonly (readonly string[])[], side: "left" | "ri
 /** The columns of a stream's terminal; without a terminal, lines are not limited. */
 export function widthOf(stream: Stream = process.stdout): number {
   return stream.isTTY ? Math.max(LEAST_WIDTH, stream.columns || 80) : Infinity;
+}
+
+/** `widthOf` of standard error. */
+export function errorWidth(): number {
+  return widthOf(process.stderr);
 }
 
 /** Breaks a text between words into lines of at most `width` columns. The spaces at a break are removed. */

@@ -11,7 +11,7 @@ import { countText } from "./figures.ts";
 import { indexIn, numberOption, openReader, readingOptions } from "./opening.ts";
 import { columns, paint, print, printJson, write } from "./output.ts";
 
-/** More bytes as base64 would not fit into a string. */
+/** The limit for base64: more would not fit into a string. */
 const MAX_JSON_BYTES: number = 2 ** 28;
 
 const blobPositionals = [
@@ -19,7 +19,7 @@ const blobPositionals = [
   ["[INDEX]", "the blob's index, as put printed it; default: root"],
 ] as const;
 
-/** Writes exactly the blob's bytes to standard output. Errors go to standard error. */
+/** Writes only the blob's bytes to standard output. Errors go to standard error. */
 export const cat: Command = command({
   name: "cat",
   summary: "Writes a blob's bytes to standard output, as they are",
@@ -47,9 +47,7 @@ export const cat: Command = command({
   },
 });
 
-/**
- * Follows the chain from the last chunk back, because only its index is given. A broken chain is shown up to the break.
- */
+/** Follows the chain from the last chunk back. Shows a broken chain up to the break. */
 export const chain: Command = command({
   name: "chain",
   summary: "Lists the chunks of a blob, from the last one back",
@@ -73,7 +71,7 @@ export const chain: Command = command({
   },
 });
 
-/** A part of a blob as it goes into JSON, which has no bytes. */
+/** Returns a part of a blob for JSON: as base64. */
 function contentOf(
   reader: StorageReader,
   index: number,
@@ -91,7 +89,7 @@ interface Chunk {
   readonly first: number;
   readonly last: number;
   readonly byteLength: number;
-  /** The last index of the chunk before, 0 for none. */
+  /** The last index of the previous chunk, 0 for none. */
   readonly previous: number;
 }
 

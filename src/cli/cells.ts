@@ -9,7 +9,7 @@ const ROW_BYTES = 16;
 const INDEX_WIDTH = 10;
 /** Cells that are printed at once. */
 const BATCH_CELLS = 64;
-/** The most bytes of cells in one line of JSON: programs must be able to read it as one line. */
+/** The limit of bytes in one line of JSON, so that programs can read it as one line. */
 const MAX_JSON_BYTES: number = 2 ** 24;
 
 /** Prints the bytes of cells, whatever the application keeps in them. */
@@ -19,10 +19,10 @@ export const cells: Command = command({
   positionals: [
     ["PATH", "the storage's file"],
     ["FROM", "the first index, or root"],
-    ["[COUNT]", "how many cells, as far as the storage has them; default: 1"],
+    ["[COUNT]", "how many cells, at most to the end; default: 1"],
   ],
   options: readingOptions,
-  notes: "Rows of a cell that are the same as the one before are shown as one *.",
+  notes: "Repeated rows of a cell are shown as one *.",
   examples: ["cellar cells data.cellar 8 4"],
   run: async ({ positionals: [path = "", from, countWord = "1"], values, json }) => {
     using reader = openReader(path, values);
@@ -53,7 +53,7 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 }
 
-/** The index, then 16 bytes a row. A cell of 64 KiB of zeros is two lines, not 4096. */
+/** Shows the index, then 16 bytes a row. Repeated rows are left out: 64 KiB of zeros take two lines, not 4096. */
 function cellLines(index: number, cell: Uint8Array): string[] {
   const lines: string[] = [];
   let before = "";
@@ -74,7 +74,7 @@ function label(offset: number, index: number): string {
   return offset === 0 ? paint("cyan", String(index).padStart(INDEX_WIDTH)) : " ".repeat(INDEX_WIDTH);
 }
 
-/** As `hexdump -C` has it: two halves in hex, then what is printable. */
+/** The format of `hexdump -C`: two halves in hex, then the printable characters. */
 function rowText(row: Uint8Array): string {
   const bytes = Array.from(row, (byte) => byte.toString(16).padStart(2, "0"));
   const hex = `${bytes.slice(0, 8).join(" ")}  ${bytes.slice(8).join(" ")}`.padEnd(3 * ROW_BYTES);

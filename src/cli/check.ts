@@ -11,7 +11,6 @@ import { labelled, paint, print, printJson, type Style, widthOf, wrap } from "./
 const LEVEL_WIDTH = 6;
 const styles: Readonly<Record<Finding["level"], Style>> = { ok: "green", note: "yellow", damage: "red" };
 
-/** Named unlike the checker that it calls. */
 export const checkCommand: Command = command({
   name: "check",
   summary: "Checks a storage, and the blobs with the given indices",
@@ -21,7 +20,7 @@ export const checkCommand: Command = command({
   ],
   options: {},
   notes:
-    "Each finding is ok, a note (after a crash, or changed in place since the last commit, or damage that cannot be told from these) or damage. Only the blobs that are named are checked. Only cells under the checksum of a commit record are compared with it. Exit status 1 if there is any damage. Takes no lock, and works beside a writer.",
+    "A finding is ok, note or damage. The cause of a note is a crash, cells that were changed in place, or damage that looks like these. Checks only the given blobs. Compares only the cells that the checksum of a commit record covers. Exit status 1 if there is any damage. Takes no lock, and works beside a writer.",
   examples: ["cellar check data.cellar root"],
   run: async ({ positionals: [path = "", ...words], json }) => {
     const indices = words.map((word) => (word === "root" ? word : wholeNumber("INDEX", word)));
@@ -43,7 +42,7 @@ function lines(findings: readonly Finding[], path: string): string[] {
     const label = `${paint(styles[level], level.padEnd(LEVEL_WIDTH))}  ${parts[i]}`;
     return labelled(label, printable(asCommands(message, path)), indent);
   });
-  // All may be "ok" although no content was read.
+  // Every finding may be "ok" although no content was read.
   const isEnough = findings.some(({ part, level }) => part === "blob" || level === "damage");
-  return isEnough ? lines : [...lines, ...wrap("No blob was checked: give their indices, or root.", widthOf())];
+  return isEnough ? lines : [...lines, ...wrap("No blob was checked: give indices, or root.", widthOf())];
 }

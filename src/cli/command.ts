@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { OK, UsageError } from "./failure.ts";
 import { labelled, print, widthOf, wrap } from "./output.ts";
 
-/** An option. One that takes a value names it, for the help. */
+/** An option. `value` is the name of its value in the help; without `value`, the option is a flag. */
 export interface Option {
   readonly value?: string;
   readonly help: string;
@@ -26,7 +26,7 @@ export interface Description<O extends Options> {
   readonly name: string;
   /** One line, for the list of commands. */
   readonly summary: string;
-  /** Positional arguments, with what each is; an optional name is in brackets, `…` repeats. */
+  /** Positional arguments and their help. A name in brackets is optional; `…` allows several. */
   readonly positionals: readonly (readonly [name: string, help: string])[];
   readonly options: O;
   /** More information for the user. */
@@ -49,10 +49,10 @@ const GAP = 2;
 
 const common: Options = {
   json: { help: "print one line of JSON, with the fields of docs/cli.md" },
-  help: { help: "print this; so does -h" },
+  help: { help: "print this help; also -h" },
 };
 
-/** Makes a command of its description. */
+/** Makes a command from its description. */
 export function command<const O extends Options>(description: Description<O>): Command {
   const { name, summary } = description;
   const parseAndRun = async (args: readonly string[]): Promise<number> => {
@@ -95,23 +95,23 @@ function parse(
     return parseArgs({ args: [...args], options: config, allowPositionals: true });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    // Node's first sentence says what is wrong; the others, on this line or the next, are about its own syntax.
+    // Keep Node's first sentence, which says what is wrong. The others are about Node's own syntax.
     throw new UsageError(error.message.split(/\.\s/)[0] ?? error.message);
   }
 }
 
-/** The parser calls a value that begins with a dash ambiguous; the message tells how to write it. */
+/** Refuses a value that begins with a dash, as the parser does, but the message says how to write it. */
 function checkDashes(args: readonly string[], options: Options): void {
   const end = args.indexOf("--");
   for (const [i, arg] of args.slice(0, end === -1 ? args.length : end).entries()) {
     const value = args[i + 1];
     const takesValue = arg.startsWith("--") && options[arg.slice(2)]?.value !== undefined;
     if (!takesValue || value === undefined || !/^-./.test(value)) continue;
-    throw new UsageError(`${arg}: a value that begins with a dash is written ${arg}=${value}`);
+    throw new UsageError(`${arg}: write a value that begins with a dash as ${arg}=${value}`);
   }
 }
 
-/** Refuses an empty word: in a script it comes from an unset variable, never on purpose. */
+/** Checks the number of arguments. Refuses an empty one: in a script it comes from an unset variable. */
 function checkCount(expected: Description<Options>["positionals"], given: readonly string[]): void {
   const least = expected.filter(([word]) => !word.startsWith("[")).length;
   const most = expected.some(([word]) => word.includes("…")) ? Infinity : expected.length;

@@ -8,21 +8,21 @@ import { openReader, readingOptions } from "./opening.ts";
 import { errorWidth, print, printJson, redraw } from "./output.ts";
 import { untilStopped } from "./stop.ts";
 
-/** Ten times a second looks steady, and costs little compared with the copy. */
+/** Ten times a second looks steady and costs little. */
 const SHOW_EVERY_MS = 100;
 const BAR_WIDTH = 40;
 
-/** The library does the work, and leaves nothing unless the copy is complete; a signal here is an abort there. */
+/** The library makes the copy, and leaves no file unless the copy is complete. Ctrl-C aborts its call. */
 export const copy: Command = command({
   name: "copy",
-  summary: "Copies what a storage holds to a new file, beside its writer",
+  summary: "Copies a storage to a new file, beside its writer",
   positionals: [
     ["PATH", "the storage's file"],
-    ["TO", "the file to make; an existing one is never touched"],
+    ["TO", "the new file; an existing file is never changed"],
   ],
   options: readingOptions,
   notes:
-    "The copy appears complete and durable, or not at all: Ctrl-C leaves nothing. Shows its progress where standard error is a terminal.",
+    "The copy appears complete and durable, or not at all: Ctrl-C leaves no file. Shows its progress if standard error is a terminal.",
   examples: ["cellar copy data.cellar backup.cellar"],
   run: async ({ positionals: [path = "", to = ""], values, json }) => {
     using reader = openReader(path, values);
@@ -46,7 +46,7 @@ export async function withProgress<T>(
   run: (signal: AbortSignal, show: (doneBytes: number, totalBytes: number) => void) => Promise<T>,
 ): Promise<T> {
   try {
-    return await untilStopped((signal) => run(signal, progressBar()), `${path}: cancelled, and nothing is left of it`);
+    return await untilStopped((signal) => run(signal, progressBar()), `${path}: cancelled, and no file is left`);
   } finally {
     // However it ends, clear the line for the next message.
     redraw("");

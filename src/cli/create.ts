@@ -8,17 +8,17 @@ import { OK, UsageError } from "./failure.ts";
 import { numberOption, openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 
-/** Options are those of the library, each under its name as a flag. */
+/** Each option of the library is a flag with the same name. */
 export const create: Command = command({
   name: "create",
-  summary: "Makes a new, empty storage; an existing file is never touched",
-  positionals: [["PATH", "the file to make"]],
+  summary: "Creates an empty storage; an existing file is never changed",
+  positionals: [["PATH", "the new file"]],
   options: {
     "head-string": { value: "TEXT", help: "names the application's format: at most 20 latin1 characters" },
     version: { value: "N", help: "the application's version; default: 1" },
     "bytes-per-cell": { value: "N", help: "4 to 65535; default: 32" },
-    "max-index": { value: "N", help: "the most cells it may ever have; default: 4294967295" },
-    "capacity-cells": { value: "N", help: "cells to reserve on the disk at once" },
+    "max-index": { value: "N", help: "the most cells that it may have; default: 4294967295" },
+    "capacity-cells": { value: "N", help: "cells to reserve on the disk now" },
     ...openingOptions,
   },
   examples: ["cellar create data.cellar --head-string MYAPP --bytes-per-cell 64"],
@@ -35,11 +35,11 @@ export const create: Command = command({
     checkConfigOptions(options);
     using writer = StorageWriter.create(path, options);
     const { config, startIndex, length } = writer;
-    // Close it before printing, so that a reported file has been closed cleanly.
+    // Close before printing, so that the file is complete when the output names it.
     writer.close();
     if (json) await printJson({ path, config, startIndex, length });
     else
-      await print(`${printable(path)}: made, cells of ${config.bytesPerCell} bytes, the first index is ${startIndex}`);
+      await print(`${printable(path)}: created, ${config.bytesPerCell} bytes a cell, first index ${startIndex}`);
     return OK;
   },
 });

@@ -31,14 +31,14 @@ export class ClosedPipe extends Error {
   override readonly name = "ClosedPipe";
 }
 
-/** An error as it is printed. */
+/** An error in the form in which it is printed. */
 export interface Told {
   readonly code: string;
   readonly message: string;
   readonly status: number;
 }
 
-/** The code, message and exit status of an error; null of a closed pipe, which is no error. */
+/** Returns the code, message and exit status of an error; null for a closed pipe, which is no error. */
 export function told(error: unknown): Told | null {
   if (error instanceof ClosedPipe) return null;
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, status: MISUSED };
@@ -47,7 +47,7 @@ export function told(error: unknown): Told | null {
   // Any other error is a bug: print its trace for a report, in one line like every error.
   const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const message = trace.replace(/\s*\n\s*/g, " ");
-  return { code: "UNEXPECTED", message: `this is a fault of cellar, please report it: ${message}`, status: FAILED };
+  return { code: "UNEXPECTED", message: `this is a bug in cellar, please report it: ${message}`, status: FAILED };
 }
 
 function adviceOf(error: StorageError): string {
@@ -62,7 +62,7 @@ export function asCommands(advice: string, path: string | undefined): string {
     .replace("lockTimeoutMs", "--lock-timeout-ms")
     .replace(/\bnewEpoch\b/, "--new-epoch")
     .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem")
-    .replace("by the option keep", "by --keep NAME")
+    .replace("with the option keep", "with --keep NAME")
     .replace("without apply, then add unproven", "without --yes, then add --unproven")
     .replace(", and then the reader's refresh()", "")
     .replace("returned by write()", "returned by put or write()")

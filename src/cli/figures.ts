@@ -1,6 +1,6 @@
 /**
- * Numbers as people read them, and paths as a shell does. Indices and lengths stay plain digits: they are copied into
- * the next command.
+ * Formats numbers for people, and paths for a shell. Indices and lengths stay plain digits, because users copy them
+ * into the next command.
  */
 
 import { printable } from "../error.ts";
@@ -40,7 +40,7 @@ export function shareText(part: number, whole: number): string {
   return `${percent.toFixed(1)} %`;
 }
 
-/** A bar of `width` characters. Block characters where the locale is UTF-8. */
+/** A bar of `width` characters. Uses block characters if the locale is UTF-8. */
 export function bar(part: number, whole: number, width: number): { readonly full: string; readonly empty: string } {
   const share = whole === 0 ? 0 : Math.min(1, part / whole);
   const filled = share === 0 ? 0 : Math.max(1, Math.floor(share * width));

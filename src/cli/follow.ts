@@ -12,16 +12,16 @@ export const follow: Command = command({
   summary: "Keeps a file at the newest state of a replica",
   positionals: [
     ["TARGET", targetHelp],
-    ["PATH", "the file: made if there is none, and never touched if it has writes of its own"],
+    ["PATH", "the file: created if there is none, refused if it has writes of its own"],
   ],
   options: {
-    once: { help: "end at the newest state" },
-    interval: { value: "MS", help: "milliseconds between two looks at the replica (default 1000)" },
+    once: { help: "end when the file has the newest state" },
+    interval: { value: "MS", help: "look at the replica every MS milliseconds; default: 1000" },
     ...storeOptions,
     ...openingOptions,
   },
   notes:
-    "Prints a line for each state that the file comes to. Local readers see them as those of a writer: cellar tail PATH --follow flushes. Ctrl-C ends it; a later start goes on from there.",
+    "Prints a line for each state that the file reaches. Local readers see each state as a flush: cellar tail PATH --follow flushes. Ctrl-C ends it; a later start continues from there.",
   examples: ["cellar follow s3://bucket/data replica.cellar"],
   run: async ({ positionals: [target = "", path = ""], values, json }) => {
     const intervalMs = numberOption(values, "interval", 1);

@@ -1,6 +1,6 @@
 /**
- * The picture that `cellar info` draws: labelled rows, at most 80 columns wide, or as wide as a narrower terminal. Pure
- * but for the terminal's width and colours: the inspection in, lines out.
+ * Draws the picture of `cellar info`: labelled rows, at most 80 columns wide. Turns an inspection into lines. Pure,
+ * except for the terminal's width and colours.
  */
 
 import { printable, quoted, StorageError, withoutPath } from "../error.ts";
@@ -14,7 +14,7 @@ import { columns, labelled, paint, type Style, widthOf } from "./output.ts";
 import { configDamageText, recoveryText } from "./recovery-text.ts";
 
 const BAR_WIDTH = 40;
-/** A shorter bar tells less than its figures. */
+/** A shorter bar is left out: its figures say more. */
 const LEAST_BAR_WIDTH = 8;
 const SHARE_WIDTH = 8;
 const INDENT = 13;
@@ -76,9 +76,9 @@ function headerLines({ copies, state: found }: Inspection): string[] {
   return columns(lines, "left");
 }
 
-/** The part of the annex about the state: commits with a proof, and truncations. */
+/** The state in the annex: commits on record, and truncations. */
 function annexText({ area, records }: Inspection): string {
-  if (area.isAnnexBlank) return "none: as Plebeia leaves files";
+  if (area.isAnnexBlank) return "none, as in files of Plebeia";
   const sequences = records.map(({ sequence }) => sequence).sort((a, b) => a - b);
   if (sequences.length === 0) return "damaged: no commit record is whole";
   const commits = `commit${sequences.length === 1 ? "" : "s"} ${sequences.join(" and ")} on record`;
@@ -86,7 +86,7 @@ function annexText({ area, records }: Inspection): string {
   return truncations === 0 ? commits : `${commits}, ${countText(truncations, "truncation")}`;
 }
 
-/** The three marks of a storage: cells in use, the file's size, and the blocks that the disk has allocated. */
+/** Cells in use, the file's size, and the blocks that the disk has allocated. */
 function fillLines({ state, config, bounds, sizeBytes, allocatedBytes }: Inspection): string[] {
   const size = `file ${bytesText(sizeBytes)}, on the disk ${bytesText(allocatedBytes)}`;
   if (state instanceof StorageError) return rows("growth", [size]);
@@ -102,7 +102,7 @@ function fillLines({ state, config, bounds, sizeBytes, allocatedBytes }: Inspect
   ];
 }
 
-/** A bar if there is room for one, its share in figures, and what it is a share of. */
+/** A bar if there is room for it, the share in percent, and the whole. */
 function gauge(part: number, whole: number, of: string, width: number): string {
   const share = shareText(part, whole);
   if (width < LEAST_BAR_WIDTH) return `${share} ${of}`;
@@ -110,7 +110,7 @@ function gauge(part: number, whole: number, of: string, width: number): string {
   return `${paint("green", full)}${paint("dim", empty)} ${share.padStart(SHARE_WIDTH)} ${of}`;
 }
 
-/** Which process has the writer's lock, or had it last and did not close the file. */
+/** The process that has the writer's lock, or the last one if it did not close the file. */
 function writerText({ writer, annexHead }: Inspection): string {
   const processId = annexHead?.processId ?? 0;
   if (writer === "live") {

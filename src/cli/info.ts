@@ -1,4 +1,4 @@
-/** `cellar info`: a file's config, its state, and the result that opening it for writing would have. */
+/** `cellar info`: a file's config, its state, and the result of opening it for writing. */
 
 import { StorageError } from "../error.ts";
 import { doneTruncations } from "../format/commit-record.ts";

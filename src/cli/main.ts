@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
 /** `cellar`, the command: finds the requested command, runs it, and prints an error in one line. */
 
-// Import it, because a compiled program has no such file beside it to read.
+// Import the file instead of reading it: a compiled program has no such file beside it.
 import manifest from "../../package.json" with { type: "json" };
 import { cat, chain } from "./blobs.ts";
 import { cells } from "./cells.ts";
@@ -51,7 +51,7 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     const what = told(error);
     if (what === null) return OK;
-    // If standard error is gone too, only the exit status reports the error.
+    // If standard error is closed too, only the exit status reports the error.
     await tell(what, args.includes("--json")).catch(() => undefined);
     return what.status;
   }
@@ -80,7 +80,7 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
 function overview(): string {
   const rows = commands.flatMap(({ name, summary }) => labelled(`  ${name}`, summary, NAME_INDENT));
   const end = [
-    "cellar COMMAND --help tells more. Every command takes --json.",
+    "cellar COMMAND --help shows the options. Every command takes --json.",
     "Exit status: 0 done, 1 not done or damage found, 2 wrong command line.",
   ];
   return [

@@ -10,13 +10,13 @@ const unsafe = "allow-unsafe-filesystem";
 
 /** Options of every command that opens a storage. */
 export const openingOptions: Record<typeof unsafe, { readonly help: string }> = {
-  [unsafe]: { help: "go on although the file is on NFS, SMB, 9p or FUSE" },
+  [unsafe]: { help: "allow a file on NFS, SMB, 9p or FUSE" },
 };
 
-/** Options of every command that reads one. */
+/** Options of every command that reads a storage. */
 export const readingOptions: typeof openingOptions &
   Record<"follow", { readonly value: string; readonly help: string }> = {
-  follow: { value: "WHAT", help: '"commits" (default): what the writer shows; "flushes": what is durable' },
+  follow: { value: "WHAT", help: '"commits" (default): the last commit; "flushes": the last flush, which is durable' },
   ...openingOptions,
 };
 
@@ -25,7 +25,7 @@ interface ReadingValues {
   readonly [unsafe]?: boolean;
 }
 
-/** Opens a reader by the options. */
+/** Opens a reader with the given options. */
 export function openReader(path: string, values: ReadingValues): StorageReader {
   const { follow = "commits" } = values;
   if (follow !== "commits" && follow !== "flushes") {
@@ -34,7 +34,7 @@ export function openReader(path: string, values: ReadingValues): StorageReader {
   return StorageReader.open(path, { follow, allowUnsafeFilesystem: values[unsafe] === true });
 }
 
-/** Looks at a file without mapping it. */
+/** Inspects a file without mapping it. */
 export function inspectFile(path: string): Inspection {
   const fd = openFile(path, "read");
   try {
@@ -44,7 +44,7 @@ export function inspectFile(path: string): Inspection {
   }
 }
 
-/** A whole number. */
+/** Parses a whole number. */
 export function wholeNumber(name: string, text: string, least = 0): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;

@@ -4,22 +4,22 @@ import { styleText } from "node:util";
 import { printable } from "../error.ts";
 import { ClosedPipe, CommandError } from "./failure.ts";
 
-/** The styles that are used: each means the same everywhere. */
+/** The styles. Each has one meaning everywhere. */
 export type Style = "bold" | "dim" | "green" | "yellow" | "red" | "cyan";
 type Stream = NodeJS.WriteStream & { readonly fd: number };
 
 const COMMAND = "cellar:";
 /** Carriage return, and "erase to the end of the line". */
 const LINE_AGAIN = "\r\x1b[K";
-/** The least width at which text is broken, however narrow the terminal. */
+/** Text is never wrapped to fewer columns than this, even on a narrower terminal. */
 const LEAST_WIDTH = 40;
-/** With less room than this beside a label, text goes below the label, over the whole width. */
+/** With fewer columns than this beside a label, the text goes below the label. */
 const LEAST_BESIDE = 20;
 const BELOW_INDENT = 4;
 
 /**
- * Writes bytes, and returns when they have left this process's memory. Then the storage of a view may be closed. A slow
- * reader of the output delays the caller, and does not fill memory.
+ * Writes bytes, and returns when the system has taken them. Then the storage of a view may be closed. A slow reader of
+ * the output delays the caller, and does not fill memory.
  * @throws ClosedPipe, CommandError
  */
 export async function write(bytes: string | Uint8Array, stream: Stream = process.stdout): Promise<void> {
@@ -31,7 +31,7 @@ export async function write(bytes: string | Uint8Array, stream: Stream = process
   });
 }
 
-/** Writes lines to standard output. They are an array, because there may be more lines than a call takes arguments. */
+/** Writes lines to standard output. Takes an array, because a call cannot take so many arguments. */
 export async function print(lines: string | readonly string[]): Promise<void> {
   await write(`${typeof lines === "string" ? lines : lines.join("\n")}\n`);
 }
@@ -53,9 +53,8 @@ export async function complain(message: string): Promise<void> {
 }
 
 /**
- * Replaces the line that it showed before, if standard error is a terminal. It does not wait, because a slow terminal
- * must not delay the work whose progress is shown. The line is cut to the terminal's width, because a line that a
- * terminal breaks cannot be replaced.
+ * Replaces its previous line, if standard error is a terminal. Does not wait, because a slow terminal must not delay
+ * the work whose progress is shown. Cuts the line to the terminal's width, because a wrapped line cannot be replaced.
  */
 export function redraw(line: string): void {
   if (!errorsAreSeen()) return;
@@ -78,7 +77,7 @@ export function paint(style: Style, text: string, stream: Stream = process.stdou
   return styleText(style, text, { stream });
 }
 
-/** Add a listener: without one, an error that the callback of the write has reported already would end the process. */
+/** Adds empty listeners: the callback of a write reports its error, but without a listener the error ends the process. */
 export function listenForErrors(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
@@ -125,9 +124,5 @@ export function labelled(label: string, text: string, indent: number, width: num
 function outputError(error: NodeJS.ErrnoException): Error {
   if (error.code === "EPIPE") return new ClosedPipe();
   const code = error.code ?? "OUTPUT";
-  return new CommandError(
-    code,
-    `the output cannot be written: ${code}: check the disk or the pipe that it goes to`,
-    error,
-  );
+  return new CommandError(code, `the output cannot be written: ${code}: check its disk or pipe`, error);
 }

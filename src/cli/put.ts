@@ -1,4 +1,4 @@
-/** `cellar put`: a file, or standard input, becomes a blob. */
+/** `cellar put`: stores a file, or standard input, as a blob. */
 
 import * as fs from "node:fs";
 import { promisify } from "node:util";
@@ -12,28 +12,28 @@ import { numberOption, openingOptions } from "./opening.ts";
 import { print, printJson, remark } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
-/** Read at once; the library cuts it into chunks. */
+/** Bytes of one read; the library cuts them into chunks. */
 const PIECE_BYTES = 1024 * 1024;
 const STDIN = 0;
 
 const read = promisify(fs.read);
 
-/** The index is printed last, after the flush, so that the printed blob survives a power cut. */
+/** Prints the index after the flush, so that every printed blob survives a power cut. */
 export const put: Command = command({
   name: "put",
   summary: "Stores a file, or standard input, as a blob; prints its index",
   positionals: [
     ["PATH", "the storage's file"],
-    ["FILE", "what to store; - is standard input, from where it stands"],
+    ["FILE", "the file to store; - is standard input, from its current position"],
   ],
   options: {
-    root: { help: "make the blob the root; without it the root stays what it is" },
-    create: { help: "make the storage if there is none; without it that is an error" },
+    root: { help: "make the blob the root; without it the root does not change" },
+    create: { help: "create the storage if there is none; without it that is an error" },
     "lock-timeout-ms": { value: "MS", help: "how long to wait while another process writes; default: 0" },
     ...openingOptions,
   },
   notes:
-    "The index is printed when the blob is durable. The writer's lock is held until the input has ended. If the input fails, or Ctrl-C ends the command, the root stays; a storage that --create has made stays too, empty. If the last writer was killed, opening recovers the storage first, and says so.",
+    "The index is printed when the blob is durable. The writer's lock is held until the input ends. If the input fails, or Ctrl-C ends the command, the root does not change; a storage created by --create stays, empty. If the last writer was killed, the storage is recovered first, with a message.",
   examples: ["cellar put data.cellar picture.png --root", "tar c src | cellar put data.cellar - --create"],
   run: async ({ positionals: [path = "", name = ""], values, json }) => {
     // Open the input before the storage, so that an unreadable input neither creates a file nor recovers one.
@@ -78,19 +78,19 @@ function unsaid(error: unknown, path: string, index: number): unknown {
   return new CommandError(error.code, `${path}: the blob is stored, at index ${index}, but ${error.message}`, error);
 }
 
-/** The input, opened. It is read when the storage asks for it. */
+/** Opens the input. It is read when the storage asks for bytes. */
 function openSource(path: string, storagePath: string): AsyncIterable<Uint8Array> {
   const isStdin = path === "-";
   const name = isStdin ? "standard input" : path;
   const fd = isStdin ? STDIN : reading(name, () => fs.openSync(path, fs.constants.O_RDONLY));
   const stat = reading(name, () => fs.fstatSync(fd));
   if (stat.isDirectory()) throw new CommandError("INPUT", `${name}: is a directory: name a file`);
-  // The input is the storage itself: it would never end, because each piece makes it longer.
+  // A storage as its own input would never end, because each write makes it longer.
   if (fs.existsSync(storagePath) && identityOf(fd) === identityOf(storagePath)) {
     throw new CommandError("INPUT", `${name}: is the storage itself: name another file, or use cellar copy`);
   }
-  // Bun reads a file on standard input from its beginning, and leaves the descriptor where it stands. A pipe or a
-  // terminal may be non-blocking, which only Bun's stream handles.
+  // Read a file by its descriptor: Bun's stream would ignore the position and start at the beginning. Read a pipe or a
+  // terminal by Bun's stream: the descriptor may be non-blocking.
   const hasOffset = stat.isFile() || stat.isBlockDevice();
   return isStdin && !hasOffset ? streamed(Bun.stdin.stream(), name) : pieces(fd, name);
 }

@@ -6,10 +6,10 @@ import { countText, rootText, shellWord } from "./figures.ts";
 import { labelled, paint } from "./output.ts";
 import { configDamageText, recoveryText } from "./recovery-text.ts";
 
-const FACT_INDENT = 11;
+const FACT_INDENT = 12;
 
 const told: Readonly<Record<RecoveryReport["evidence"], readonly [by: string, means: string]>> = {
-  flush: ["the disk-sync header", "all that was flushed is there"],
+  flush: ["the disk-sync header", "every flushed cell is there"],
   proof: [
     "the process-sync header, and the CRC of a commit record",
     "proven: every cell since the flush before is there as committed",
@@ -22,37 +22,39 @@ const told: Readonly<Record<RecoveryReport["evidence"], readonly [by: string, me
   ],
 };
 
-/** What would be done. */
+/** The lines before a repair: what it would do. */
 export function planLines(report: RecoveryReport): string[] {
   const { path, needed, evidence } = report;
   if (!needed) return [`${printable(path)}: nothing to recover: ${stateText(report)}`];
   const [by, means] = told[evidence];
   const facts: (readonly [string, string])[] = [
-    ["goes to", stateText(report)],
-    ["told by", by],
-    ["that is", means],
+    ["state", stateText(report)],
+    ["evidence", by],
+    ["meaning", means],
   ];
   if (report.lostCells > 0) facts.push(["loses", lossText(report)]);
-  facts.push(["keeps", `the file as it is, copied to ${printable(report.kept)}`]);
+  facts.push(["copy", `the file as it is, kept as ${printable(report.kept)}`]);
   const unproven = report.proven ? "" : " --unproven";
   const isOriginals = report.lastWriter === "unknown";
   return [
     `${paint("bold", printable(path))}: ${causeOf(report)}`,
     ...facts.flatMap(([label, text]) => labelled(`  ${paint("cyan", label)}`, text, FACT_INDENT)),
     `Nothing was changed. To do it: cellar recover ${shellWord(path)} --yes${unproven}`,
-    ...(isOriginals ? ["A Plebeia process may be writing it, which no lock would tell: end it first."] : []),
+    ...(isOriginals ? ["A Plebeia process may be writing it, and Cellar cannot detect one: end it first."] : []),
     ...(opensByItself(report) ? ["Opening it for writing does the same, without a copy."] : []),
   ];
 }
 
-/** What was done. */
+/** The lines after a repair. */
 export function doneLines(report: RecoveryReport): string[] {
   const { path, root } = report;
   const what = root === null ? "" : ` ${shellWord(path)} root`;
   return [
     `${paint("bold", printable(path))}: ${paint("green", "recovered")}: ${stateText(report)}`,
-    `As it was, it is kept as ${printable(report.kept)}`,
-    ...(opensByItself(report) || what === "" ? [] : [`Data has no checksum: check what matters: cellar check${what}`]),
+    `The unchanged file is kept as ${printable(report.kept)}`,
+    ...(opensByItself(report) || what === ""
+      ? []
+      : [`Flushed cells have no checksum. Check important blobs: cellar check${what}`]),
   ];
 }
 
@@ -61,7 +63,7 @@ function stateText({ length, root }: RecoveryReport): string {
 }
 
 function lossText({ lostCells, lostRoot }: RecoveryReport): string {
-  return `${countText(lostCells, "cell")}${lostRoot === null ? "" : `, the root ${lostRoot} among them: what is left is read by its indices`}`;
+  return `${countText(lostCells, "cell")}${lostRoot === null ? "" : `, the root ${lostRoot} among them: read the remaining blobs by their indices`}`;
 }
 
 function opensByItself({ opening, damagedConfig }: RecoveryReport): boolean {

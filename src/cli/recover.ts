@@ -7,19 +7,19 @@ import { openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 import { doneLines, planLines } from "./recover-text.ts";
 
-/** Two steps, so that no file is lost by trying. Named unlike the function that it calls. */
+/** Only `--yes` changes the file, so that a try never loses data. */
 export const recoverCommand: Command = command({
   name: "recover",
-  summary: "Says what recovery would make of a storage; with --yes does it",
+  summary: "Reports how a file can be repaired; with --yes repairs it",
   positionals: [["PATH", "the storage's file"]],
   options: {
-    yes: { help: "do it, after the file was copied to another name" },
-    unproven: { help: "with --yes: also go to a state that nothing proves complete" },
-    keep: { value: "NAME", help: "where the file is kept as it was; default: PATH.before-recovery" },
+    yes: { help: "repair the file, after copying it to another name" },
+    unproven: { help: "with --yes: also accept a state that is not proven complete" },
+    keep: { value: "NAME", help: "the path of the copy; default: PATH.before-recovery" },
     ...openingOptions,
   },
   notes:
-    "A storage whose writer was killed needs no command: opening it for writing recovers it. This one is for files that do not open, and for looking first. It refuses while a writer has the file. docs/cli.md tells what can be recovered, and what cannot.",
+    "A storage whose writer was killed needs no repair: opening it for writing recovers it. Use this command for files that do not open, or to look before opening. It refuses a file that a writer has open. docs/cli.md lists what can be repaired.",
   examples: ["cellar recover data.cellar", "cellar recover data.cellar --yes"],
   run: async ({ positionals: [path = ""], values, json }) => {
     const report = recover(path, {

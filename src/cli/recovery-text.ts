@@ -1,4 +1,4 @@
-/** Recovery in sentences. */
+/** Describes a recovery in a sentence. */
 
 import { quoted } from "../error.ts";
 import type { StorageConfig } from "../format/config.ts";
@@ -24,7 +24,7 @@ export function recoveryText({
 
 const configNames: readonly (keyof StorageConfig)[] = ["headString", "bytesPerCell", "maxIndex", "version"];
 
-/** What is wrong with a damaged config. */
+/** Describes the damaged fields of a config. */
 export function configDamageText(damaged: StorageConfig, config: StorageConfig): string {
   const shown = (value: string | number): string => (typeof value === "string" ? quoted(value) : String(value));
   const fields = configNames.filter((name) => damaged[name] !== config[name]);

@@ -11,14 +11,14 @@ type StoreOption = "endpoint" | "region";
 
 /** Options of every command that opens a replica. */
 export const storeOptions: Record<StoreOption, { readonly value: string; readonly help: string }> = {
-  endpoint: { value: "URL", help: "the S3 server, as https://host; else S3_ENDPOINT, AWS_ENDPOINT_URL, or AWS" },
-  region: { value: "NAME", help: "its region; else S3_REGION, AWS_REGION, or what the store says" },
+  endpoint: { value: "URL", help: "the S3 server, as https://host; default: S3_ENDPOINT, AWS_ENDPOINT_URL, or AWS" },
+  region: { value: "NAME", help: "its region; default: S3_REGION, AWS_REGION, or the store's answer" },
 };
 
 export const targetHelp =
   "s3://bucket/prefix, a file: URL, or a folder. Credentials come from S3_ACCESS_KEY_ID or AWS_ACCESS_KEY_ID and their like";
 
-/** The store of a target. The code of replication is loaded for the commands that need it. */
+/** Opens the store of a target. Loads the code of replication only now, because most commands do not need it. */
 export async function openTarget(
   target: string,
   { endpoint, region }: { readonly [K in StoreOption]?: string },
@@ -38,7 +38,7 @@ export function stateFields({ sequence, epoch, time, length, root }: ReplicaStat
   return { sequence, epoch, time: time.toISOString(), length, root };
 }
 
-/** A time, as a day, or as ISO 8601. */
+/** Parses a time: a day, or ISO 8601. */
 export function timeFrom(name: string, text: string): Date {
   const time = new Date(text);
   if (/^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(time.getTime())) return time;

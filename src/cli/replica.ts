@@ -11,20 +11,20 @@ import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom 
 import { untilStopped } from "./stop.ts";
 
 const options = {
-  from: { value: "STATE", help: "states: the first one, by its number" },
-  to: { value: "STATE", help: "states: the last one" },
+  from: { value: "STATE", help: "states: the number of the first state" },
+  to: { value: "STATE", help: "states: the number of the last state" },
   against: {
     value: "PATH",
-    help: "verify: hold the file's cells against the recorded hashes; status: is it replicated?",
+    help: "verify: compare this file's cells with the recorded hashes; status: tell whether this file is replicated",
   },
   "max-age": {
     value: "SECONDS",
-    help: "status: exit status 1 if the file has more, and the newest state is older (default 60)",
+    help: "status: exit status 1 if the file has a newer state, and that of the replica is older than this; default: 60",
   },
   download: { help: "verify: read every object" },
-  before: { value: "TIME", help: "prune: forget states that are older, never the last of an epoch" },
-  epochs: { help: "prune: delete all epochs but the newest that has a state" },
-  "dry-run": { help: "prune: only say what would be deleted" },
+  before: { value: "TIME", help: "prune: delete older states, but never the last of an epoch" },
+  epochs: { help: "prune: delete every epoch except the newest with a state" },
+  "dry-run": { help: "prune: only report what would be deleted" },
   ...storeOptions,
 };
 
@@ -57,13 +57,13 @@ export const replica: Command = command({
   positionals: [
     [
       "ACTION",
-      "states: a line for each that can be restored; status: the newest, for monitors; verify: findings, and exit status 1 if any is damage; prune: deletes what no remaining state needs",
+      "states: lists the states that can be restored; status: shows the newest state, for monitors; verify: prints findings, with exit status 1 for damage; prune: deletes objects that no remaining state needs",
     ],
     ["TARGET", targetHelp],
   ],
   options,
   notes:
-    "Nothing but prune ever deletes, and nothing that a remaining state needs. A prune that was killed is made again.",
+    "Only prune deletes objects, and never an object that a remaining state needs. If prune was killed, run it again.",
   examples: [
     "cellar replica states s3://bucket/data",
     "cellar replica verify s3://bucket/data --against data.cellar",
@@ -86,7 +86,7 @@ function runOf(action: string, values: Readonly<Record<string, unknown>>): Actio
   }
   const given = Object.keys(values).filter((name) => values[name] !== undefined);
   const foreign = given.find((name) => !found.options.includes(name) && !(name in storeOptions) && name in options);
-  if (foreign !== undefined) throw new UsageError(`--${foreign} does not go with ${action}`);
+  if (foreign !== undefined) throw new UsageError(`--${foreign} is not an option of ${action}`);
   return found.run;
 }
 
@@ -108,7 +108,7 @@ async function reportStatus({ store, values, json, signal }: ActionCall): Promis
   if (json) await printJson({ state: fields, ageMs, current: isCurrent, late: isLate });
   else {
     const newest = state === null ? "no state yet" : stateLine(state);
-    const current = isCurrent === null ? "" : isCurrent ? "  all that is flushed" : "  the file has more";
+    const current = isCurrent === null ? "" : isCurrent ? "  up to date" : "  the file has a newer state";
     await print(`${newest}${current}`);
   }
   return isLate ? FAILED : OK;

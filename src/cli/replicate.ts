@@ -1,4 +1,4 @@
-/** `cellar replicate`: brings the flushed states of a storage to a replica, beside its writer. */
+/** `cellar replicate`: copies the flushed states of a storage to a replica, beside its writer. */
 
 import type { ReplicaState } from "../replicate/history.ts";
 import type { Replicator } from "../replicate/replicator.ts";
@@ -14,20 +14,20 @@ const SHOW_EVERY_MS = 200;
 
 export const replicate: Command = command({
   name: "replicate",
-  summary: "Brings what a storage flushes to a replica, beside its writer",
+  summary: "Copies each flushed state to a replica, beside the writer",
   positionals: [
     ["PATH", "the storage's file; read access is enough"],
     ["TARGET", targetHelp],
   ],
   options: {
-    once: { help: "end when what is flushed now is replicated, and all of it was compared" },
-    interval: { value: "MS", help: "milliseconds between two looks at the file (default 1000)" },
-    "new-epoch": { help: "go on although the file does not continue the replica: upload all of it again" },
+    once: { help: "end when the last flush is replicated, and the whole file was compared" },
+    interval: { value: "MS", help: "look at the file every MS milliseconds; default: 1000" },
+    "new-epoch": { help: "if the file does not continue the replica, upload it whole as a new epoch" },
     ...storeOptions,
     ...openingOptions,
   },
   notes:
-    "Prints a line for each replicated state; where standard output is a terminal, one line shows the newest, the lag, and what the store answers. Ctrl-C ends it after the request under way; a later start goes on from there. One machine at a time replicates to a target: another one is FENCED.",
+    "Prints a line for each replicated state. On a terminal, one line shows the newest state, the lag, and errors of the store. Ctrl-C ends it after the current request; a later start continues from there. Only one machine at a time can replicate to a target: the other one ends with FENCED.",
   examples: [
     "cellar replicate data.cellar /mnt/nas/data",
     "cellar replicate data.cellar s3://bucket/data --endpoint https://s3.example",
@@ -49,13 +49,13 @@ export const replicate: Command = command({
       try {
         const shown = new Set<number>();
         const showing = showAll(replicator, isShown, json, shown);
-        // Its error is also that of what is awaited first.
+        // Ignore its error here: the promises awaited below reject with the same error.
         showing.catch(() => undefined);
         if (values.once === true) {
           const state = await whileItRuns(replicator.replicated({ compared: true }), signal);
           await replicator.close();
           await showing;
-          // Nothing was new: the state that the replica had already.
+          // No state was new: show the newest state that the replica already had.
           if (state !== null && !shown.has(state.sequence)) await show(state, replicator, json);
         }
         await showing;
@@ -85,7 +85,7 @@ async function show(state: ReplicaState, replicator: Replicator, json: boolean):
   await printJson({ ...stateFields(state), lastSuccess: lastSuccess?.toISOString() ?? null, blocksSent, requests });
 }
 
-/** What a promise resolves with, or null if a signal has ended what it waits for. */
+/** Returns the result of a promise, or null if it rejected after the signal was aborted. */
 async function whileItRuns<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
   try {
     return await promise;
@@ -95,7 +95,7 @@ async function whileItRuns<T>(promise: Promise<T>, signal: AbortSignal): Promise
   }
 }
 
-/** Says when the store does not answer, and when it does again: once each. */
+/** Returns a function that reports once that the store does not answer, and once that it answers again. */
 function outageTeller(replicator: Replicator): () => void {
   let isOut = false;
   return () => {
@@ -103,14 +103,14 @@ function outageTeller(replicator: Replicator): () => void {
     if ((failure !== null) === isOut) return;
     isOut = failure !== null;
     const what = failure === null ? "the store answers again" : `${failure.message}; asking again until it answers`;
-    // If standard error is gone, the states on standard output still tell.
+    // If standard error is closed, the states on standard output still show the progress.
     complain(what).catch(() => undefined);
   };
 }
 
 function statusOf(replicator: Replicator): string {
   const { state, lagMs, isFileMissing, failure, blocksSent, isCompared } = replicator.stats();
-  if (isFileMissing) return "the file is gone: waiting for one";
+  if (isFileMissing) return "the file is missing: waiting for it";
   if (failure !== null) return `no answer: ${failure.message}`;
   const newest = state === null ? "no state yet" : `state ${state.sequence}, length ${state.length}`;
   const lag = lagMs === Infinity ? "" : `, ${(lagMs / 1000).toFixed(1)} s ago`;

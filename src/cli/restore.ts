@@ -1,4 +1,4 @@
-/** `cellar restore`: a state of a replica as a new file. */
+/** `cellar restore`: restores a state of a replica to a new file. */
 
 import { printable } from "../error.ts";
 import { command, type Command } from "./command.ts";
@@ -13,18 +13,18 @@ export const restore: Command = command({
   summary: "Restores a state of a replica to a new file",
   positionals: [
     ["TARGET", targetHelp],
-    ["PATH", "the file to make; an existing one is never touched"],
+    ["PATH", "the new file; an existing file is never changed"],
   ],
   options: {
     at: {
       value: "STATE",
-      help: "the number of a state, or a time: the last state at or before it (default: the newest)",
+      help: "the number of a state, or a time: the last state at or before it; default: the newest",
     },
     ...storeOptions,
     ...openingOptions,
   },
   notes:
-    "The file appears complete and durable, or not at all: Ctrl-C leaves nothing. Every byte is checked against its hash. cellar replica states TARGET lists the states.",
+    "The file appears complete and durable, or not at all: Ctrl-C leaves no file. Every byte is checked against its hash. cellar replica states TARGET lists the states.",
   examples: ["cellar restore s3://bucket/data data.cellar", "cellar restore /mnt/nas/data old.cellar --at 2026-11-01"],
   run: async ({ positionals: [target = "", path = ""], values, json }) => {
     const at = values.at === undefined ? undefined : stateFrom(values.at);

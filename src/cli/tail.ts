@@ -8,19 +8,19 @@ import { paint, print, printJson, widthOf, wrap } from "./output.ts";
 import type { StorageState } from "../state/snapshot.ts";
 
 const NUMBER_WIDTH = 10;
-/** Of a line whose numbers stand below those of the line before. */
+/** The width of a line with padded numbers. */
 const LINE_WIDTH = 61;
 
-/** Print the present state first, so that a line appears at once and no later state is missed. */
+/** Prints the current state first, so that a line appears at once and no later state is missed. */
 export const tail: Command = command({
   name: "tail",
-  summary: "Follows a storage: a line for its state, and for each that comes",
+  summary: "Follows a storage: prints its state, then each new state",
   positionals: [["PATH", "the storage's file"]],
   options: {
-    count: { value: "N", help: "end after so many lines" },
+    count: { value: "N", help: "end after N lines" },
     ...readingOptions,
   },
-  notes: "Ctrl-C ends it. Where states come faster than they can be shown, the latest is shown.",
+  notes: "Ctrl-C ends it. If states come faster than they can be printed, only the latest is printed.",
   examples: ["cellar tail data.cellar", "cellar tail data.cellar --follow flushes --json"],
   run: async ({ positionals: [path = ""], values, json }) => {
     const count = numberOption(values, "count", 1) ?? Infinity;

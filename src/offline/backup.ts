@@ -72,7 +72,7 @@ function notKept(error: unknown, path: string, name: string): unknown {
   if (!(error instanceof StorageError)) return error;
   // More disk space would not help past a file size limit.
   const isFull = error.code === "DISK_FULL" && error.errno !== EFBIG;
-  const why = isFull ? `${name}: there is no room for a copy of the file` : error.message;
-  const message = `${path}: nothing was changed, because the file could not be kept first: ${why}: name another place, on another disk perhaps, by the option keep`;
+  const why = isFull ? `${name}: there is no space for a copy of the file` : error.message;
+  const message = `${path}: nothing was changed, because the file could not be copied first: ${why}: choose another path for the copy with the option keep`;
   return new StorageError(error.code, message, { ...error, path, cause: error });
 }

@@ -31,11 +31,11 @@ type Compared =
 
 const texts: Readonly<Record<Compared["result"] | "replaced" | "written", readonly [RecordFinding["level"], string]>> =
   {
-    torn: ["note", "its CRC is wrong: torn, or never written: it proves no commit"],
+    torn: ["note", "its CRC is wrong: the record is torn or was never written, and proves no commit"],
     outside: ["note", "points outside the file"],
-    empty: ["ok", "no cell under its checksum"],
-    holds: ["ok", "their checksum holds"],
-    differs: ["note", "their checksum does not hold: changed in place since, or damaged"],
+    empty: ["ok", "its checksum covers no cell"],
+    holds: ["ok", "the checksum matches"],
+    differs: ["note", "the checksum does not match: the cells were changed in place since, or are damaged"],
     replaced: ["ok", "replaced by the other commit"],
     written: ["ok", "not compared, because a writer has changed the file meanwhile"],
   };
@@ -52,7 +52,7 @@ export function checkRecords(file: CheckedFile): RecordFinding[] {
     return { part: `commit record ${i + 1}`, level, message };
   });
   const sizeBytes = unionCells(compared.filter(({ result }) => result === "holds")) * file.bytesPerCell;
-  const message = sizeBytes === 0 ? "no byte was compared" : `${sizeBytes} bytes are as they were written`;
+  const message = sizeBytes === 0 ? "no byte was compared" : `${sizeBytes} bytes match their checksum`;
   return [...findings, { part: "cells", level: "ok", message: `${message}: no checksum covers other cells` }];
 }
 

@@ -50,9 +50,9 @@ const copies: readonly (readonly [name: string, copy: CopyName])[] = [
 ];
 
 /**
- * Checks a file: config, size, the four header copies, the annex, the cells that commit records have a checksum of, and
- * the state that opening for writing would choose. Also checks the blobs with the given indices; "root" is the root of
- * that state. Other cells have no checksum, so damage of them is not found.
+ * Checks a file: config, size, the four header copies, the annex, the cells covered by the checksums of commit records,
+ * and the state that opening for writing would choose. Also checks the blobs with the given indices; "root" is the root
+ * of that state. Other cells have no checksum, so damage of them is not found.
  * @throws TypeError the path is not a path, or an index is neither a number nor "root"
  *
  * @example
@@ -77,7 +77,7 @@ export function check(path: string | URL, indices: Iterable<number | "root"> = [
     report("file", "damage", error instanceof StorageError ? withoutPath(error) : String(error));
   }
   const looked = findings.filter(({ part }) => part === "blob").length;
-  for (const index of blobs.slice(looked)) report("blob", "note", `${index}: not looked at`);
+  for (const index of blobs.slice(looked)) report("blob", "note", `${index}: not checked`);
   return findings;
 }
 
@@ -111,7 +111,7 @@ function checkFile(fd: number, path: string, blobs: readonly (number | "root")[]
   for (const index of blobs) {
     if (index !== "root") checkBlob(subject, next, index, report);
     else if (root !== 0) checkBlob(subject, next, root, report);
-    else report("blob", "note", "root: there is none");
+    else report("blob", "note", "root: the storage has none");
   }
 }
 
@@ -120,13 +120,13 @@ function configIn(bytes: Uint8Array, path: string, report: Report): StorageConfi
   try {
     const config = checkedConfig(bytes, path);
     const { headString, version, bytesPerCell, maxIndex } = config;
-    const said = `head string ${quoted(headString)}, version ${version} (under no checksum)`;
+    const said = `head string ${quoted(headString)}, version ${version} (not covered by a checksum)`;
     report("config", "ok", `${said}, ${bytesPerCell} bytes per cell, max index ${maxIndex}`);
     return config;
   } catch (error) {
     if (!(error instanceof StorageError)) throw error;
     report(error.code === "NOT_A_STORAGE" ? "file" : "config", "damage", withoutPath(error));
-    if (error.code !== "NOT_A_STORAGE") report("state", "note", "not looked at, because the config is damaged");
+    if (error.code !== "NOT_A_STORAGE") report("state", "note", "not checked, because the config is damaged");
     return null;
   }
 }
@@ -145,7 +145,7 @@ function checkSize({ sizeBytes, config, bounds }: Subject, report: Report): void
 function checkCopies({ area, bounds }: Subject, report: Report): void {
   for (const [name, copy] of copies) {
     const header = area.copy(copy);
-    if (header === null) report(name, "note", "its hash is wrong: torn, or never written");
+    if (header === null) report(name, "note", "its hash is wrong: the copy is torn or was never written");
     else {
       const inside = checkHeader(header, bounds) !== null;
       const said = `length ${header.next}, root ${header.root === 0 ? "none" : header.root}`;
@@ -157,7 +157,7 @@ function checkCopies({ area, bounds }: Subject, report: Report): void {
 function checkAnnex({ area }: Subject, report: Report): void {
   const head = area.annexHead;
   if (head === null)
-    report("annex head", "note", "absent or torn: the config has no guard, and the writer's process is not known");
+    report("annex head", "note", "absent or torn: nothing confirms the config, and the writer's process is not known");
   else if (head.processId === 0) report("annex head", "ok", "the last writer closed the file");
   else report("annex head", "ok", `process ${head.processId} writes the file, or was killed`);
 }
@@ -189,7 +189,7 @@ function checkBlob({ fd, config, bounds }: Subject, length: number, index: numbe
   const { bytesPerCell } = config;
   if (!Number.isInteger(index) || index < bounds.startIndex || index >= length) {
     const range = length === bounds.startIndex ? "there are none" : `expected ${bounds.startIndex} to ${length - 1}`;
-    report("blob", "damage", `${index} is no index of data: ${range}`, index);
+    report("blob", "damage", `${index} is not an index of data: ${range}`, index);
     return;
   }
   const footer = new Uint8Array(FOOTER_BYTES);
@@ -220,7 +220,7 @@ function checkBlob({ fd, config, bounds }: Subject, length: number, index: numbe
   else report("blob", "ok", said, index);
 }
 
-/** Whether the cells `[from, to)` hold nothing but zeros. */
+/** Tells whether all bytes of the cells `[from, to)` are zero. */
 function isZero(fd: number, from: number, to: number, bytesPerCell: number): boolean {
   const bytes = new Uint8Array((to - from) * bytesPerCell);
   readSync(fd, bytes, 0, bytes.length, from * bytesPerCell);

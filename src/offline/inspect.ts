@@ -1,6 +1,6 @@
 /**
- * Inspects a file as it is. It is read by `pread` only, so that neither content nor a cut can kill the process. Nothing
- * is locked or changed. The checker and the command use it, on broken files and beside live writers.
+ * Inspects a file that is not open as a storage. Reads by `pread` only, so that neither content nor a cut can kill the
+ * process. Locks and changes nothing. The checker and the command use it on broken files and beside live writers.
  */
 
 import { readSync } from "node:fs";
@@ -21,13 +21,14 @@ import { type StateChoice, chooseState } from "../state/choose-state.ts";
 
 const PIECE_BYTES = 1024 * 1024;
 /**
- * The most reads until two agree. A read takes about as long as a commit, so two agree soon, even beside a busy writer.
+ * The limit of reads until two agree. A read takes about as long as a commit, so two agree soon, even beside a busy
+ * writer.
  */
 const MAX_READS = 100;
 
 /**
- * `good`: the copy has the chosen header. `older`: copy 2 differs from copy 1, which is chosen; or process sync is
- * older than the flush. `torn`: its hash is wrong. `outside`: it points outside the file.
+ * `good`: the copy is believed. `older`: it is believed, but copy 1 is newer, or the flush is newer than both
+ * process-sync copies. `torn`: its hash is wrong. `outside`: it points outside the file.
  */
 export type CopyState = "good" | "older" | "torn" | "outside";
 
@@ -109,7 +110,7 @@ export function readArea(fd: number, path: string): Uint8Array {
   return area;
 }
 
-/** Decodes a header area. Hashes are checked by another implementation than the one that writers use. */
+/** Decodes a header area. Checks hashes with another implementation than writers do, so that a bug in one is found. */
 export function decodeOffline(bytes: Uint8Array): HeaderArea {
   return decodeArea(bytes, secondHash);
 }
@@ -120,7 +121,7 @@ function secondHash(bytes: Uint8Array): Uint8Array {
   return blake2b(bytes, { dkLen: HASH_BYTES });
 }
 
-/** Tells whether the cells of a record in the file have the CRC that it holds. */
+/** Tells whether the cells in the file match the record's CRC. */
 export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next, cellsCrc }: CommitRecord): boolean {
   const piece = new Uint8Array(PIECE_BYTES);
   const endBytes = next * bytesPerCell;

@@ -20,7 +20,7 @@ import { backUp, backupName } from "./backup.ts";
 import { cellsOnFileMatch, inspect, type Inspection } from "./inspect.ts";
 import { restorable, type Restorable, restore } from "./repair.ts";
 
-/** How to recover. */
+/** Options of `recover`. */
 export interface RecoverOptions {
   /** Change the file, after copying it to another name. Default false: only report what would be done. */
   readonly apply?: boolean | undefined;
@@ -69,7 +69,7 @@ export interface RecoveryReport {
   readonly lastWriter: "closed" | "killed" | "unknown";
 }
 
-/** A report, and the data that carrying it out needs. */
+/** A report, and the data for carrying it out. */
 interface Plan {
   readonly report: RecoveryReport;
   readonly config: CheckedConfig;
@@ -199,7 +199,7 @@ function inspectDamaged(fd: number, path: string): Inspection {
     return inspect(fd, path);
   } catch (error) {
     if (!(error instanceof StorageError) || error.code !== "INVALID_CONFIG") throw error;
-    const message = `${path}: the config is damaged, and nothing in the file confirms what it was: ${RESTORE}`;
+    const message = `${path}: the config is damaged, and nothing else in the file confirms its values: ${RESTORE}`;
     throw new StorageError(error.code, message, { path, cause: error });
   }
 }
@@ -213,32 +213,32 @@ function beyondRecovery(cause: StorageError, { path }: Inspection): StorageError
   const what =
     cause.code === "FILE_CUT"
       ? "the file was cut, and no cell of data is left"
-      : "no header copy and no commit record is whole, so nothing tells of a state to go to";
+      : "every header copy and commit record is broken, so the file has no evidence of a state";
   return new StorageError(cause.code, `${path}: ${what}: ${RESTORE}`, { path, cause });
 }
 
 function beingWritten({ path, writer, annexHead }: Inspection): StorageError {
   const processId = writer === "live" ? (annexHead?.processId ?? 0) : 0;
   const writerName = processId === 0 ? "a process (fuser names it)" : `process ${processId}`;
-  const message = `${path}: ${writerName} is writing this file: a file in use needs no recovery; end that process first if it does not answer (kill -9 loses nothing that was committed)`;
+  const message = `${path}: ${writerName} is writing this file: a file in use needs no recovery; if that process does not answer, end it first (kill -9 loses no commit)`;
   return new StorageError("WRITER_LOCKED", message, { path });
 }
 
 function changedMeanwhile(path: string): StorageError {
-  return new StorageError("SYSTEM", `${path}: another program changed the file while it was looked at: try again`, {
+  return new StorageError("SYSTEM", `${path}: another program changed the file while it was inspected: try again`, {
     path,
   });
 }
 
 function notProven(path: string): StorageError {
-  const message = `${path}: nothing proves that state complete: look at what recover says without apply, then add unproven to go there all the same`;
+  const message = `${path}: that state is not proven complete: read the report of recover without apply, then add unproven to accept the state`;
   return new StorageError("UNPROVEN", message, { path });
 }
 
 function namingCopy(error: unknown, path: string, kept: string): StorageError {
   const { code, message } = error instanceof StorageError ? error : { code: "SYSTEM" as const, message: String(error) };
   const details = error instanceof StorageError ? error : {};
-  return new StorageError(code, `${message}; the file as it was is kept as ${kept}`, {
+  return new StorageError(code, `${message}; the unchanged file is kept as ${kept}`, {
     ...details,
     path,
     cause: error,

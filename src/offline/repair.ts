@@ -1,6 +1,6 @@
 /**
- * Repairs a file that has no disk-sync header for its last flush, from the other evidence in the file alone. Opening
- * never does this by itself: a person must ask for it.
+ * Repairs a file without a believed disk-sync header. Uses only the other evidence in the file. Opening never does this
+ * by itself: a person must ask for it.
  */
 
 import type { CommitRecord } from "../format/commit-record.ts";
@@ -23,7 +23,7 @@ import { alignFileEnd } from "../cells/space.ts";
  * The evidence of a state, best first.
  * - `proof`: the process-sync header, and a commit record whose CRC matches the cells since the flush before it.
  * - `commit`: the process-sync header alone; its cells may not have reached the disk.
- * - `record`: a commit record whose CRC matches, alone; it may be old, because the original does not change records.
+ * - `record`: a commit record whose CRC matches, alone; it may be old, because Plebeia does not update records.
  * - `cut`: the disk-sync header of a file that was cut; its root is kept if it is in the remaining cells.
  */
 export type Evidence = "proof" | "commit" | "record" | "cut";
@@ -44,7 +44,7 @@ export interface Restorable {
 
 const whole = { lostCells: 0, lostRoot: null } as const;
 
-/** Returns the best state by the header area of a file that does not open, or null. */
+/** Finds the best state of a file that does not open. Returns null if its header area has no evidence of a state. */
 export function restorable(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMatch): Restorable | null {
   const cut = cutState(area, bounds);
   // A cut file may have evidence of older states too. They are ignored, because its own root, if it is still there, is
@@ -70,8 +70,8 @@ export function restorable(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMa
 }
 
 /**
- * Makes a state that of the last flush. A power cut at any step leaves no believed copy, so that the same state is
- * found again, or a copy with this state.
+ * Makes a state the last flush. A power cut at any step leaves a file for which the same state is found again, or a
+ * file with a disk-sync copy of this state.
  */
 export function restore(
   region: Pick<WritableRegion, "sizeBytes" | "store" | "grow" | "rewriteUncached" | "sync">,
@@ -80,13 +80,14 @@ export function restore(
 ): void {
   const toBytes = header.next * config.bytesPerCell;
   if (misleading.length > 0) {
-    // Sync it before the file grows, and before there is a disk-sync header that makes these copies count.
+    // Erase these copies before the file grows and before a disk-sync header is stored. Each of the two could make
+    // opening believe them.
     region.store(...misleading.map(({ offset, sizeBytes }) => ({ offset, bytes: new Uint8Array(sizeBytes) })));
     region.sync(HEADER_AREA_BYTES);
   }
   if (unflushedFrom < header.next) {
     alignFileEnd(region, config, header.next);
-    // Cells that no flush covered may be in the page cache but not on the disk, although earlier syncs succeeded.
+    // A failed sync may have left these cells in the page cache only, and a later sync would not write them again.
     region.rewriteUncached(unflushedFrom * config.bytesPerCell, toBytes);
   }
   region.sync(toBytes);
@@ -105,8 +106,8 @@ function cutState(area: HeaderArea, bounds: Bounds): Restorable | null | "whole"
   const withRoot = checkHeader({ next, root: disk.root }, bounds);
   const header = withRoot ?? checkHeader({ next, root: 0 }, bounds);
   if (header === null || next === bounds.startIndex) return null;
-  // Remove all process-sync copies: an older commit may end at the file's end and be proven. Without any copy opening
-  // counts a truncation, as it must, because the cells behind the cut are allocated again.
+  // Remove all process-sync copies: an older commit may end at the file's end and be proven. Without a copy, opening
+  // counts a truncation. It must, because the cells behind the cut are allocated again.
   const misleading = copiesWith(area, () => true);
   const lost = { lostCells: disk.next - next, lostRoot: withRoot === null ? disk.root : null };
   return { ...lost, evidence: "cut", header, unflushedFrom: next, misleading };

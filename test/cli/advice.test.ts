@@ -56,8 +56,8 @@ describe("a broken header: one command to go on with", () => {
     expect({ status, stderr }).toEqual({ status: 1, stderr: "" });
     const lines = stdout.trimEnd().split("\n");
     expect(lines.slice(-2).map((line) => line.replace(/ +/g, " "))).toEqual([
-      "note blob root: not looked at",
-      "note blob 12: not looked at",
+      "note blob root: not checked",
+      "note blob 12: not checked",
     ]);
     expect(stdout).toMatch(/^damage +state +/m);
   });

@@ -57,7 +57,7 @@ test("replicate, states, restore, follow, verify, prune and status do what they 
   }
   const late = await cellar(["replica", "status", target, "--against", file, "--max-age", "0"]);
   expect(late).toMatchObject({ status: 1, stderr: "" });
-  expect(late.stdout).toContain("the file has more");
+  expect(late.stdout).toContain("the file has a newer state");
   expect(await cellar(["replica", "verify", target, "--against", followed])).toMatchObject({ status: 0 });
 });
 

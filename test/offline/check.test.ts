@@ -40,8 +40,8 @@ describe("blobs", () => {
     const findings = check(path, [8, "root"]);
     expect(findings).toContainEqual(expect.objectContaining({ part: "state", level: "damage" }));
     expect(blobs(findings).map(({ level, message }) => [level, message])).toEqual([
-      ["note", "8: not looked at"],
-      ["note", "root: not looked at"],
+      ["note", "8: not checked"],
+      ["note", "root: not checked"],
     ]);
     expect(blobs(check(fresh("missing"), [8])).length).toBe(1);
   });
@@ -50,8 +50,8 @@ describe("blobs", () => {
     const path = fresh();
     StorageWriter.create(path).close();
     expect(blobs(check(path, ["root", 8])).map(({ level, message }) => [level, message])).toEqual([
-      ["note", "root: there is none"],
-      ["damage", "8 is no index of data: there are none"],
+      ["note", "root: the storage has none"],
+      ["damage", "8 is not an index of data: there are none"],
     ]);
   });
 });
@@ -70,11 +70,13 @@ describe("cells under the checksum of a commit record", () => {
   test("are compared: a changed one is a note, wherever it is", () => {
     const { path, first, root } = made();
     expect(notOk(path)).toEqual([]);
-    expect(saidOfCells(path)).toStartWith(`${(root + 1 - 8) * 32} bytes are as they were written`);
+    expect(saidOfCells(path)).toStartWith(`${(root + 1 - 8) * 32} bytes match their checksum`);
     for (const index of [first, root - 100]) {
       flip(path, index * 32);
       expect(notOk(path)).toEqual([
-        expect.stringMatching(/^commit record \d: .*does not hold: changed in place since, or damaged$/),
+        expect.stringMatching(
+          /^commit record \d: .*does not match: the cells were changed in place since, or are damaged$/,
+        ),
       ]);
       expect(saidOfCells(path)).toStartWith("no byte was compared");
       flip(path, index * 32);
@@ -153,7 +155,7 @@ describe("what cannot be judged", () => {
       ["state", "note"],
       ["blob", "note"],
     ]);
-    expect(findings.map(({ message }) => message).join()).toMatch(/cellar recover.*not looked at.*not looked at$/);
+    expect(findings.map(({ message }) => message).join()).toMatch(/cellar recover.*not checked.*not checked$/);
   });
 
   test.each([
@@ -174,7 +176,7 @@ describe("what cannot be judged", () => {
   test("of the version: it says that no checksum covers it", () => {
     expect(check(made().path)[0]).toMatchObject({
       part: "config",
-      message: expect.stringContaining("version 1 (under no checksum)"),
+      message: expect.stringContaining("version 1 (not covered by a checksum)"),
     });
   });
 });

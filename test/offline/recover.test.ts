@@ -108,7 +108,7 @@ test("an error after the file was kept names the copy", () => {
   spyOn(libc(), "msync").mockImplementation(() => -1);
   const error = errorOf(() => recover(path, { apply: true }));
   mock.restore();
-  expect(error.message).toEndWith(`the file as it was is kept as ${path}.before-recovery`);
+  expect(error.message).toEndWith(`the unchanged file is kept as ${path}.before-recovery`);
   expect(error.cause).toBeInstanceOf(StorageError);
   expect(isAsBefore(`${path}.before-recovery`, bytes)).toBe(true);
   expect(codeOf(() => StorageWriter.create(path))).toBe("ALREADY_EXISTS");

@@ -213,13 +213,13 @@ function checkBlockHasTail({ session, source }: Adding, cells: Uint8Array): void
 }
 
 function changedInPlace(path: string, index: number): StorageError {
-  const message = `${path}: cell ${index} was changed after it was replicated, by a program or by the disk: the replica keeps what it has; restore it, or begin anew with newEpoch`;
+  const message = `${path}: cell ${index} was changed after it was replicated, by a program or by the disk: the replica is unchanged: restore it, or upload this file with newEpoch`;
   return new StorageError("CHANGED_IN_PLACE", message, { path, index });
 }
 
 /** The error for a block of the file that differs from that of the replica. */
 export function blockChanged(path: string, block: number, geometry: Geometry): StorageError {
   const index = firstOfBlock(geometry, block);
-  const message = `${path}: block ${block}, cells ${index} to ${index + geometry.cellsPerBlock - 1}, was changed after it was replicated, by a program or by the disk: the replica keeps what it has; restore it, or begin anew with newEpoch`;
+  const message = `${path}: block ${block}, cells ${index} to ${index + geometry.cellsPerBlock - 1}, was changed after it was replicated, by a program or by the disk: the replica is unchanged: restore it, or upload this file with newEpoch`;
   return new StorageError("CHANGED_IN_PLACE", message, { path, index });
 }

@@ -1,5 +1,5 @@
 /**
- * Compares a file with the replica. The file continues the replica if its cells begin with those of the newest state.
+ * Compares a file with the replica. The file continues the replica if it begins with the cells of the newest state.
  */
 
 import { completeBlocks, firstOfBlock, tailStart } from "./geometry.ts";
@@ -57,8 +57,8 @@ export async function compare(
     options.stop.check();
     keptBlocks++;
   }
-  // Blocks past the newest state hold nothing that can be restored: a file that was restored to it names its own. But
-  // where no cell was compared, this may be any other file.
+  // No state needs the blocks past the newest one, so they may differ. But if no cell was compared, this may be any
+  // other file.
   const isProven = hasState && next > geometry.startIndex;
   if (keptBlocks < blocks.count && !isProven) return differs(`cells of block ${keptBlocks} differ`);
   return { difference: null, keptBlocks };

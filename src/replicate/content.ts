@@ -15,7 +15,7 @@ import { decodeLine, decodeParts, Misfit, release } from "./object.ts";
 /** Downloads at once. */
 const DOWNLOADS = 4;
 
-/** A state, and the history of a record whose cells begin with its own. */
+/** A state, and the history of a record that holds all its cells. */
 export interface Content {
   readonly state: FoundState;
   readonly history: History;
@@ -116,9 +116,9 @@ export async function decodeBlock(key: string, epoch: number, number: number, ob
   const line = decodeLine(key, object);
   const { fields } = line;
   if (fields["kind"] !== "block" || fields["epoch"] !== epoch || fields["number"] !== number) {
-    throw new Misfit(key, "it is another object");
+    throw new Misfit(key, "it is not this block");
   }
   const [cells, ...others] = await decodeParts(key, line, object);
-  if (cells === undefined || others.length > 0) throw new Misfit(key, "it is no block");
+  if (cells === undefined || others.length > 0) throw new Misfit(key, "it is not a block");
   return cells;
 }

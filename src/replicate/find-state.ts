@@ -41,12 +41,13 @@ export async function stateOfRecord(log: Log, sequence: number, signal?: AbortSi
   // a pruned state.
   const full = sequence > newest ? 0 : await fullRecordFrom(log, sequence, newest, signal);
   if (full === 0) {
-    // Before the newest full record, a record that is not full is ignored: it may be a late one, or about to be deleted.
+    // No full record follows, so the record itself counts. Before the newest full record it would be ignored: it could
+    // be late, or about to be deleted.
     if (line?.kind === "state") return foundIn(line, sequence, sequence);
-    throw noSuchState(log, line === null ? `there is no state ${sequence}` : `record ${sequence} is no state`);
+    throw noSuchState(log, line === null ? `there is no state ${sequence}` : `record ${sequence} is not a state`);
   }
   const named = await log.fullStates(full, signal);
-  // If the full record is gone, the state is forgotten: no other record names it.
+  // If the full record was deleted, the state is pruned: no other record names it.
   const state = named?.states.find((one) => one.sequence === sequence);
   if (named === null || state === undefined) throw noSuchState(log, `there is no state ${sequence}`);
   return { ...state, epoch: named.line.epoch, record: full };
@@ -100,7 +101,7 @@ async function lastNamedAt(
     const state = named?.states.findLast((one) => one.time <= time);
     if (named !== null && state !== undefined) return { ...state, epoch: named.line.epoch, record: full };
     if (full === 0 || named !== null) return null;
-    // The full record is forgotten, with the states that it named.
+    // The full record was pruned, with the states that it named.
     from = full + 1;
   }
 }
@@ -111,7 +112,7 @@ async function recordUpTo(log: Log, sequence: number, signal?: AbortSignal): Pro
     const found = await log.upTo(upTo, KEYS, signal);
     for (const one of found) {
       const line = await log.line(one, signal);
-      // The record was deleted since: take the one before it.
+      // The record was deleted since: try the previous one.
       if (line !== null && line.kind !== "opening") return line;
     }
     upTo = (found.at(-1) ?? 1) - 1;
@@ -130,7 +131,7 @@ export async function fullRecordFrom(
   signal?: AbortSignal,
 ): Promise<number> {
   const newestLine = await log.line(newest, signal);
-  if (newestLine === null) throw new Misfit(logKey(newest), "it was listed, and is missing");
+  if (newestLine === null) throw new Misfit(logKey(newest), "it was listed, but is missing");
   if (newestLine.full < sequence) return 0;
   let [low, high, full] = [sequence, newestLine.full, newestLine.full];
   while (low < high) {
@@ -149,6 +150,6 @@ export function shown({ sequence, epoch, time, root, next }: FoundState): Replic
 }
 
 export function noSuchState(log: Log, why: string): StorageError {
-  const message = `${log.url}: ${why}: see which states there are with cellar replica states`;
+  const message = `${log.url}: ${why}: list the states with cellar replica states`;
   return new StorageError("NO_SUCH_STATE", message, { path: log.url });
 }

@@ -17,9 +17,9 @@ import { PatientStore, Stop, Stopped } from "./patient-store.ts";
 import { FIXED_CONFIG_CHARACTERS, Source } from "./source.ts";
 import { openTarget, type Target } from "./store/open.ts";
 
-/** How to follow. */
+/** Options of `follow`. */
 export interface FollowOptions {
-  /** Milliseconds between two looks at the replica, at least 1: one request each. Default 1000. */
+  /** Milliseconds between two requests for a new record, at least 1. Default 1000. */
   readonly intervalMs?: number | undefined;
   /** End at the newest state instead of waiting for more. Default false. */
   readonly once?: boolean | undefined;
@@ -109,7 +109,7 @@ class Following {
         given = history.state.sequence;
         yield history.state;
       }
-      // The next record does not exist yet. After a long sleep or many empty answers it may have been deleted.
+      // After a long sleep or many empty answers, list the log: the next record may have been made and deleted.
       const sleptMs = performance.now() - polledAt;
       if (sleptMs > Math.max(SLEEP_MS, 2 * intervalMs) || emptyPolls >= POLLS_PER_LISTING) {
         emptyPolls = 0;
@@ -132,7 +132,7 @@ class Following {
     }
   }
 
-  /** Takes the next record, if it exists. */
+  /** Applies the next record, if it exists. After "misfit", the log must be read again. */
   async #take(log: Log, history: History): Promise<"moved" | "nothing" | "misfit"> {
     try {
       const stored = await log.get(history.sequence + 1);
@@ -161,19 +161,19 @@ class Following {
     this.#file ??= await this.#find(log, history);
     const isOfEpoch = this.#file !== null && this.#file.epoch === (history.state?.epoch ?? 0);
     if (this.#file === null || !isOfEpoch) return this.#anew(log, history, this.#file !== null);
-    // The newest state may be of an older epoch, and in the file already.
+    // The newest state may be of an older epoch, or the file may have it already.
     if (!history.hasState || this.#file.shows(history)) return;
     await this.#file.advance(log, history, this.#stop.hard);
   }
 
-  /** The file at the path, if its cells are those of the newest epoch; null if there is none. */
+  /** Opens the file at the path, and replaces it if it is of an older epoch. Returns null if there is none. */
   async #find(log: Log, history: History): Promise<FollowerFile | null> {
     const key = followerKey(log.replica.id);
     const found = findFile(this.#path, key);
     if (found === null) return null;
     const { opening } = found.inspection;
     if (opening instanceof StorageError) throw opening;
-    // Leave out cells that were written but not flushed.
+    // If the last commit is not whole, compare only the flushed cells.
     const epoch = await this.#epochOf(log, history, found.isWhole ? opening.header : opening.disk);
     if (epoch === null) throw ownWrites(this.#path);
     if (!found.isWhole || epoch !== history.state?.epoch || !history.hasState) {
@@ -190,7 +190,7 @@ class Following {
     this.#file = FollowerFile.open(this.#path, epoch, writerKey, this.#allowUnsafe);
   }
 
-  /** Returns the newest epoch whose cells the file begins with; null if there is none. */
+  /** Returns the newest epoch whose cells begin with those of the file; null if there is none. */
   async #epochOf(log: Log, history: History, header: Header): Promise<number | null> {
     const source = Source.open(this.#path, log.replica.blockBytes, this.#allowUnsafe);
     try {

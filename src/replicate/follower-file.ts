@@ -1,6 +1,6 @@
 /**
- * The file of a follower: an ordinary storage, written like that of any writer, but with the cells of the replica. It
- * only ever shows complete states of the replica, because the cells written for a state become visible by its flush.
+ * The file of a follower: an ordinary storage with the cells of the replica. It shows only complete states of the
+ * replica, because the flush of a state makes its cells visible.
  */
 
 import { renameSync } from "node:fs";
@@ -64,7 +64,7 @@ export function findFile(path: string, writerKey: Uint8Array): FoundFile | null 
 }
 
 export function ownWrites(path: string): StorageError {
-  const message = `${path}: the file has writes of its own, or is of another replica: it is left as it is; follow to another file, or move this one away`;
+  const message = `${path}: the file has its own writes, or is of another replica: it was not changed: follow to another path, or move this file away`;
   return new StorageError("DIVERGED", message, { path });
 }
 
@@ -83,7 +83,7 @@ export class FollowerFile {
     this.#version = opened.config.version;
   }
 
-  /** Opens a file that was found, and whose cells are those of the epoch. */
+  /** Opens a file whose cells are those of the epoch. */
   static open(path: string, epoch: number, writerKey: Uint8Array, allowUnsafeFilesystem: boolean): FollowerFile {
     return new FollowerFile(path, epoch, openExisting(path, { writerKey, allowUnsafeFilesystem }));
   }
@@ -95,15 +95,16 @@ export class FollowerFile {
   }
 
   /**
-   * Brings the file to the newest state of the history, which must be one of its epoch.
-   * @throws Misfit a block is missing or damaged; DISK_FULL, FAILED and other errors of a writer. The file then shows
-   * the state before
+   * Writes the newest state of the history, which must be of the file's epoch, and flushes it.
+   * @throws Misfit a block is missing or damaged; DISK_FULL, FAILED and other errors of a writer. The file then still
+   * shows the previous state
    */
   async advance(log: Log, history: History, signal?: AbortSignal): Promise<void> {
     const { store, region } = this.#opened;
     const { next, root, geometry, config } = history;
     const { space, publisher } = store;
-    if (geometry === null || next < space.length) throw new Error("a follower's file is ahead of its replica");
+    if (geometry === null || next < space.length)
+      throw new Error("the follower's file is longer than the newest state");
     // After a failure, the cells written so far stay. They are cells of the replica, so the next try continues from
     // them.
     for (let block = 0; block < history.stateBlocks; block++) {
@@ -122,7 +123,7 @@ export class FollowerFile {
     await publisher.flush({ next, root });
   }
 
-  /** The file stays at the state that was flushed last. */
+  /** Closes the file. It stays at its last flush. */
   close(): void {
     const { store, region } = this.#opened;
     store.publisher.end();
@@ -132,7 +133,7 @@ export class FollowerFile {
     );
   }
 
-  /** Writes cells from `first` on, of which the file may have a part. */
+  /** Writes cells whose first index is `first`. Skips those that the file already has. */
   async #write(first: number, cells: Uint8Array): Promise<void> {
     const { store, region, config } = this.#opened;
     const { bytesPerCell } = config;

@@ -1,6 +1,6 @@
 /**
  * The result of reading the log record by record: the newest state, and the data that the next record continues. Each
- * record is checked against those before it; one that does not fit throws a {@link Misfit}.
+ * record is checked against the previous records. If it does not fit, a {@link Misfit} is thrown.
  */
 
 import { completeBlocks, firstOfBlock, type Geometry, geometryOf, tailStart } from "./geometry.ts";
@@ -103,7 +103,7 @@ export class History {
     if (isFirst) return;
     check(sequence === this.sequence + 1, `it follows record ${this.sequence}`);
     check(previous === this.hash, `its previous is not record ${this.sequence}`);
-    check(time >= this.time, "its time is before that of the record before");
+    check(time >= this.time, "its time is before that of the previous record");
     const next = kind === "opening" || (kind === "full" && record.repeats !== 0) ? this.epoch : this.epoch + 1;
     check(epoch === this.epoch || epoch === next, `its epoch ${epoch} comes after ${this.epoch}`);
   }
@@ -175,7 +175,7 @@ export class History {
     check(next >= startIndex && next <= config.maxIndex, `its length ${next} is impossible`);
     check(root === 0 || (root >= startIndex && root < next), `its root ${root} is outside its cells`);
     check(this.blocks.count === completeBlocks(geometry, next), "it does not name the blocks that it fills");
-    check(this.blocks.sha256() === record.blocksHash, "its blocks are not those of the records before");
+    check(this.blocks.sha256() === record.blocksHash, "its blocks differ from those of the previous records");
     const tailBytes = (next - tailStart(geometry, next)) * bytesPerCell;
     check(this.tail.length === tailBytes, `its tail has ${this.tail.length} bytes, not ${tailBytes}`);
     check(this.tail.sha256() === record.tailHash, "the SHA-256 of its tail is wrong");
@@ -219,7 +219,10 @@ function geometryFrom(sequence: number, config: string, blockBytes: number): Geo
   try {
     return geometryOf(Uint8Array.fromHex(config), blockBytes);
   } catch (error) {
-    throw new Misfit(logKey(sequence), `its config is none: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Misfit(
+      logKey(sequence),
+      `its config is invalid: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-/** Replication: to object storage and back. Nothing of it is loaded by `cellar` itself. */
+/** Replication to object storage, and back. Importing `cellar` does not load it. */
 
 export { follow, type FollowOptions } from "./follow.ts";
 export type { ReplicaState } from "./history.ts";

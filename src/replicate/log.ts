@@ -1,4 +1,4 @@
-/** The log in the store: reads records, and finds its end beside writers and `prune`. */
+/** Reads the log in the store, and finds its end while writers and `prune` change it. */
 
 import { StorageError } from "../error.ts";
 import { History } from "./history.ts";
@@ -37,7 +37,8 @@ export function encodeReplica({ id, blockBytes }: Replica): Uint8Array<ArrayBuff
 export function decodeReplica(object: Uint8Array, url: string): Replica {
   const { fields, sizeBytes } = decodeLine(REPLICA_KEY, object);
   const { kind, format, replica: id, blockBytes } = fields;
-  if (kind !== "replica" || sizeBytes !== object.length) throw new Misfit(REPLICA_KEY, "it is no replica's object");
+  if (kind !== "replica" || sizeBytes !== object.length)
+    throw new Misfit(REPLICA_KEY, "it is not the object of a replica");
   if (format !== FORMAT) {
     const message = `${url}: the replica has format ${String(format)}, this version reads format ${FORMAT}: use a newer Cellar`;
     throw new StorageError("UNSUPPORTED", message, { path: url });
@@ -45,7 +46,7 @@ export function decodeReplica(object: Uint8Array, url: string): Replica {
   const isSize = typeof blockBytes === "number" && Number.isInteger(blockBytes);
   const isGood = isSize && blockBytes >= LEAST_BLOCK_BYTES && blockBytes <= MOST_BLOCK_BYTES;
   if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id) || !isGood) {
-    throw new Misfit(REPLICA_KEY, "its line lacks a field, or has one of a wrong kind");
+    throw new Misfit(REPLICA_KEY, "a field of its line is missing, or has a wrong type");
   }
   return { id, blockBytes };
 }
@@ -55,14 +56,13 @@ export async function openLog(store: ObjectStore, signal?: AbortSignal): Promise
   return rereading(store.url, async () => {
     const object = await store.get(REPLICA_KEY, options(signal));
     if (object !== null) return new Log(store, decodeReplica(object, store.url));
-    const message = `${store.url}: there is no replica here: check the address, or make one with cellar replicate`;
+    const message = `${store.url}: there is no replica here: check the address, or create one with cellar replicate`;
     throw new StorageError("NOT_A_REPLICA", message, { path: store.url });
   });
 }
 
 /**
- * Runs `attempt`, and again after each Misfit that differs from the one before, because writers and `prune` work
- * meanwhile.
+ * Runs `attempt`, and repeats it after each new Misfit: writers or `prune` may have changed the log meanwhile.
  * @throws REPLICA_CORRUPT the same Misfit came twice
  */
 export async function rereading<T>(url: string, attempt: () => Promise<T>): Promise<T> {
@@ -73,7 +73,7 @@ export async function rereading<T>(url: string, attempt: () => Promise<T>): Prom
     } catch (error) {
       if (!(error instanceof Misfit)) throw error;
       if (seen.has(error.message)) {
-        const message = `${url}: ${error.message}: the object is damaged or missing; see what cellar replica verify says`;
+        const message = `${url}: ${error.message}: the object is damaged or missing: run cellar replica verify`;
         throw new StorageError("REPLICA_CORRUPT", message, { path: `${url}/${error.key}`, cause: error });
       }
       seen.add(error.message);
@@ -82,7 +82,7 @@ export async function rereading<T>(url: string, attempt: () => Promise<T>): Prom
 }
 
 /**
- * Opens the log for a session that writes. Creates it if there is none, in a store that was found to fence.
+ * Opens the log for writing. Creates it if there is none. First tests whether the store fences.
  * @throws FENCING_UNSUPPORTED; REPLICA_CORRUPT; UNSUPPORTED a newer format; as the store throws
  */
 export async function createLog(store: ObjectStore, blockBytes: number = BLOCK_BYTES): Promise<Log> {
@@ -160,7 +160,7 @@ export class Log {
   }
 
   /**
-   * Reads up to the end of the log: the newest full record, and all after it.
+   * Reads the newest full record, and all records after it.
    * @throws REPLICA_CORRUPT; as the store throws
    */
   async readToEnd(signal?: AbortSignal): Promise<History> {
@@ -172,13 +172,13 @@ export class Log {
     });
   }
 
-  /** Reads the new records up to a 404, then lists. @throws Misfit the caller must begin again */
+  /** Reads records until one is missing, then lists the log to confirm its end. @throws Misfit read the log again */
   async readOn(history: History, signal?: AbortSignal): Promise<void> {
     for (let stored = await this.get(history.sequence + 1, signal); stored !== null;) {
       await history.apply(stored);
       stored = await this.get(history.sequence + 1, signal);
     }
-    // `prune` may have deleted the record of this number. Then a record put here would be in a gap.
+    // `prune` may have deleted the record with this number. A record put here would then be in a gap.
     const newest = await this.newest(signal);
     if (newest !== history.sequence) {
       throw new Misfit(logKey(history.sequence + 1), `it is missing, and log ${newest} is the newest`);
@@ -190,7 +190,7 @@ export class Log {
     const history = new History(this.replica.id, this.replica.blockBytes);
     if (sequence === 0) return history;
     const line = await this.line(sequence, signal);
-    if (line === null) throw new Misfit(logKey(sequence), "it was listed, and is missing");
+    if (line === null) throw new Misfit(logKey(sequence), "it was listed, but is missing");
     const first = Math.max(1, line.full);
     for await (const stored of this.from(first, sequence, signal)) await history.apply(stored);
     if (history.sequence !== sequence) {
@@ -208,6 +208,6 @@ function options(signal: AbortSignal | undefined): { readonly signal?: AbortSign
 
 function requireSequence(key: string): number {
   const sequence = sequenceOf(key);
-  if (sequence === null) throw new Misfit(key, "it is no key of a record");
+  if (sequence === null) throw new Misfit(key, "it is not the key of a record");
   return sequence;
 }

@@ -38,8 +38,8 @@ export interface Line {
 }
 
 /**
- * An object in the store is damaged or missing, or of another moment than the objects read before. Readers list again
- * and begin again. If the same Misfit comes twice, it becomes REPLICA_CORRUPT.
+ * An object in the store is damaged or missing, or does not fit the objects read before, because the log has changed
+ * meanwhile. Readers list and read the log again. If the same Misfit comes twice, it becomes REPLICA_CORRUPT.
  */
 export class Misfit extends Error {
   override readonly name = "Misfit";

@@ -1,7 +1,6 @@
 /**
- * A store that repeats each call with the same bytes until it is answered, or the caller stops. So a record whose
- * answer was lost is put again unchanged. Newer content under the same number could be acknowledged although the store
- * kept the older content.
+ * Repeats each call of a store, with the same bytes, until the store answers or the caller stops. If the answer to a
+ * put was lost, the record must be put again unchanged: the store could acknowledge newer content and keep the older.
  */
 
 import { StorageError } from "../error.ts";
@@ -10,17 +9,17 @@ import type { GetOptions, ListOptions, ObjectStore, PutOptions } from "./store/s
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2000;
 
-/** Ends a task: first softly, after the request under way, and then at once. */
+/** Ends a task in two steps: after the current request, then at once. */
 export class Stop {
   readonly #soft = new AbortController();
   readonly #hard = new AbortController();
 
-  /** No request begins after its abort. */
+  /** Aborted first: no new request begins. */
   get soft(): AbortSignal {
     return this.#soft.signal;
   }
 
-  /** Its abort ends the requests under way. */
+  /** Aborted after the grace time: running requests end. */
   get hard(): AbortSignal {
     return this.#hard.signal;
   }
@@ -123,8 +122,8 @@ export class PatientStore implements ObjectStore {
   }
 
   /**
-   * A first failure is thrown, not retried: if the store was never reached, its address is wrong; if it refuses a
-   * method that it has never answered, the credentials or the rights are wrong. Later both failures may be temporary.
+   * Tells whether to retry. If the store was never reached, its address is probably wrong. If it refuses a method that
+   * it has never answered, the credentials or rights are probably wrong. Later, both failures may be temporary.
    */
   #isTransient(method: Method, error: unknown): error is StorageError {
     if (!(error instanceof StorageError)) return false;

@@ -18,7 +18,7 @@ export interface PruneOptions {
    * the last one of an epoch. Default: no state is forgotten.
    */
   readonly before?: Date | undefined;
-  /** Delete all epochs but the newest that has a state. Default false. */
+  /** Delete every epoch except the newest with a state. Default false. */
   readonly epochs?: boolean | undefined;
   /** Only report what would be deleted. Default false. */
   readonly dryRun?: boolean | undefined;
@@ -28,7 +28,7 @@ export interface PruneOptions {
 
 /** The objects that were deleted, or would be. */
 export interface PruneResult {
-  /** Records whose states a full record names. */
+  /** Records that are not full; a full record names their states. */
   readonly records: number;
   /** Full records, with the states that they name. */
   readonly fullRecords: number;
@@ -146,14 +146,14 @@ async function removeBlocks(
     }
   };
   name(history.epoch, history.blocks.bytes);
-  // The last full record of an epoch names all blocks of those before it.
+  // The last full record of an epoch names all blocks of the earlier ones.
   const lasts = new Map(remaining.map(({ epoch, sequence }) => [epoch, sequence]));
   for (const [epoch, sequence] of lasts) {
     const stored = await rereading(log.url, () => log.get(sequence, signal));
-    // Another `prune` has deleted it.
+    // If it is null, another `prune` has deleted it.
     if (stored?.record.kind === "full") name(epoch, stored.record.blocks);
   }
-  // Blocks past the newest state may be named anew, and those are uploaded before their record.
+  // Keep all blocks past the newest state: they are uploaded before the record that names them.
   const frontier = history.stateBlocks;
   let blocks = 0;
   for (let after = ""; ;) {

@@ -1,6 +1,5 @@
 /**
- * Records as objects: encoding, decoding, and the checks that a record alone allows. Whether it fits the records before
- * it is decided by `history.ts`.
+ * Encodes and decodes records, and checks each record by itself. `history.ts` checks it against the records before it.
  */
 
 import { decodeLine, decodeParts, encodeObject, type Line, Misfit, type Part, SHA_BYTES } from "./object.ts";
@@ -40,7 +39,7 @@ export function decodeRecordLine(
 }
 
 /**
- * A whole record: every part was checked against its hash.
+ * Decodes a whole record, and checks every part against its hash.
  * @throws Misfit it is damaged, or no record of this sequence
  */
 export async function decodeRecord(key: string, sequence: number, object: Uint8Array): Promise<Stored> {
@@ -50,7 +49,7 @@ export async function decodeRecord(key: string, sequence: number, object: Uint8A
   return { record: withParts(key, fields, parts), hash: line.hash, sizeBytes: object.length };
 }
 
-/** The bytes from an object's beginning that hold its line and its states, told by its line. */
+/** Returns how many bytes the line and the states take at the beginning of an object. */
 export function statesEnd(key: string, object: Uint8Array): number {
   const line = decodeLine(key, object);
   const [first] = line.parts;
@@ -103,7 +102,7 @@ function encodeStates(states: readonly NamedState[]): Uint8Array {
 }
 
 function decodeStates(key: string, bytes: Uint8Array): NamedState[] {
-  const wrong = (): Misfit => new Misfit(key, "its states are not as they should be");
+  const wrong = (): Misfit => new Misfit(key, "its states have a wrong format");
   let rows: unknown;
   try {
     rows = JSON.parse(new TextDecoder().decode(bytes));
@@ -124,7 +123,7 @@ function decodeStates(key: string, bytes: Uint8Array): NamedState[] {
 function recordLineOf(key: string, sequence: number, { fields, parts }: Line): RecordLine {
   const { kind } = fields;
   const isKind = kind === "opening" || kind === "blocks" || kind === "state" || kind === "full";
-  if (!isKind || parts.map(({ name }) => name).join() !== PARTS[kind]) throw new Misfit(key, "it is no record");
+  if (!isKind || parts.map(({ name }) => name).join() !== PARTS[kind]) throw new Misfit(key, "it is not a record");
   if (fields["sequence"] !== sequence) throw new Misfit(key, `it says that it is record ${String(fields["sequence"])}`);
   const { file } = fields as { file?: Record<string, unknown> };
   const isHeadGood =
@@ -138,7 +137,7 @@ function recordLineOf(key: string, sequence: number, { fields, parts }: Line): R
     (isHex(fields["config"], 64) &&
       isWhole(fields["firstBlock"]) &&
       (kind === "blocks" || (isStateGood(fields) && (kind === "state" || isFullGood(fields)))));
-  if (!isHeadGood || !isBodyGood) throw new Misfit(key, "its line lacks a field, or has one of a wrong kind");
+  if (!isHeadGood || !isBodyGood) throw new Misfit(key, "a field of its line is missing, or has a wrong type");
   const { parts: _parts, ...rest } = fields;
   return rest as unknown as RecordLine;
 }

@@ -1,6 +1,6 @@
-/** Records, of which the log consists: four kinds, in one sequence. */
+/** The records of the log: four kinds, in one sequence. */
 
-/** What no record has before it is written. */
+/** `previous` of the first record. */
 export const NO_HASH: string = "0".repeat(64);
 
 /** The longest host name in characters, so that it fits into the line of a record. */

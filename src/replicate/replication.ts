@@ -1,4 +1,4 @@
-/** The work of a replicator: looks at the file, compares it with the replica, and adds what is new. */
+/** The work of a replicator: looks at the file, compares it with the replica, and adds new states. */
 
 import { StorageError } from "../error.ts";
 import { addState, blockChanged } from "./add-state.ts";
@@ -77,7 +77,7 @@ export class Replication {
 
   async #follow(log: Log, session: Session, life: AbortSignal): Promise<never> {
     const { history } = session;
-    /** The comparison that holds for the file and its count of truncations. */
+    /** The last comparison, and the file and count of truncations for which it was made. */
     let compared = null as (Comparison & { readonly truncations: number; readonly source: Source }) | null;
     for (;;) {
       this.#stop.check();
@@ -132,7 +132,7 @@ export class Replication {
     const { session, source, state, beginsEpoch } = parts;
     const { history } = session;
     if (!session.isOpen) {
-      // Until the epoch begins, the log is of the file before.
+      // Until the new epoch begins, the log is about the previous file.
       const isOld = beginsEpoch && history.file !== null;
       const file = isOld && history.file !== null ? history.file : source.identity;
       await session.open(file, isOld ? history.truncations : state.truncations);
@@ -208,6 +208,6 @@ function isNews({ next, root, config }: FlushedState, history: History): boolean
 }
 
 function diverged(path: string, url: string, difference: string): StorageError {
-  const message = `${path}: it does not continue the replica ${url}: ${difference}. To go on from the replica, restore it to a new file and use that. To replace what the replica goes on from, use newEpoch: all is uploaded again, and the older states stay`;
+  const message = `${path}: the file does not continue the replica ${url}: ${difference}. To continue from the replica, restore it to a new file. To continue from this file, use newEpoch: the whole file is uploaded, and the older states stay`;
   return new StorageError("DIVERGED", message, { path });
 }

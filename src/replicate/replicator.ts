@@ -1,4 +1,4 @@
-/** Replication: brings the flushed states of a file to a store, in the background, while its writer goes on. */
+/** Replication: copies the flushed states of a file to a store, in the background, beside its writer. */
 
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
@@ -12,7 +12,7 @@ import { GRACE_MS, Replication } from "./replication.ts";
 import { Requests } from "./requests.ts";
 import { openTarget, type Target } from "./store/open.ts";
 
-/** How to replicate. */
+/** Options of `replicate`. */
 export interface ReplicateOptions {
   /** Milliseconds between two looks at the file, at least 1. At most one state is replicated per look. Default 1000. */
   readonly intervalMs?: number | undefined;
@@ -34,7 +34,7 @@ export interface ReplicatorStats {
   readonly lagMs: number;
   /** When the file was last seen completely replicated. */
   readonly lastSuccess: Date | null;
-  /** Whether the file is gone, so that the replicator waits for a new one. */
+  /** Whether the file is missing, so that the replicator waits for it. */
   readonly isFileMissing: boolean;
   /** Why the store has not answered the request under way, or null. */
   readonly failure: StorageError | null;
@@ -55,9 +55,9 @@ const QUEUED_STATES = 1024;
 const replicatedHere = new Set<string>();
 
 /**
- * Replicates a file's flushed states to a target, beside its writer. Iterate over it for the states that are replicated,
- * or await `replicated()`; it works in the background either way, and keeps the process alive until `close`, or until
- * the signal is aborted. An error ends it: the iteration, `replicated` and `ended` reject with it.
+ * Replicates a file's flushed states to a target, beside its writer. It works in the background, and keeps the process
+ * alive until `close` or until the signal is aborted. Iterate over it to get each replicated state, or await
+ * `replicated()`. An error ends it: the iteration, `replicated` and `ended` reject with this error.
  * @throws TypeError; the iteration: FENCED another machine replicates to the target; DIVERGED the file does not continue
  * the replica; CHANGED_IN_PLACE; FENCING_UNSUPPORTED; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED at the start;
  * NO_SUCH_FILE at the start; what opening the file throws
@@ -71,7 +71,7 @@ export function replicate(path: string | URL, target: Target, options: Replicate
 }
 
 export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable {
-  /** Resolves when the replication was ended by its caller, rejects with the error that ended it. */
+  /** Resolves when the caller has ended the replication; rejects with the error that ended it. */
   readonly ended: Promise<void>;
   readonly #path: string;
   readonly #stop = new Stop();
@@ -131,8 +131,8 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
   }
 
   /**
-   * Resolves when what was flushed at the call is replicated, with the newest replicated state.
-   * @param options.compared wait also until every block of the replica was compared with the file
+   * Resolves with the newest replicated state, when the last flush before the call is replicated.
+   * @param options.compared also wait until every block of the replica was compared with the file
    * @throws TRUNCATED the storage was truncated, or the file replaced, before that; CLOSED the replicator was closed; the
    * error that ended the replicator (all as rejections)
    */
@@ -187,7 +187,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
     if (this.#error !== null) throw this.#error;
   }
 
-  /** One process replicates a file to a target once: two sessions would fence each other. */
+  /** Refuses a second replication of the file to the target in this process: the two would fence each other. */
   #claim(url: string): string {
     const key = `${realpathOr(this.#path)}\n${url}`;
     if (replicatedHere.has(key)) {

@@ -24,7 +24,7 @@ export class Requests {
 
   async add(needsComparison: boolean): Promise<ReplicaState> {
     const { promise, resolve, reject } = Promise.withResolvers<ReplicaState>();
-    // Another file at the path is about to be opened.
+    // If the path names another file now, the next look opens that file.
     const source = this.source?.isAtPath() === "here" ? this.source : null;
     const after = this.#looks;
     const truncations = source === null ? null : source.countTruncations();
@@ -37,7 +37,7 @@ export class Requests {
     return ++this.#looks;
   }
 
-  /** The state that the look saw is replicated. */
+  /** Call it when the state that a look saw is replicated: it ends the calls made before that look. */
   succeed(look: number, source: Source, truncations: number, state: ReplicaState): void {
     for (const request of this.#waiting) {
       if (request.after >= look || (request.needsComparison && !this.#isCompared)) continue;

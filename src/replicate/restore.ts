@@ -1,4 +1,4 @@
-/** Restoring: a state of the replica as a new file. */
+/** Restores a state of a replica to a new file. */
 
 import { dirname, resolve } from "node:path";
 import { wrongType } from "../error.ts";
@@ -102,7 +102,7 @@ async function chosen(log: Log, at: number | Date | undefined, signal?: AbortSig
   return newestContent(log, await log.readToEnd(signal), signal);
 }
 
-/** The newest state, at the end of the log. It may be one of an older epoch, whose successor has none yet. */
+/** Returns the newest state. It is of an older epoch if the newest epoch has no state yet. */
 export async function newestContent(log: Log, history: History, signal?: AbortSignal): Promise<Content> {
   const { state } = history;
   if (state === null) throw noSuchState(log, "it has no state yet");

@@ -64,7 +64,7 @@ export class Session {
     };
     const object = await encodeRecord(record);
     if ((await this.#put(record.sequence, object)) !== null) throw new Reopen();
-    // `prune` may have deleted the record of this number. Then this opening is in a gap, and ignored.
+    // `prune` may have deleted the record with this number. This opening is then in a gap, and ignored.
     if ((await this.#log.newest()) !== record.sequence) throw new Reopen();
     await history.apply({ record, hash: decodeLine("opening", object).hash, sizeBytes: object.length });
     this.#isOpen = true;
@@ -97,7 +97,7 @@ export class Session {
     };
   }
 
-  /** Creates a record; null if it is stored, else the object that stands in its place. */
+  /** Creates a record. Returns null if it is stored, else the object that exists under its key. */
   async #put(sequence: number, object: Uint8Array): Promise<Uint8Array | null> {
     const key = logKey(sequence);
     for (;;) {
@@ -119,7 +119,7 @@ export class Session {
     const since =
       next !== null && next.kind !== "opening" ? "it has written to it since" : "it has written nothing yet";
     const at = new Date(other.time).toISOString();
-    const message = `${this.#log.url}: process ${other.pid} on ${other.host} opened the replica at ${at}, ${since}: let only one machine replicate; start again to take it back`;
+    const message = `${this.#log.url}: process ${other.pid} on ${other.host} opened the replica at ${at}, ${since}: replicate from one machine only; start again to take the replica back`;
     return new StorageError("FENCED", message, { path: this.#log.url });
   }
 }
@@ -131,7 +131,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // The process is alive, and of another user.
+    // EPERM: the process is alive, but of another user.
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

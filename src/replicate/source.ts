@@ -93,10 +93,9 @@ export class Source {
 
   /**
    * Returns the state of the last acknowledged flush. While a writer is alive, this is disk-sync copy 2: copy 1 may be
-   * of a flush under way, or of one whose sync failed. Without a writer, copies that differ are synced first, because a
-   * kill may have left them so for good.
+   * of a flush under way, or of one whose sync failed. Without a writer, copies that differ are synced first: no flush will make them equal.
    * @returns null if it is unknown now: look again
-   * @throws UNSUPPORTED the original wrote the file last; HEADER_BROKEN, FILE_CUT, INVALID_CONFIG; SYSTEM
+   * @throws UNSUPPORTED Plebeia wrote the file last; HEADER_BROKEN, FILE_CUT, INVALID_CONFIG; SYSTEM
    */
   async look(): Promise<FlushedState | null> {
     this.#checkOpen();
@@ -106,7 +105,7 @@ export class Source {
     const area = this.#area();
     const config = area.bytes.subarray(0, CONFIG_BYTES).toHex();
     if (config.slice(0, FIXED_CONFIG_CHARACTERS) !== this.fixedConfig) {
-      const message = `${this.path}: the config has changed under the replicator: see what cellar check says of the file`;
+      const message = `${this.path}: the config was changed during replication: run cellar check on the file`;
       throw new StorageError("INVALID_CONFIG", message, { path: this.path });
     }
     const bounds = this.#bounds();
@@ -131,12 +130,12 @@ export class Source {
     const sizeBytes = sizeOf(this.#fd, this.path);
     if (sizeBytes < next * this.geometry.bytesPerCell) throw this.#cut(sizeBytes);
     if (!keepsCells(this.#area().records, truncations)) {
-      const message = `${this.path}: the storage was truncated: what was flushed before is not in the file any more`;
+      const message = `${this.path}: the storage was truncated: the cells flushed before are no longer in the file`;
       throw new StorageError("TRUNCATED", message, { path: this.path });
     }
   }
 
-  /** Copies the cells from index `first` on to `target`, all of it; calls back after every step. @throws FILE_CUT, SYSTEM */
+  /** Fills `target` with cells, from index `first` on. Calls back after every step. @throws FILE_CUT, SYSTEM */
   async read(first: number, target: Uint8Array, onStep: (step: Uint8Array) => void = () => undefined): Promise<void> {
     const start = first * this.geometry.bytesPerCell;
     for (let offset = 0; offset < target.length; offset += STEP_BYTES) {
@@ -146,7 +145,7 @@ export class Source {
     }
   }
 
-  /** Copies bytes of the file, all that `target` takes. @throws FILE_CUT; SYSTEM */
+  /** Fills `target` with bytes of the file. @throws FILE_CUT; SYSTEM */
   async readBytes(position: number, target: Uint8Array): Promise<void> {
     for (let done = 0; done < target.length;) {
       const count = await this.#pending(() => readLater(this.#fd, target.subarray(done), position + done));
@@ -196,13 +195,13 @@ export class Source {
   }
 
   /**
-   * Refuses files that the original wrote last. It writes no commit records, so its truncations are not counted, and
+   * Refuses a file that Plebeia wrote last. Plebeia writes no commit records, so its truncations are not counted, and
    * cells may change unnoticed.
    */
   #checkWriter(area: HeaderArea, bounds: Bounds): void {
     const process = area.believed(processCopies, bounds);
     if (process !== null && area.records.some((record) => sameHeader(record, process))) return;
-    const message = `${this.path}: the file was not written by Cellar last: open and flush it with Cellar once`;
+    const message = `${this.path}: another program wrote the file last: open and flush it once with Cellar`;
     throw new StorageError("UNSUPPORTED", message, { path: this.path });
   }
 

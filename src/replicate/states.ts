@@ -42,7 +42,7 @@ export async function* states(target: Target, options: StatesOptions = {}): Asyn
     let sequence = Math.max(last, fulls.at(-1) ?? 0) + 1;
     for (; sequence <= newest && sequence <= to; sequence++) {
       const line = await rereading(log.url, () => log.line(sequence, signal));
-      // A newer full record names it by now, or `prune` has deleted it: list again.
+      // A newer full record names the state by now, or `prune` has deleted it: list again.
       if (line === null || line.kind === "full") break;
       if (line.kind !== "state") continue;
       const state = stateOf(line.epoch, line);
@@ -53,7 +53,7 @@ export async function* states(target: Target, options: StatesOptions = {}): Asyn
   }
 }
 
-/** The states that a full record names or is; none if it was forgotten since. */
+/** Returns the states that a full record names, and its own; none if it was pruned since. */
 async function statesOf(log: Log, full: number, signal?: AbortSignal): Promise<ReplicaState[]> {
   const named = await log.fullStates(full, signal);
   if (named === null || named.line.kind !== "full") return [];
@@ -62,7 +62,7 @@ async function statesOf(log: Log, full: number, signal?: AbortSignal): Promise<R
   return named.line.repeats === 0 ? [...list, stateOf(epoch, named.line)] : list;
 }
 
-/** The full records from a number on, oldest first. Each names the one before it; what was forgotten ends an epoch's. */
+/** Returns the full records from a number on, oldest first. Each names the previous one, up to a pruned one. */
 export async function fullRecords(log: Log, from: number, signal?: AbortSignal): Promise<number[]> {
   const newest = await log.newest(signal);
   const end = newest === 0 ? null : await log.line(newest, signal);
@@ -76,7 +76,7 @@ export async function fullRecords(log: Log, from: number, signal?: AbortSignal):
       ({ previousEpoch } = line);
       full = line.previousFull;
     } else {
-      // Forgotten, and all before it in its epoch.
+      // It was pruned, and so were all before it in its epoch.
       full = previousEpoch < full ? previousEpoch : 0;
     }
   }

@@ -1,4 +1,4 @@
-/** Whether a replica has what a file has flushed: for monitors. A few small requests. */
+/** Tells whether a replica has the last flush of a file, for monitors. Makes a few small requests. */
 
 import { checkOptions, signalFrom } from "../options.ts";
 import { pathFrom } from "../os/file.ts";
@@ -14,7 +14,7 @@ export interface ReplicaStatus {
   readonly state: ReplicaState | null;
   /** Milliseconds since it was made, by this machine's clock; null without a state. */
   readonly ageMs: number | null;
-  /** Whether it is the last flush of the file; null if no file is given, or if its writer is just opening it. */
+  /** Whether it is the last flush of the file; null if no file is given, or while a writer is opening it. */
   readonly isCurrent: boolean | null;
 }
 

@@ -28,7 +28,8 @@ export interface VerifyOptions {
 const PAGE = 1000;
 
 /**
- * Verifies a replica: its records, that every block is there, and as the options ask. Never changes anything.
+ * Verifies a replica: its records, and that every block exists. With options it also compares a file, and reads every
+ * object. Never changes anything.
  * @throws NOT_A_REPLICA; what opening `against` throws; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason; TypeError
  *
  * @example
@@ -72,7 +73,7 @@ async function* verifyEpochs(log: Log, history: History, signal?: AbortSignal): 
     fulls = await rereading(log.url, () => fullRecords(log, 1, signal));
   } catch (error) {
     if (!isCorrupt(error)) throw error;
-    yield { part: "full records", level: "damage", message: `${error.message}; those before it are not looked at` };
+    yield { part: "full records", level: "damage", message: `${error.message}; the records before it are not checked` };
   }
   for (const full of fulls.toReversed()) {
     signal?.throwIfAborted();
@@ -85,7 +86,7 @@ async function* verifyEpochs(log: Log, history: History, signal?: AbortSignal): 
       yield { part: `record ${full}`, level: "damage", message: error.message };
     }
   }
-  yield { part: "full records", level: "ok", message: `${good} hold` };
+  yield { part: "full records", level: "ok", message: `${good} are intact` };
   return [...lasts.values()];
 }
 
@@ -103,9 +104,9 @@ async function* verifyBlocks(
   let others = 0;
   for await (const key of keysOf(log, signal)) if (!missing.delete(key)) others++;
   for (const key of missing) yield { part: key, level: "damage", message: `${key}: it is missing` };
-  if (missing.size === 0) yield { part: "blocks", level: "ok", message: `all ${named} are there` };
+  if (missing.size === 0) yield { part: "blocks", level: "ok", message: `all ${named} exist` };
   if (others === 0) return;
-  const message = `${others} blocks that no record names: of uploads that were killed, or under way; prune removes the old ones`;
+  const message = `no record names ${others} blocks: their uploads were killed, or still run; prune deletes the old ones`;
   yield { part: "blocks", level: "note", message };
 }
 
@@ -117,7 +118,7 @@ async function* verifyObjects(log: Log, history: History, signal?: AbortSignal):
   for await (const key of keysOf(log, signal)) {
     const name = blockNameOf(key);
     const object = name === null ? null : await log.store.get(key, options);
-    // Pruned since it was listed.
+    // It was pruned since it was listed.
     if (name === null || object === null) continue;
     const damage = await damageOf(() => decodeBlock(key, name.epoch, name.number, object));
     release(object);
@@ -137,9 +138,9 @@ async function* verifyObjects(log: Log, history: History, signal?: AbortSignal):
     }
     upTo = page.length < PAGE ? 0 : (page.at(-1) ?? 1) - 1;
   }
-  yield { part: "objects", level: "ok", message: `${good} were read, and hold` };
+  yield { part: "objects", level: "ok", message: `${good} were read and are intact` };
   if (late === 0) return;
-  const message = `${late} records whose states a full record names: prune deletes them, also those that came late`;
+  const message = `${late} records are not needed, because a full record names their states: prune deletes them`;
   yield { part: "log", level: "note", message };
 }
 
@@ -156,11 +157,10 @@ async function* verifyFile(
   try {
     const state = await source.look();
     const wrong = (message: string): Finding => ({ part, level: "damage", message: `${path}: ${message}` });
-    if (state === null)
-      return yield { part, level: "note", message: `${path}: its writer is just opening it: try again` };
+    if (state === null) return yield { part, level: "note", message: `${path}: a writer is opening it: try again` };
     if (geometry === null || !hasState) return yield { part, level: "note", message: "the epoch has no state yet" };
     if (state.config.slice(0, FIXED_CONFIG_CHARACTERS) !== config.slice(0, FIXED_CONFIG_CHARACTERS)) {
-      return yield wrong("its head string, cell size or max index is not that of the replica");
+      return yield wrong("its head string, cell size or max index differs from the replica");
     }
     if (state.next < next) return yield wrong(`it has ${state.next} cells, the replica's newest state has ${next}`);
     let changed = 0;
@@ -169,13 +169,11 @@ async function* verifyFile(
       if (await isBlockSame(source, state, history, block)) continue;
       changed++;
       const first = firstOfBlock(geometry, block);
-      yield wrong(
-        `cells ${first} to ${first + geometry.cellsPerBlock - 1}, block ${block}, are not those of the replica`,
-      );
+      yield wrong(`cells ${first} to ${first + geometry.cellsPerBlock - 1}, block ${block}, differ from the replica`);
     }
     const index = await firstChangedInTail(source, history);
     source.check(state);
-    if (index !== null) yield wrong(`cell ${index} is not that of the replica`);
+    if (index !== null) yield wrong(`cell ${index} differs from the replica`);
     else if (changed === 0)
       yield { part, level: "ok", message: `${path}: ${blocks.count} blocks and the tail are the same` };
   } finally {

@@ -173,7 +173,7 @@ describe("prune", () => {
     expect(await damageIn(store)).toEqual([]);
     const notes: string[] = [];
     for await (const { level, message } of verify(store, { download: true })) if (level === "note") notes.push(message);
-    expect(notes).toContainEqual(expect.stringContaining("records whose states a full record names"));
+    expect(notes).toContainEqual(expect.stringContaining("a full record names their states"));
     await prune(store);
     expect([...store.objects.keys()].sort()).toEqual(pruned);
   });

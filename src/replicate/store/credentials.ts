@@ -4,7 +4,7 @@ import { StorageError, wrongType } from "../../error.ts";
 import { fromEnvironment } from "./s3-target.ts";
 import type { Credentials, StoreOptions } from "./store.ts";
 
-/** How long before they expire credentials are replaced: longer than a call takes, and than clocks differ. */
+/** Credentials are renewed this long before they expire: longer than a call takes, and more than clocks differ. */
 const RENEWAL_MS = 5 * 60_000;
 
 export class CredentialSource {
@@ -34,7 +34,7 @@ export class CredentialSource {
     try {
       return await this.#pending;
     } catch (error) {
-      // The present credentials may still be valid for a while.
+      // The current credentials may still be valid for a while.
       if (this.#current !== null && left > 0) return this.#current;
       throw error;
     }
@@ -53,7 +53,7 @@ export class CredentialSource {
       throw new StorageError("STORE_UNREACHABLE", "credentials() failed: see the cause", { cause });
     }
     if (!areCredentials(answer)) {
-      const expected = "accessKeyId, secretAccessKey, and maybe sessionToken and expiration, a Date";
+      const expected = "accessKeyId, secretAccessKey, and optionally sessionToken and expiration (a Date)";
       throw new StorageError("STORE_REFUSED", `credentials(): expected ${expected}`);
     }
     this.#current = answer;

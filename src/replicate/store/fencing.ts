@@ -1,6 +1,6 @@
 /**
  * Tests whether a store fences: of several writers that create the same object, exactly one must be answered "created".
- * A store that ignores the condition answers all of them so, and cannot be asked; it must be tried.
+ * A store that ignores the condition answers "created" to all. There is no request that asks this, so it must be tried.
  */
 
 import { StorageError } from "../../error.ts";
@@ -9,7 +9,7 @@ import type { CallOptions, ObjectStore } from "./store.ts";
 const AT_ONCE = 8;
 
 /**
- * Creates an object, if there is none, by eight writers at once, and tries to create it again.
+ * Creates an object, if there is none, with eight simultaneous calls. Then tries to create it again.
  * @returns the object's bytes: the given ones, or those that were there
  * @throws FENCING_UNSUPPORTED; the store's errors, after which nothing is proven: call it again (all as rejections)
  */
@@ -51,6 +51,6 @@ async function createAtOnce(
 }
 
 function unsupported(store: ObjectStore, what: string): StorageError {
-  const advice = "two replicators could both go on here: use a store that keeps If-None-Match on PUT";
+  const advice = "two replicators could both write here: use a store that supports If-None-Match on PUT";
   return new StorageError("FENCING_UNSUPPORTED", `${store.url}: ${what}: ${advice}`);
 }

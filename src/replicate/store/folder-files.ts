@@ -1,4 +1,4 @@
-/** The file operations of the folder store, and the store's errors for those of the system. */
+/** The file operations of the folder store, and its errors for errors of the system. */
 
 import * as fs from "node:fs";
 import { constants } from "node:os";
@@ -14,7 +14,7 @@ type Errno = keyof typeof constants.errno;
 
 /** The errors of link(2) on file systems without hard links: vfat, exfat, some FUSE and network file systems. */
 const NO_LINKS: readonly Errno[] = ["EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EXDEV", "EMLINK"];
-/** The errors that do not go away by themselves. All others may, a full disk too, so the call can be tried again. */
+/** The errors that do not go away by themselves. After any other error, even a full disk, the call can be retried. */
 const REFUSALS: readonly Errno[] = ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG", "EINVAL"];
 
 function isErrno(thrown: unknown, names: readonly Errno[]): boolean {
@@ -96,7 +96,7 @@ export async function linkOnce(temporaryPath: string, path: string): Promise<"cr
     }
     if (!isErrno(thrown, NO_LINKS)) throw thrown;
     const advice = "use a file system that has them (ext4, XFS, NFS), or S3";
-    const message = `${path}: this file system has no hard links, so two replicators could both go on: ${advice}`;
+    const message = `${path}: this file system has no hard links, so two replicators could both write: ${advice}`;
     throw new StorageError("FENCING_UNSUPPORTED", message, { path, cause: thrown });
   }
 }

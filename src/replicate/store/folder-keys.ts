@@ -1,6 +1,6 @@
 /**
- * Where a key lies in a folder. Records get subfolders of at most 4,096 names, so that a year at one record a second, 31
- * million files, is listed from either end by reading three folders:
+ * Maps keys to paths in a folder. Records go to subfolders of at most 4,096 names. A year of one record a second, 31
+ * million files, is then listed from either end by reading three folders:
  *
  *     log/fffffffffffffffe  →  log/ffffffffff/fff/fffffffffffffffe
  */

@@ -32,7 +32,7 @@ import {
 
 /** The subfolder of temporary files. Its name has characters that keys cannot have. */
 const TEMPORARY = ".new";
-/** Each finds the folder made by the one before, unless a deletion has removed it again. */
+/** An attempt makes the folder for the next one. More than two are needed only if deletions remove it again. */
 const PLACE_ATTEMPTS = 8;
 
 export class FolderStore implements ObjectStore {
@@ -73,7 +73,7 @@ export class FolderStore implements ObjectStore {
         // Check the signal first, so that nothing becomes visible after the deadline.
         ended.throwIfAborted();
         const answer = await this.#place(temporaryPath, path, ifAbsent);
-        // Do it for an existing name too: the process that made it may have died before its sync.
+        // Sync an existing name too: the process that made it may have died before its sync.
         await this.#syncNames(path);
         return answer;
       } finally {
@@ -98,8 +98,8 @@ export class FolderStore implements ObjectStore {
     return this.#run(`delete ${key}`, path, signal, async () => {
       await this.#look();
       await unless(["ENOENT"], fs.promises.unlink(path));
-      // Make the deletion durable before a later one, because the remaining objects may name each other. Do it even if
-      // nothing existed: an earlier call may have failed here.
+      // Make the deletion durable before a later one, because the remaining objects may name each other. Sync even if
+      // the object did not exist: an earlier call may have failed here.
       await unless(["ENOENT"], syncFolder(dirname(path)));
       await this.#removeEmpty(dirname(path));
     });
@@ -125,12 +125,12 @@ export class FolderStore implements ObjectStore {
     const stat = await unless(["ENOENT"], fs.promises.stat(this.#root, { bigint: true }));
     const identity = stat === null ? null : `${stat.dev}:${stat.ino}`;
     if (this.#identity !== null && identity !== this.#identity) {
-      const what = identity === null ? "gone" : "another one than before";
-      const message = `${this.url}: the folder is ${what}: was its disk unmounted, or mounted meanwhile?`;
+      const what = identity === null ? "missing" : "another one than before";
+      const message = `${this.url}: the folder is ${what}: was its disk unmounted, or just mounted?`;
       throw new StorageError("STORE_UNREACHABLE", message, { path: this.#root });
     }
     if (stat !== null && !stat.isDirectory()) {
-      const message = `${this.url}: not a folder: name a folder for the replica`;
+      const message = `${this.url}: not a folder: give a folder for the replica`;
       throw new StorageError("STORE_REFUSED", message, { path: this.#root });
     }
     this.#identity = identity;
@@ -162,7 +162,7 @@ export class FolderStore implements ObjectStore {
   }
 
   /**
-   * Links the file to its name. A simultaneous deletion may remove a folder that has become empty; then it tries again.
+   * Gives the file its name. Tries again if a simultaneous deletion has removed the folder, because it was empty.
    */
   async #place(temporaryPath: string, path: string, ifAbsent: boolean): Promise<"created" | "exists"> {
     const place = async (): Promise<"created" | "exists"> => {

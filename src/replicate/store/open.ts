@@ -28,7 +28,7 @@ export function openStore(target: string | URL, options: StoreOptions = {}): Obj
   if (scheme === "s3") return new S3Store(target instanceof URL ? decodeURI(text) : text, options, timeoutMs);
   if (scheme === "file") return new FolderStore(fileURLToPath(text), timeoutMs);
   if (scheme !== undefined && /^[^:]*:\/\//.test(text)) {
-    const message = `${scheme}: no such target: name s3://bucket/prefix, with the server as endpoint, a file: URL or a path`;
+    const message = `${scheme}: unknown kind of target: use s3://bucket/prefix (with the server as endpoint), a file: URL or a path`;
     throw new StorageError("UNSUPPORTED", message);
   }
   return new FolderStore(resolve(text), timeoutMs);

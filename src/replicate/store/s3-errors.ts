@@ -9,7 +9,7 @@ export type Operation = "get" | "put" | "create" | "list" | "delete";
 export interface Failure {
   readonly error: StorageError;
   /**
-   * Whether the request may be sent again at once. Never if it may have taken effect, and a repetition would matter.
+   * Whether the request may be sent again at once. False if it may have taken effect and a repetition would matter.
    */
   readonly mayRepeat: boolean;
 }
@@ -34,18 +34,18 @@ const EXPIRED: ReadonlySet<string> = new Set(["ExpiredToken", "ExpiredTokenExcep
 const CERTIFICATE = /CERT|SELF_SIGNED|ALTNAME|ERR_TLS|SSL/;
 
 const advice: ReadonlyMap<string, string> = new Map([
-  ["InvalidAccessKeyId", "check accessKeyId, and that it is of this server"],
+  ["InvalidAccessKeyId", "check accessKeyId, and that it belongs to this server"],
   ["SignatureDoesNotMatch", "check secretAccessKey, and that no proxy changes requests"],
   ["NoSuchBucket", "create the bucket, or check its name, the endpoint and the region"],
   ["InvalidBucketName", "check the name of the bucket"],
   ["RequestTimeTooSkewed", "check the clock of this machine"],
   ["InvalidToken", "check sessionToken"],
-  ["ExpiredToken", "the session token has expired: pass credentials(), which is asked again in time"],
+  ["ExpiredToken", "the session token has expired: pass credentials(), which can renew it"],
   ["PermanentRedirect", "check endpoint and region"],
-  ["TemporaryRedirect", "the bucket is being made: try again later, or check endpoint and region"],
+  ["TemporaryRedirect", "the bucket is being created: try again later, or check endpoint and region"],
   ["AuthorizationHeaderMalformed", "check the region"],
   ["AuthorizationQueryParametersError", "check the region"],
-  ["NotImplemented", "use a store that has this call"],
+  ["NotImplemented", "use a store that supports this call"],
 ]);
 
 const rights: Readonly<Record<Operation, string>> = {
@@ -80,8 +80,8 @@ export function failureOf(
   });
   if (operation === "create") {
     if (status === 501 || code === "NotImplemented") {
-      const text = "use a store that has them: without them two replicators could both go on";
-      return fail("FENCING_UNSUPPORTED", `the store has no conditional PUT, it answered ${said}: ${text}`);
+      const text = "use a store that supports it: without it, two replicators could both write";
+      return fail("FENCING_UNSUPPORTED", `the store does not support conditional PUT, it answered ${said}: ${text}`);
     }
     // Another conditional PUT of the key is under way, and this one had no effect.
     if (status === 409 && (code === null || CONFLICTS.has(code)))
@@ -90,7 +90,7 @@ export function failureOf(
   if (status === 408 || status === 429 || (code !== null && PASSING.has(code)))
     return fail(
       "STORE_UNREACHABLE",
-      `the store cannot now, ${said}: try again later`,
+      `the store is overloaded, ${said}: try again later`,
       operation !== "create" || status === 429,
     );
   if (status >= 500 && status !== 501)
@@ -110,9 +110,13 @@ export function networkFailure(what: string, operation: Operation, thrown: unkno
   const text = printable(String(typeof message === "string" ? message : thrown).split(". ")[0] ?? "").slice(0, 200);
   const isCertificate = typeof code === "string" && CERTIFICATE.test(code);
   const error = isCertificate
-    ? new StorageError("STORE_REFUSED", `${what}: no trust in the server's certificate (${code}): check the endpoint`, {
-        cause: thrown,
-      })
+    ? new StorageError(
+        "STORE_REFUSED",
+        `${what}: the server's certificate is not trusted (${code}): check the endpoint`,
+        {
+          cause: thrown,
+        },
+      )
     : new StorageError("STORE_UNREACHABLE", `${what}: ${text}: check the network and the endpoint`, { cause: thrown });
   return { error, mayRepeat: !isCertificate && operation !== "create" };
 }
@@ -121,8 +125,8 @@ function adviceOn(operation: Operation, status: number, { code }: S3Fault): stri
   const known = advice.get(EXPIRED.has(code ?? "") ? "ExpiredToken" : (code ?? ""));
   if (known !== undefined) return known;
   if (status === 403) return rights[operation];
-  if (code === null) return "check the endpoint: this may be no S3 server";
-  return "see what the store's manual says of this code";
+  if (code === null) return "check the endpoint: this may not be an S3 server";
+  return "look this code up in the manual of the store";
 }
 
 /** Status, code and message, short and printable: they come from a server. */

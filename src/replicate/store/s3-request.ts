@@ -16,7 +16,7 @@ export interface S3Request {
   readonly body?: Uint8Array;
   /** The SHA-256 of the body, in hex. */
   readonly bodyHash: string;
-  /** How much of the body of a success is read: the rest is left, and `isCut` says so. */
+  /** The limit of bytes read from the body of a success. If there are more, `isCut` is true. */
   readonly mostBytes: number;
 }
 
@@ -70,7 +70,7 @@ export async function send(
     headers: {
       ...headers,
       authorization: signature,
-      // Ask for uncompressed bytes: a proxy that compressed them would hide their length, and change them.
+      // Ask for uncompressed bytes, so that no proxy compresses them, which would hide their length.
       "accept-encoding": "identity",
       ...(body !== undefined && { "content-length": String(body.length) }),
     },
@@ -98,15 +98,15 @@ function clockAhead(date: string | null, sentMs: number, receivedMs: number): nu
 }
 
 /**
- * Reads the body into its own memory, or its first `mostBytes`. An answer that ends early throws, because fetch checks
- * the length.
+ * Reads the body, or its first `mostBytes`, into new memory. Throws if the answer ends early, because fetch checks the
+ * length.
  */
 async function readBody(
   response: Response,
   mostBytes: number,
 ): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly isCut: boolean }> {
   const announced = response.headers.get("content-length");
-  // Takes half the memory of the loop below, which is for answers of unknown length and those that are longer than asked.
+  // This takes half the memory of the loop below. The loop is for answers that are too long or of unknown length.
   if (announced !== null && Number(announced) <= mostBytes) {
     return { bytes: new Uint8Array(await response.arrayBuffer()), isCut: false };
   }

@@ -1,4 +1,4 @@
-/** The location of a bucket, by the target, the options and the environment, checked once. */
+/** Finds the location of a bucket from the target, the options and the environment, and checks them once. */
 
 import { StorageError, wrongType } from "../../error.ts";
 import { encodeUri } from "./sign.ts";
@@ -77,7 +77,7 @@ export function bucketUrl({ bucket, endpoint }: S3Target, region: string): strin
   return isName ? `https://${bucket}.s3.${region}.${domain}` : `https://s3.${region}.${domain}/${bucket}`;
 }
 
-/** A key as it stands in a path. */
+/** Encodes a key for the path of a URL. */
 export function encodeKey(key: string): string {
   return key.split("/").map(encodeUri).join("/");
 }

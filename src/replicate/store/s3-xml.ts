@@ -1,4 +1,4 @@
-/** Parses the two XML documents of S3 that replication reads. Any other text has no code, and is not a listing. */
+/** Parses the two XML documents of S3 that replication reads. In any other text it finds no code and no listing. */
 
 export interface S3Fault {
   readonly code: string | null;

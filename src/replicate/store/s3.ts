@@ -171,12 +171,12 @@ export class S3Store implements ObjectStore {
     });
     const listing = answer.isCut ? null : parseListing(new TextDecoder().decode(answer.bytes));
     if (listing !== null) return listing;
-    const message = `${this.url}: list ${prefix}: the answer is no listing of S3: check the endpoint`;
+    const message = `${this.url}: list ${prefix}: the answer is not a listing of S3: check the endpoint`;
     throw new StorageError("STORE_REFUSED", message);
   }
 
   #disordered(prefix: string): StorageError {
-    const message = `${this.url}: list ${prefix}: the listing is not in order, or not of this prefix: use another store`;
+    const message = `${this.url}: list ${prefix}: the listing is not sorted, or is of another prefix: use another store`;
     return new StorageError("STORE_REFUSED", message);
   }
 

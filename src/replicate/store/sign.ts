@@ -1,6 +1,6 @@
 /**
  * AWS Signature Version 4, in a header: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
- * Every header that is given is signed, so that no proxy can drop one unseen.
+ * Signs every given header, so that no proxy can drop one unnoticed.
  */
 
 import type { Credentials } from "./store.ts";
@@ -48,7 +48,7 @@ export function authorization(request: UnsignedRequest, credentials: Credentials
   return `${ALGORITHM} Credential=${credential}, SignedHeaders=${signedHeaders}, Signature=${signature}`;
 }
 
-/** A time as `x-amz-date` has it. */
+/** Formats a time for `x-amz-date`. */
 export function timestamp(time: Date): string {
   return time.toISOString().replace(/[-:]|\.\d+/g, "");
 }

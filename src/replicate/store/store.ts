@@ -17,36 +17,35 @@ export interface GetOptions extends CallOptions {
 }
 
 export interface PutOptions extends CallOptions {
-  /** Creates the object, or changes nothing. Without it an object of that key is replaced. */
+  /** Creates the object, or changes nothing if it exists. Default: replaces an existing object. */
   readonly ifAbsent?: boolean | undefined;
 }
 
 export interface ListOptions extends CallOptions {
   /** Only keys behind this one. */
   readonly after?: string | undefined;
-  /** How many keys at most; all if absent. */
+  /** The limit of keys. Default: no limit. */
   readonly most?: number | undefined;
 }
 
 /**
  * Object storage under one prefix. Keys are relative to it, and made of `0-9`, `a-z`, `-` and `/`. Every call ends within
- * the store's deadline; a `list`, each page of it.
- * @throws STORE_UNREACHABLE (as rejections, as all) no answer, or one that may change by itself: try again. A `put` or a
- * `delete` may have taken effect.
- * @throws STORE_REFUSED an answer that will not change by itself: credentials, rights, a wrong bucket or clock
+ * the store's deadline; a `list` has this deadline for each page. All errors are rejections.
+ * @throws STORE_UNREACHABLE no answer, or a temporary failure: try again. A `put` or a `delete` may have taken effect.
+ * @throws STORE_REFUSED a permanent failure: credentials, rights, a wrong bucket or clock
  */
 export interface ObjectStore {
   /** The target as a URL, for messages. It holds no credentials. */
   readonly url: string;
   /**
-   * The object's bytes, in memory of their own; null if there is none.
-   * @throws REPLICA_CORRUPT the object is longer than any of a replica
+   * Returns the object's bytes, which the caller owns; null if there is no object.
+   * @throws REPLICA_CORRUPT the object is longer than any object of a replica
    */
   get(key: string, options?: GetOptions): Promise<Uint8Array<ArrayBuffer> | null>;
   /**
-   * Stores an object, which is durable when the call resolves. With `ifAbsent`, only one of several simultaneous calls,
-   * from any machines, creates it, and at most one is answered "created". After "exists" read the object and compare
-   * it: it may hold this call's own bytes, if an answer was lost and the request was sent again on the way.
+   * Stores an object. It is durable when the call resolves. With `ifAbsent`, only one of several simultaneous calls from
+   * any machines creates it, and at most one is answered "created". After "exists", read the object and compare it: an
+   * earlier try of the same call may have created it, if its answer was lost.
    * @throws FENCING_UNSUPPORTED the store cannot create an object only if it is absent
    */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<"created" | "exists">;
@@ -68,7 +67,7 @@ export interface Credentials {
 export interface StoreOptions {
   /** The S3 server, as `https://host`. Default: `S3_ENDPOINT`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, or AWS. */
   readonly endpoint?: string | undefined;
-  /** Default: `S3_REGION`, `AWS_REGION`, `AWS_DEFAULT_REGION`, or what the store says. */
+  /** Default: `S3_REGION`, `AWS_REGION`, `AWS_DEFAULT_REGION`, or the store's answer. */
   readonly region?: string | undefined;
   /** Default: `S3_ACCESS_KEY_ID`, or `AWS_ACCESS_KEY_ID`, with the two below from the same family. */
   readonly accessKeyId?: string | undefined;
@@ -76,14 +75,14 @@ export interface StoreOptions {
   readonly sessionToken?: string | undefined;
   /**
    * A function that returns credentials. It is called again before they expire, or when the store reports that they
-   * have.
+   * have expired.
    */
   readonly credentials?: (() => Credentials | Promise<Credentials>) | undefined;
-  /** How long a call may take, with its retries. Default: 60,000. */
+  /** The deadline of a call in milliseconds, including its retries. Default: 60,000. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** The longest object of a replica: that of a full record of 20 TB, twice. Nothing longer is read or stored. */
+/** The limit of an object's size: twice that of a full record of 20 TB. Nothing longer is read or stored. */
 export const MAX_OBJECT_BYTES: number = 160 * 1024 * 1024;
 
 /** @throws REPLICA_CORRUPT */

@@ -1,4 +1,4 @@
-/** Hot backups: copies one state of a storage to a new file, while its writer goes on. */
+/** Hot backups: copies one state of a storage to a new file, while its writer continues. */
 
 import { dirname, isAbsolute } from "node:path";
 import { wrongType } from "./error.ts";
@@ -18,7 +18,7 @@ import type { Cells } from "./cells/cells.ts";
 import { loadArea } from "./state/choose-state.ts";
 import { type Snapshot, type StorageState, stateOf } from "./state/snapshot.ts";
 
-/** How to copy. */
+/** Options of `copyTo`. */
 export interface CopyOptions {
   /** Cancels the copy, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -28,7 +28,7 @@ export interface CopyOptions {
   readonly allowUnsafeFilesystem?: boolean | undefined;
 }
 
-/** How far a copy has come. */
+/** The progress of a copy. */
 export interface CopyProgress {
   readonly copiedBytes: number;
   readonly totalBytes: number;
@@ -105,7 +105,7 @@ async function* copyCells(
     // Check before touching the cells: a cut file has no page there.
     snapshot.check();
     snapshot.checkTrust();
-    // Read ahead, because page faults would block the event loop, and read page by page.
+    // Read ahead: a page fault blocks the event loop, and reads only one page.
     ahead.before(region.address, offset);
     const piece = buffer.subarray(0, Math.min(PIECE_BYTES, endBytes - offset));
     // Read the address again for each piece: the storage may have been mapped again since.
@@ -118,10 +118,10 @@ async function* copyCells(
   }
 }
 
-/** Returns the bytes before the first cell, all of them, so that the copy of an empty storage has the right size. */
+/** Returns all bytes before the first cell, so that the copy of an empty storage has the right size. */
 function headerOf({ region, config, cells, snapshot }: CopySource): Uint8Array {
   cells.checkOpen();
-  // Take the version from the file: a reader shows that of its last refresh.
+  // Take the version from the file, because that of a reader may be old.
   const { version } = loadArea(region).config;
   // Check after the last cell was copied, which proves that all cells belonged to the state.
   snapshot.check();

@@ -1,4 +1,4 @@
-/** Writer keys: 32 bytes with which a writer hashes its process-sync header, as in the original. */
+/** Writer keys: 32 bytes with which a writer hashes its process-sync header, as in Plebeia. */
 
 import { StorageError, wrongType } from "./error.ts";
 
@@ -30,7 +30,7 @@ export function copyOfKey(writerKey: Uint8Array): Uint8Array<ArrayBuffer> {
   if (writerKey.length !== KEY_BYTES) {
     throw new StorageError(
       "INVALID_WRITER_KEY",
-      `writerKey: expected ${KEY_BYTES} bytes, got ${writerKey.length}: take a writer's writerKey, or makeWriterKey()`,
+      `writerKey: expected ${KEY_BYTES} bytes, got ${writerKey.length}: pass a writer's writerKey, or makeWriterKey()`,
     );
   }
   return new Uint8Array(writerKey);

@@ -47,5 +47,5 @@ class NullStorage extends Storage {
   close(): void {}
 }
 
-/** A closed storage of no cells: every access throws CLOSED, closing does nothing. */
+/** A closed storage without cells: every access throws CLOSED, and closing does nothing. */
 export const nullStorage: Storage = new NullStorage();

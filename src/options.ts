@@ -1,4 +1,4 @@
-/** The options that users pass in, checked once, and converted for the store. */
+/** Checks the options that users pass in, and converts them for the store. */
 
 import { StorageError, wrongType } from "./error.ts";
 import { type CheckedConfig, checkConfig, headStringOf, type StorageConfig } from "./format/config.ts";
@@ -16,7 +16,7 @@ export interface CreateOptions extends WriteOptions {
   readonly version?: number | undefined;
   /** The size of a cell, 4 to 65535 bytes. Default 32. */
   readonly bytesPerCell?: number | undefined;
-  /** The most cells that the storage may ever have, including the header area. Default 2^32 - 1. */
+  /** The most cells that the storage may have, including the header area. Default 2^32 - 1. */
   readonly maxIndex?: number | undefined;
   /** How many cells to reserve at creation, including the header area. */
   readonly capacityCells?: number | undefined;
@@ -24,7 +24,7 @@ export interface CreateOptions extends WriteOptions {
 
 /** The options of every writer. */
 export interface WriteOptions {
-  /** 32 bytes that readers need to follow commits as in the original. Default: random. */
+  /** The key of the process-sync header, 32 bytes. Readers of Plebeia need it to follow commits. Default: random. */
   readonly writerKey?: Uint8Array | undefined;
   /**
    * Bytes by which the file grows. Default: the environment's PLEBEIA_RESIZE_STEP_BYTES, else the file doubles,
@@ -40,7 +40,7 @@ export interface WriteOptions {
 
 /** The options of a writer that opens an existing file. */
 export interface OpenWriterOptions extends WriteOptions {
-  /** Refuse the file if its config is another: only what is given is compared. */
+  /** Refuse the file if a given field differs from its config. */
   readonly expect?: Partial<StorageConfig> | undefined;
   /** How long to wait, blocking, while another process writes the file. Default 0. */
   readonly lockTimeoutMs?: number | undefined;
@@ -48,14 +48,14 @@ export interface OpenWriterOptions extends WriteOptions {
 
 /** The options of a reader. */
 export interface OpenReaderOptions {
-  /** Refuse the file if its config is another: only what is given is compared. */
+  /** Refuse the file if a given field differs from its config. */
   readonly expect?: Partial<StorageConfig> | undefined;
   /**
    * Which states `refresh` follows: durable states ("flushes"), or the writer's last commit ("commits"). Default
-   * "flushes". The state at opening may be that of a flush that is still under way.
+   * "flushes". The state at opening may be that of a flush that has not ended yet.
    */
   readonly follow?: Follows | undefined;
-  /** The writer's key, for files whose writer is the original. Implies "commits". */
+  /** The writer's key, for files that Plebeia writes. Implies "commits". */
   readonly writerKey?: Uint8Array | undefined;
   /**
    * Allows a file on NFS, SMB, 9p or FUSE, where none of the guarantees hold. Default false. The file system is checked
@@ -75,7 +75,7 @@ export interface PartOptions {
 const RESIZE_STEP_VARIABLE = "PLEBEIA_RESIZE_STEP_BYTES";
 const DEFAULT_CELL_BYTES = 32;
 
-/** Checks that options are an object. A value that is not one would otherwise be ignored silently. */
+/** Checks that options are an object. Any other value would be ignored silently. */
 export function checkOptions(options: object): void {
   if (typeof options !== "object" || options === null) throw wrongType("options", "an object", options);
 }
@@ -207,7 +207,7 @@ function stepFrom(given: number | undefined): number | null {
   if (Number.isSafeInteger(stepBytes) && stepBytes > 0) return stepBytes;
   throw new StorageError(
     "INVALID_CONFIG",
-    `${RESIZE_STEP_VARIABLE}: expected a positive whole number of bytes, got ${JSON.stringify(text)}: set another, or unset it`,
+    `${RESIZE_STEP_VARIABLE}: expected a positive whole number of bytes, got ${JSON.stringify(text)}: set another value, or unset it`,
   );
 }
 

@@ -106,8 +106,8 @@ export class StorageReader extends Storage {
   }
 
   /**
-   * How often the storage was truncated, or recovered so that cells may be allocated again. Only writers of Cellar
-   * count this; it is 0 in files of the original.
+   * How often the storage was truncated, or recovered in a way that may allocate cells again. Only writers of Cellar
+   * count this; it is 0 in files of Plebeia.
    */
   get truncations(): number {
     return this.#follower.truncations;
@@ -127,16 +127,17 @@ export class StorageReader extends Storage {
 
   /**
    * Follows the storage. After each change from now on, refreshes this reader and yields its state. The latest state is
-   * never missed; states in between may be. Other watches and calls of `refresh` take no state away from it.
+   * never missed, but earlier ones may be. Other watches and calls of `refresh` do not take states away from it.
    *
    * It ends without an error when the reader is closed or the signal is aborted. It does not keep the process alive,
-   * except with `keepAlive`, which a program that does nothing else needs.
-   * On Linux the kernel reports a change, which is seen within a millisecond or two, and a watch costs nothing while
-   * nothing happens. It does not report the stores of a writer that stores through a mapping, as the original does. A
-   * timer finds these changes: the first within a second, later ones within 5 ms, or 60 ms after a long silence. The
-   * same timer finds all changes if the system reports none (macOS, or no inotify descriptor left).
-   * @throws CLOSED; TypeError. The iterator rejects with the errors of `refresh`, and with FILE_GONE within a look or
-   * two after the file was deleted or replaced
+   * except with `keepAlive`. Set this in a program that does nothing else.
+   *
+   * On Linux the kernel reports each change within a millisecond or two, and an idle watch costs nothing. The kernel
+   * does not report stores through a mapping, which Plebeia makes. A timer finds these: the first within a second,
+   * later ones within 5 ms, or 60 ms after a long silence. The same timer finds all changes if the system reports none
+   * (macOS, or no inotify descriptor left).
+   * @throws CLOSED; TypeError. The iterator rejects with the errors of `refresh`, and with FILE_GONE soon after the file
+   * was deleted or replaced
    *
    * @example
    * for await (const { root } of reader.watch({ keepAlive: true })) if (root !== null) console.log(reader.read(root));
@@ -148,7 +149,7 @@ export class StorageReader extends Storage {
 
   /**
    * From the next `refresh` on, follows the commits of the writer with this key. It also follows later writers, which
-   * have other keys. Needed only for files that the original writes; other files are followed without a key.
+   * have other keys. Needed only for files that Plebeia writes; files of Cellar need no key.
    * @throws INVALID_WRITER_KEY it is not the key of the last writer; CLOSED; TypeError
    */
   enableProcessSync(writerKey: Uint8Array): void {
@@ -187,14 +188,14 @@ export class StorageReader extends Storage {
       if (isNew) this.#lookout.addNews();
       return isNew;
     } finally {
-      // Also after an error: cells that the file no longer has must not be touched.
+      // Show it after an error too, so that cells that the file no longer has are not touched.
       this.#show();
     }
   }
 
   #requireKey(writerKey: Uint8Array): void {
     if (this.checkWriterKey(writerKey)) return;
-    const message = `${this.path}: this is not the key of the storage's last writer: take that writer's writerKey; files of Cellar are followed without one`;
+    const message = `${this.path}: this is not the key of the storage's last writer: pass that writer's writerKey; files of Cellar need no key`;
     throw new StorageError("INVALID_WRITER_KEY", message, { path: this.path });
   }
 

@@ -19,12 +19,12 @@ export interface StorageStats {
   /** Bytes of the file's blocks on the disk; 0 in memory. */
   readonly allocatedBytes: number;
   /**
-   * Live ArrayBuffers over the mapped memory, of which views are parts. For a writer this includes those for fields.
+   * Live ArrayBuffers over the mapped memory; views are parts of them. For a writer, those for fields are included.
    */
   readonly windows: number;
   /** How often the storage was truncated; only writers of Cellar count this. */
   readonly truncations: number;
-  /** Whether the file has no name any more, because it was deleted, or another file was moved to its path. */
+  /** Whether the file has lost its name: it was deleted, or another file was moved to its path. */
   readonly fileGone: boolean;
 }
 

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** The part that a writer and a reader share: the properties of a storage, and reading its cells and blobs. */
+/** The common part of writer and reader: the properties of a storage, and reading its cells and blobs. */
 
 import { type CopyOptions, copyStorage } from "./copy.ts";
 import type { CheckedConfig, StorageConfig } from "./format/config.ts";
@@ -29,8 +29,8 @@ export interface StorageParts {
  * valid when the storage grows, and have length 0 after `close`. Never transfer their buffers. Do not post a view to a
  * Worker, because that copies the whole buffer under it, up to 1 MiB: post an index, or a copy by `slice()`.
  *
- * A writer buffers blobs, and writes many at a time. So calls that read, commit, flush or close may throw DISK_FULL or
- * SYSTEM for them, when a file system runs out of space that it had reserved. The blobs are kept for the next try.
+ * A writer buffers blobs, and writes many at a time. If a file system runs out of space that it had reserved, a later
+ * call that reads, commits, flushes or closes throws DISK_FULL or SYSTEM. The blobs stay buffered for the next try.
  */
 export abstract class Storage implements Disposable, AsyncDisposable {
   abstract readonly mode: "writer" | "reader";
@@ -102,8 +102,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Returns the byte at `offset` from the first byte of a cell. The field may lie in a later cell; this holds for all
-   * field functions. They cost nanoseconds and make no view, for cells that are nodes of a tree.
+   * Returns the byte at `offset` from the first byte of a cell. The field may lie in a later cell; this is true for all field functions. They take nanoseconds and make no view, so
+   * they suit cells that are nodes of a tree.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
   u8(index: number, offset: number): number {

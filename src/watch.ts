@@ -6,7 +6,7 @@ import { yieldToEventLoop } from "./os/event-loop.ts";
 import type { Closable } from "./region/region.ts";
 import type { StorageState } from "./state/snapshot.ts";
 
-/** How to follow. */
+/** Options of `watch`. */
 export interface WatchOptions {
   /** Ends the iteration, without an error. */
   readonly signal?: AbortSignal | undefined;
@@ -23,21 +23,22 @@ export interface WatchOptions {
   readonly keepAlive?: boolean | undefined;
 }
 
-/** The longest timer: one with more milliseconds fires at once. */
+/** The longest timer: `setTimeout` fires at once for more milliseconds. */
 const MAX_INTERVAL_MS = 2 ** 31 - 1;
 /**
- * How often a timer looks beside events. A writer that stores through a mapping, as the original does, makes no events.
+ * The period of the timer while events are open. It finds the stores of a writer that stores through a mapping, as
+ * Plebeia does, because these make no events.
  */
 const BESIDE_EVENTS_MS = 1000;
 /** How long the next look waits after an event without a new state. A writer of much data makes many such events. */
 const EVENT_PAUSE_MS = 1;
-/** How long the event source stays open after the last watch stopped waiting, because another may wait soon. */
+/** How long the event source stays open after the last watch stopped waiting: another watch may begin soon. */
 const LINGER_MS = 1000;
 
 /**
- * Returns the milliseconds until the next look without events, by the time since the last change. A timer costs some 80
- * µs of processor time, besides its work. So the pause is 1 ms right after a change, for bursts; 3 ms while a writer
- * that commits every other second may still be active; and then longer, up to 50 ms.
+ * Returns the pause before the next look if there are no events, by the time since the last change. A timer costs some
+ * 80 µs of processor time, so the pause grows: 1 ms right after a change, for bursts; 3 ms while a writer that commits
+ * every other second may still be active; then up to 50 ms.
  */
 function adaptedPauseMs(silenceMs: number): number {
   if (silenceMs < 100) return 1;

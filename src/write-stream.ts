@@ -8,7 +8,7 @@ import type { StreamedBlob } from "./cells/streamed-blob.ts";
 /** The sources that `writeStream` reads. */
 export type ByteSource = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 
-/** How to store a stream. */
+/** Options of `writeStream`. */
 export interface WriteStreamOptions {
   /** Cancels the call, which then rejects with the signal's reason. The source is told to stop, but not awaited. */
   readonly signal?: AbortSignal | undefined;
@@ -77,10 +77,10 @@ async function append(
   check: () => void,
   signals: readonly AbortSignal[],
 ): Promise<void> {
-  // Read the length once: the memory may be gone, and the length 0, after a turn.
+  // Read the length once: after a turn the memory may be gone, and the length 0.
   const lengthBytes = bytes.length;
   let done = 0;
-  // Do it at least once, so that a source of empty pieces does not block the event loop either.
+  // Yield at least once, so that a source of empty pieces does not block the event loop either.
   do {
     check();
     blob.append(asBytes(bytes).subarray(done, Math.min(done + STEP_BYTES, lengthBytes)));

@@ -99,7 +99,7 @@ export class StorageWriter extends Storage {
     this.#cells.root = index ?? 0;
   }
 
-  /** A copy of the key of this writer's process-sync header. Readers of the original need it. */
+  /** A copy of the key of this writer's process-sync header. Readers of Plebeia need it. */
   get writerKey(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#writerKey);
   }
@@ -114,8 +114,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Stores a byte at `offset` bytes from the first byte of a cell. The field functions make no view. If the last flush
-   * does not cover the cell, the next commit covers the change; otherwise the next flush does.
+   * Stores a byte at `offset` bytes from the first byte of a cell. The field functions make no view. If the cell is newer than the last flush, the next commit covers the change;
+   * otherwise the next flush does.
    * @throws INDEX_OUT_OF_RANGE; TypeError, also for a value that does not fit; FAILED, CLOSED
    */
   setU8(index: number, offset: number, value: number): void {

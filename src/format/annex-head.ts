@@ -1,6 +1,6 @@
 /**
  * The annex's head, bytes 160 to 191 of the header area: it names the writer and holds a hash of the config. It is zero
- * in files of the original, which ignores it. A missing or torn head is no error: its values are then unknown.
+ * in files of Plebeia, which ignores it. A missing or torn head is not an error: its values are then unknown.
  */
 
 import { type Hash96, hash96, sameBytes } from "./hash.ts";
@@ -12,7 +12,7 @@ const MAGIC: Uint8Array = new TextEncoder().encode("CLR1");
 export interface AnnexHead {
   /** The writer's process id, 0 after a clean close. */
   readonly processId: number;
-  /** Whether head string, cell size and max index are still those that the file was made with. */
+  /** Whether head string, cell size and max index match the hash that was made when the file was created. */
   readonly configHolds: boolean;
 }
 

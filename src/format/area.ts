@@ -24,7 +24,7 @@ export type CopyName = "disk1" | "disk2" | "process1" | "process2";
 export const diskCopies: readonly CopyName[] = ["disk1", "disk2"];
 export const processCopies: readonly CopyName[] = ["process1", "process2"];
 
-/** Write both records, so that neither place reads as torn. */
+/** The sequences of the two records of a new file. Both are written, so that neither place reads as torn. */
 const SEQUENCES = [1, 2];
 
 /** A header area. Each part is decoded on access: a hash takes a microsecond, and readers use few parts. */
@@ -47,12 +47,12 @@ export class HeaderArea {
     return decodeConfig(this.bytes);
   }
 
-  /** Null if there is none, or it is torn. */
+  /** Null if the head is absent or torn. */
   get annexHead(): AnnexHead | null {
     return decodeAnnexHead(this.bytes, this.#hash);
   }
 
-  /** Whether the annex is all zero, as the original leaves it. */
+  /** Whether the annex is all zero, as in files of Plebeia. */
   get isAnnexBlank(): boolean {
     return this.bytes.subarray(FILE.annexHead.offset).every((byte) => byte === 0);
   }

@@ -1,6 +1,6 @@
 /**
- * Chunks: how many cells bytes take, and which footers may be believed. A chunk's data begins at its first cell; the
- * last 6 bytes of its last cell are its footer.
+ * Chunks: how many cells bytes take, and which footers are possible. A chunk's data begins at its first cell; the last
+ * 6 bytes of its last cell are its footer.
  */
 
 import { FOOTER_BYTES, MAX_CHUNK_BYTES } from "./layout.ts";
@@ -20,10 +20,10 @@ export function blobCells(sizeBytes: number, bytesPerCell: number): number {
 }
 
 /**
- * The first index of the chunk that ends at `lastIndex`, or 0 if its footer cannot be right:
- * - The chunk begins at or after `startIndex`, and the one before it ends before it begins. That excludes every cycle.
+ * Returns the first index of the chunk that ends at `lastIndex`, or 0 if its footer is impossible. The rules:
+ * - The chunk begins at or after `startIndex`, and the previous chunk ends before it begins. So there are no cycles.
  * - A chunk that another one follows (`isFollowed`) is full, and only a whole blob is empty. So a chain has no more
- *   chunks than its bytes need, and neither time nor memory depends on what a footer says.
+ *   chunks than its bytes need, and wrong footers cannot make a read slow or large.
  */
 export function firstIndexOf(
   lastIndex: number,

@@ -75,11 +75,11 @@ export function truncationsOf([newest]: readonly CommitRecord[], next: number): 
 }
 
 /**
- * Tells whether no cell of a state was allocated again since {@link truncationsOf} returned its count. The two
- * neighbouring values of the lock are accepted too.
+ * Tells whether no cell of a state was allocated again since {@link truncationsOf} returned its count. The odd values
+ * of the lock before and after the count are accepted too: during a truncation no cell is allocated.
  */
 export function keepsCells([newest]: readonly CommitRecord[], truncations: number | null): boolean {
-  // If the records are gone, a truncation by the original has cleared them.
+  // If there is no record, Plebeia has truncated the storage and cleared the records.
   if (newest === undefined) return truncations === null;
   const first = 2 * (truncations ?? 0) - 1;
   return (newest.truncations - first) >>> 0 <= 2;

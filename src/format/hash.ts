@@ -5,7 +5,7 @@
 
 import { blake2bOneBlock } from "./blake2b.ts";
 
-/** A BLAKE2b-96 function. Offline checks pass another implementation than the one that writers use. */
+/** A BLAKE2b-96 function. Offline checks pass a second implementation. */
 export type Hash96 = (bytes: Uint8Array) => Uint8Array;
 
 /** BLAKE2b-96 of at most 128 bytes. */
@@ -14,8 +14,7 @@ export function hash96(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * BLAKE2b-96 of `key` followed by `bytes`. As in the original, both are hashed as one string; BLAKE2's own key is not
- * used.
+ * BLAKE2b-96 of `key` followed by `bytes`. As in Plebeia, both are hashed as one string; BLAKE2's own key is not used.
  */
 export function keyedHash96(key: Uint8Array, bytes: Uint8Array): Uint8Array {
   return blake2bOneBlock(key, bytes);

@@ -40,7 +40,7 @@ const hashed = (raw: Uint8Array): Uint8Array => raw.subarray(HEADER.root.offset,
 
 /**
  * Encodes a header as 32 bytes. For process sync the second hash is made with the writer's key. For disk sync (`null`)
- * it is the first hash again, as in the original's code.
+ * it is the first hash again, as in Plebeia.
  */
 export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint8Array {
   // Make the buffer first: `.buffer` of a small array takes a microsecond.

@@ -1,4 +1,4 @@
-/** Makes a StorageError of a failed call: code, errno, syscall, path, and a sentence that says what to do. */
+/** Makes a StorageError from a failed call: code, errno, syscall, path, and a sentence that says what to do. */
 
 import { constants } from "node:os";
 import { type ErrorCode, RESTORE, StorageError } from "../error.ts";

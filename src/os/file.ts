@@ -26,7 +26,7 @@ const linux: boolean = process.platform === "linux";
 const STAT_BLOCK_BYTES = 512;
 /** The limit of the kernel: path_resolution(7). */
 const MAX_LINKS = 40;
-/** How long to wait until another program releases its lease of a file; the first try makes the kernel ask for it. */
+/** How long to wait for another program's lease of a file. The first try makes the kernel ask for its release. */
 const LEASE_WAIT_MS = 1000;
 const LEASE_POLL_MS = 10;
 const ZERO_PIECE_BYTES = 1024 * 1024;
@@ -51,7 +51,9 @@ export function openFile(path: string, access: "read" | "write", extraFlags = 0)
   const fd = openWithoutLease(path, flags | extraFlags);
   try {
     if (withFsErrors(path, () => fs.fstatSync(fd).isFile())) return fd;
-    throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file, so no storage: check the path`, { path });
+    throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file, so it cannot be a storage: check the path`, {
+      path,
+    });
   } catch (error) {
     fs.closeSync(fd);
     throw error;
@@ -104,7 +106,7 @@ export function readStart(fd: number, lengthBytes: number, path: string): Uint8A
   return bytes.subarray(0, readStartInto(fd, bytes, path));
 }
 
-/** The same into `target`. @returns how many bytes the file had for it */
+/** Reads the first bytes of a file into `target`. @returns how many bytes were read */
 export function readStartInto(fd: number, target: Uint8Array, path: string): number {
   return withFsErrors(path, () => fs.readSync(fd, target, 0, target.length, 0));
 }
@@ -114,8 +116,8 @@ export function closeFile(fd: number, path: string): void {
 }
 
 /**
- * Allocates the blocks of `[fromBytes, toBytes)`, so that no store into them can meet a full disk, then makes the
- * file at least `toBytes` long by one `ftruncate`: plain `fallocate` may stop half-way and leave any size.
+ * Allocates the blocks of `[fromBytes, toBytes)`, so that no store into them can fail on a full disk. Then makes the
+ * file at least `toBytes` long with one `ftruncate`, because plain `fallocate` may stop half-way and leave any size.
  * @throws DISK_FULL no space, quota or file size limit left; the file is as long as it was
  */
 export function growFile(fd: number, fromBytes: number, toBytes: number, path: string): void {
@@ -141,7 +143,7 @@ export function punchHole(fd: number, fromBytes: number, toBytes: number, path: 
   try {
     fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
   } catch (error) {
-    // The file's block map may need one more block, which a full disk does not have.
+    // On a full disk the hole stays out: the file's block map may need one more block.
     if (!(error instanceof StorageError && error.code === "DISK_FULL")) throw error;
   }
 }
@@ -174,7 +176,7 @@ export function reopenFile(fd: number, path: string, extraFlags = 0): number | n
   return null;
 }
 
-/** Returns false if the file system has no such call; then only written zeros reserve disk space. */
+/** Returns false if the file system has no such call. Then only written zeros reserve disk space. */
 function allocateBlocks(fd: number, fromBytes: number, toBytes: number, path: string): boolean {
   // Allocate whole pages: a store makes the kernel allocate all blocks of its page, and blocks may be smaller than a
   // page.
@@ -240,8 +242,8 @@ export function writeZeros(fd: number, fromBytes: number, toBytes: number, path:
 }
 
 /**
- * Returns the number of bytes that a write has written. It is never 0 for a file; the check ends a loop on a file
- * system that returns 0.
+ * Returns the number of bytes that a write has written, after a check that it is not 0. A file system that returns 0
+ * would make the caller's loop endless.
  * @throws SYSTEM
  */
 export function checkProgress(writtenBytes: number, path: string): number {

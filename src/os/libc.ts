@@ -48,7 +48,7 @@ export interface Libc {
   ): number;
   /** `int fallocate(int fd, int mode, off_t offset, off_t len)`: Linux only */
   fallocate(fd: number, mode: number, offset: number, lengthBytes: number): number;
-  /** `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic, which Apple Silicon passes otherwise) */
+  /** `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic: Apple Silicon passes such arguments differently) */
   fcntl(fd: number, command: number, lock: NodeJS.TypedArray): number;
   /** `int inotify_init1(int flags)`: Linux only, as the two below */
   inotify_init1(flags: number): number;
@@ -56,7 +56,7 @@ export interface Libc {
   inotify_add_watch(fd: number, path: NodeJS.TypedArray, mask: number): number;
   /** `int inotify_rm_watch(int fd, int wd)` */
   inotify_rm_watch(fd: number, watch: number): number;
-  /** `int ioctl(int fd, unsigned long request, int *argument)`: Linux only (variadic, which Apple Silicon passes otherwise) */
+  /** `int ioctl(int fd, unsigned long request, int *argument)`: Linux only (variadic, as fcntl) */
   ioctl(fd: number, request: number, argument: NodeJS.TypedArray): number;
   /**
    * `long syscall(long number, int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)`: Linux

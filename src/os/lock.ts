@@ -1,7 +1,7 @@
 /**
- * Locks. The header lock is that of the original: `lockf` on the first 256 bytes during a store. A writer holds its own
- * locks as long as it is open. On Linux they belong to the open file description, so that closing another descriptor of
- * the file in this process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
+ * Locks. The header lock is that of Plebeia: `lockf` on the first 256 bytes during a store. A writer holds its own locks
+ * as long as it is open. On Linux these belong to the open file description. Closing another descriptor of the file in
+ * this process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
  */
 
 import { StorageError } from "../error.ts";
@@ -122,9 +122,10 @@ function lockedHere(path: string): StorageError {
 
 function lockedElsewhere(path: string, holder: number, timeoutMs: number): StorageError {
   let writer = holder === 0 ? "another process (fuser names it)" : `process ${holder}`;
-  if (holder === process.pid) writer = `another process (in its container its id is ${holder}, as this one's here)`;
+  if (holder === process.pid)
+    writer = `another process (of another container; its id there, ${holder}, is the same as that of this process)`;
   const wait = timeoutMs > 0 ? "wait longer" : "wait with lockTimeoutMs";
-  const message = `${path}: ${writer} is writing this file: close it there, or ${wait}; if it hangs, end it by kill -9, which loses nothing that was committed`;
+  const message = `${path}: ${writer} is writing this file: close it there, or ${wait}; if it hangs, end it with kill -9, which loses no commit`;
   return new StorageError("WRITER_LOCKED", message, { path });
 }
 
@@ -153,8 +154,8 @@ function isHeld(fd: number, byte: bigint, path: string): boolean {
 }
 
 /**
- * Runs `action` under the header lock. If the lock is not free within 50 ms, it runs without the lock: a stopped
- * foreign reader must not freeze the event loop, and each header has two hashed copies.
+ * Runs `action` under the header lock. If the lock is not free within 50 ms, runs it without the lock: a stopped reader
+ * of another program must not freeze the event loop. Readers find a torn header by its hash, and take the other copy.
  */
 export function withHeaderLock(fd: number, path: string, action: () => void): void {
   const locked = waitForHeaderLock(fd);

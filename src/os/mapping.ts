@@ -34,7 +34,7 @@ const flagsOf: Readonly<Record<MappingKind, readonly [prot: number, flags: numbe
 const WINDOW_BYTES = 1024 * 1024;
 /** How many buffers are referenced strongly; the others live as long as a view of them. */
 const HELD_WINDOWS = 256;
-/** If address space is short, this much is tried before less, so that a small file can grow. */
+/** If address space is short, this size is tried next, so that a small file can grow. */
 const MODEST_BYTES = 64 * 1024 * 1024;
 const RETRY_MS = 100;
 
@@ -203,7 +203,7 @@ export class Mapping {
     return this.#track(offset, lengthBytes);
   }
 
-  /** Detaches every buffer and unmaps. If a native job holds one, keeps the mapping and tries again later. */
+  /** Detaches every buffer and unmaps. If a native job holds a buffer, keeps the mapping and tries again later. */
   release(): void {
     if (this.#released) return;
     this.#held = [];

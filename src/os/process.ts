@@ -45,7 +45,7 @@ function isThread(id: number): boolean | null {
   return orElse(() => fs.statSync(`/proc/self/task/${id}`, { throwIfNoEntry: false }) !== undefined, null);
 }
 
-/** Returns `otherwise` if the look fails: a descriptor may be closed by now, and `/proc` may be missing. */
+/** Returns `otherwise` if `look` throws: a descriptor may be closed by now, and `/proc` may be missing. */
 function orElse<T>(look: () => T, otherwise: T): T {
   try {
     return look();

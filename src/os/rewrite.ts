@@ -1,7 +1,7 @@
 /**
  * Writes the content of a file again, past the page cache. After a failed write-back, pages in memory are clean
  * although the disk never got them. On ext4 such a page can be lost even if it is made dirty and synced again with
- * success: its blocks stay marked as unwritten, because ext4 takes the cached buffers for mapped already. A direct
+ * success: its blocks stay marked as unwritten, because ext4 treats the cached buffers as already mapped. A direct
  * write looks the blocks up again, drops the cached page from all mappings, and reports every error.
  */
 

@@ -4,12 +4,13 @@
  *
  * | process sync, against disk sync       | newest proven record      | opened at                                     |
  * |---------------------------------------|---------------------------|-----------------------------------------------|
- * | the same                              | not looked at             | both: clean                                   |
- * | anything else                         | one                       | root of the record, the larger `next` of both |
+ * | the same                              | not needed                | both: clean                                   |
+ * | anything else                         | there is one              | root of the record, the larger `next` of both |
  * | newer                                 | none                      | root of disk sync, `next` of process sync     |
  * | torn, older, past the end of the file | none                      | disk sync                                     |
  *
- * `next` never goes below that of a believed process-sync header, so that no cell that a reader may hold is used again.
+ * `next` is never less than that of a believed process-sync header, because readers may hold the cells before it. These
+ * cells must not be allocated again.
  */
 
 import { RESTORE, StorageError } from "../error.ts";
@@ -26,7 +27,7 @@ export interface Recovery {
    * are all there; after a kill this is the last commit. `resumedAtFlush`: the state is that of the last flush.
    */
   readonly state: "clean" | "resumedAtCommit" | "resumedAtFlush";
-  /** Cells of commits that could not be proven. They are never used again, because a reader may hold their indices. */
+  /** Cells of commits that could not be proven. They are never allocated again, because readers may hold their indices. */
   readonly skippedCells: number;
   /** How many of the four header copies had a wrong hash. */
   readonly tornCopies: number;
@@ -42,7 +43,7 @@ export interface StateChoice {
   readonly recovery: Recovery;
 }
 
-/** A load takes a fraction of a microsecond, a commit several. */
+/** The limit of loads until two agree. A load takes a fraction of a microsecond, a commit several microseconds. */
 const MAX_LOADS = 100;
 const barrier = new Int32Array(1);
 
@@ -50,6 +51,7 @@ const barrier = new Int32Array(1);
 export type CellsMatch = (record: CommitRecord) => boolean;
 
 /**
+ * Chooses the state by the table above.
  * @throws HEADER_BROKEN both disk-sync copies are torn or impossible
  * @throws FILE_CUT the disk-sync header points past the end of the file
  */
@@ -70,8 +72,7 @@ export function chooseState(area: HeaderArea, bounds: Bounds, cellsMatch: CellsM
     tornCopies,
     ...(ignored === undefined ? {} : { ignored }),
   };
-  // Checked, because `next` is that of a believed header and the root is below the `next` of one: both are inside the
-  // file.
+  // The result counts as checked: `next` comes from a believed header, and the root is below the `next` of one.
   return { header: { next, root: found.root } as CheckedHeader, disk, recovery };
 }
 
@@ -83,7 +84,7 @@ export function diskHeader(area: HeaderArea, bounds: Bounds, path: string): Chec
   return area.believed(diskCopies, bounds) ?? brokenHeader(area, bounds, path);
 }
 
-/** Why the process-sync header is ignored; undefined if it is used. */
+/** Returns why the process-sync header is ignored; undefined if it is used. */
 function ignoredFor(
   process: Header | null,
   disk: Header,
@@ -95,9 +96,9 @@ function ignoredFor(
 
 /**
  * Returns the state of the newest commit record that is proven, or null. A record is a candidate if it equals the
- * process-sync header, or if its commit came after the flush in disk sync; in that case the process-sync header is torn
- * or of another commit. A record of the second kind must name the flush by its length and its root. Otherwise it could
- * be a record that stayed behind when the original continued from that flush and flushed another state.
+ * process-sync header. It is also a candidate if its commit came after the flush in disk sync, even if the process-sync
+ * header is torn or of another commit. Such a record must name the flush by length and root. Otherwise it could be an
+ * old record: Plebeia does not change records when it continues from a flush.
  */
 function newestProven(
   area: HeaderArea,
@@ -117,15 +118,14 @@ function newestProven(
   return null;
 }
 
-/** Whether the record's CRC and the flush together cover all its cells. */
+/** Tells whether the record's CRC and the flush together cover all cells of the record's state. */
 function covers({ base, next }: CommitRecord, disk: Header, { startIndex }: Bounds): boolean {
   return startIndex <= base && base <= disk.next && disk.next <= next;
 }
 
 /**
- * Loads the header area as it is now. Its parts must be of one moment: a reader that is interrupted in the middle of a
- * load would see old headers beside new records. So the area is loaded until two loads agree, at most `MAX_LOADS`
- * times.
+ * Loads the header area. All its parts must come from one moment: a commit during a load would leave old headers beside
+ * new records. So the area is loaded until two loads agree, at most `MAX_LOADS` times.
  */
 export function loadArea({ address }: { readonly address: number }): HeaderArea {
   let area = new Uint8Array(HEADER_AREA_BYTES);
@@ -151,7 +151,7 @@ export function loadHeader(address: number, target: Uint8Array): void {
   Atomics.add(barrier, 0, 0);
 }
 
-/** Tells whether a commit record proves that every cell of the process-sync header is there. */
+/** Tells whether a commit record proves that every cell of the process-sync header is in the file. */
 export function isProven(
   area: HeaderArea,
   bounds: Bounds,

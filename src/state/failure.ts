@@ -3,16 +3,16 @@
 import { RESTORE, StorageError } from "../error.ts";
 import type { FileFault } from "../region/region.ts";
 
-/** `cause` is what the sync threw. */
+/** A sync failed. `cause` is its error. */
 export function syncFailed(path: string, cause: unknown): StorageError {
   const { errno, syscall } = cause instanceof StorageError ? cause : {};
   const message = `${path}: a sync failed, so nothing written since the last flush is known to be on the disk: close this writer and open the file again`;
   return new StorageError("FAILED", message, { path, errno, syscall, cause });
 }
 
-/** For a flush that was under way when `close` could not flush. */
+/** A flush had not ended when `close` failed to flush. */
 export function closedBefore(path: string): StorageError {
-  const message = `${path}: the storage was closed before this flush was done: open it again, and see what it has`;
+  const message = `${path}: the storage was closed before this flush ended: open it again to see which state is durable`;
   return new StorageError("CLOSED", message, { path });
 }
 
@@ -20,7 +20,7 @@ export function closedBefore(path: string): StorageError {
 export function fileGone(path: string, role: "writer" | "reader"): StorageError {
   const what = `${path}: the file was deleted, or another file was moved to its path`;
   const advice = {
-    writer: "nothing written by this writer can be found again: save its last commit with copyTo, then close it",
+    writer: "its data can no longer be opened by the path: save the last commit with copyTo, then close this writer",
     reader: "this reader sees no new states: save what it shows with copyTo if you need it, then open the path again",
   };
   return new StorageError("FILE_GONE", `${what}: ${advice[role]}`, { path });

@@ -1,7 +1,6 @@
 /**
- * Decides when a reader loads the header area, and holds the state that it shows; `visible.ts` chooses that state.
- * Takes no lock to load. A torn or impossible header is loaded again a few times; if it stays so, the next look tries
- * again.
+ * Decides when a reader loads the header area, and holds the state that the reader shows. `visible.ts` chooses that
+ * state. Loading takes no lock. A torn or impossible header is loaded again a few times, and then at the next look.
  */
 
 import { RESTORE, StorageError } from "../error.ts";
@@ -75,12 +74,12 @@ export class Follower {
     return this.#visible.follows;
   }
 
-  /** How often the storage was truncated. The original may clear the annex; then the count keeps its last value. */
+  /** How often the storage was truncated. Plebeia may clear the annex; the count then keeps its last value. */
   get truncations(): number {
     return this.#truncations;
   }
 
-  /** The same, but null if the annex holds no count now: see `keepsCells`. */
+  /** The count in the annex at the last look; null if the annex had none: see `keepsCells`. */
   get toldTruncations(): number | null {
     return this.#visible.truncations;
   }
@@ -90,7 +89,7 @@ export class Follower {
     return (this.#seenWords[VERSION_WORD] ?? 0) >>> 0;
   }
 
-  /** Follows the process-sync header from the next refresh on. The caller has its key. */
+  /** Follows commits from the next refresh on. The caller has the key of the process-sync header. */
   followCommits(): void {
     const wentByFlushes = this.#wanted === "flushes";
     this.#wanted = "commits";
@@ -101,7 +100,7 @@ export class Follower {
     const disk = area.believed(diskCopies, this.#bounds()) ?? this.header;
     const seen = this.#seen.bytes.slice();
     if (this.#currentProcess(area, disk, isLive, true) !== null) {
-      // These bytes differ from every copy, so the next refresh looks.
+      // No header copy has these bytes, so the next refresh sees a change.
       seen.fill(0xff, FILE.process1.offset, FILE.process2.offset);
       this.#visible = { ...this.#visible, follows: "commits" };
     } else if (wentByFlushes) {
@@ -118,7 +117,7 @@ export class Follower {
   }
 
   /**
-   * Whether the file was shorter than the visible state at the last `measure`. Then the header in memory may be gone
+   * Whether the file was shorter than the visible state at the last `measure`. The header's page may then be missing
    * too.
    */
   get isCut(): boolean {
@@ -188,7 +187,7 @@ export class Follower {
     }
   }
 
-  /** The process-sync header, if it may be believed although no change of it was seen; else null. */
+  /** Returns the process-sync header if `isCurrent` accepts it, else null. */
   #currentProcess(area: HeaderArea, disk: CheckedHeader, isLive: boolean, hasKey: boolean): CheckedHeader | null {
     const bounds = this.#bounds();
     const process = area.believed(processCopies, bounds);

@@ -1,4 +1,4 @@
-/** A state as users see it, and one that copies and streams keep for some time, while the storage changes. */
+/** The state that users get, and snapshots, which copies and streams use while the storage changes. */
 
 import { RESTORE, StorageError } from "../error.ts";
 import { keepsCells } from "../format/commit-record.ts";
@@ -34,7 +34,7 @@ export interface Snapshot {
   checkTrust(): void;
 }
 
-/** A snapshot of the writer's last commit. Cells behind it are not in a state yet. */
+/** A snapshot of the writer's last commit. Cells after it belong to no commit yet. */
 export function writerSnapshot(publisher: Publisher, path: string): Snapshot {
   const { committed, truncations } = publisher;
   const check = (): void => {
@@ -54,7 +54,7 @@ export function readerSnapshot(
   onCut: () => void,
 ): Snapshot {
   const header: CheckedHeader = follower.header;
-  // Take the count of the reader's last look, not the one of now: a truncation since then affects the state shown.
+  // Take the count of the reader's last look, not the current one: a truncation since then affects the state shown.
   const truncations = follower.toldTruncations;
   const check = (): void => {
     region.measure();
@@ -70,6 +70,6 @@ export function readerSnapshot(
 }
 
 function truncated(path: string): StorageError {
-  const message = `${path}: the storage was truncated since this state, and its cells may hold other data: start again from the state as it is now (of a reader: after refresh())`;
+  const message = `${path}: the storage was truncated since this state, and its cells may hold other data: start again from the current state (a reader calls refresh() first)`;
   return new StorageError("TRUNCATED", message, { path });
 }

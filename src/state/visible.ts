@@ -2,19 +2,19 @@
  * Chooses the state that a reader shows, from header areas alone. Pure, except that the caller's `cellsMatch` compares
  * the cells of a commit record with its CRC.
  *
- * At opening, a reader shows process sync if it wants commits and the header may be believed, else disk sync. At a
- * later look:
+ * At opening, a reader that wants commits shows the process-sync header if `isCurrent` accepts it. Otherwise it shows
+ * the disk-sync header. A later look compares the header area with that of the previous look:
  *
- * | follows                     | what has moved since the look before         | shows                                       |
- * |-----------------------------|----------------------------------------------|---------------------------------------------|
- * | commits                     | anything                                     | process sync: copy 1, or copy 2             |
- * | flushes, and wants commits  | process sync, copy 1, to one inside the file | that, and follows commits from now on       |
- * | flushes                     | neither disk sync, copy 2, nor the count     | what it showed                              |
- * | flushes                     | either                                       | disk sync: copy 2, or copy 1 if 2 is torn   |
+ * | the reader follows         | what has changed                             | the reader shows                            |
+ * |----------------------------|----------------------------------------------|---------------------------------------------|
+ * | commits                    | anything                                     | process sync: copy 1, or copy 2             |
+ * | flushes, but wants commits | process-sync copy 1; it is inside the file   | copy 1, and follows commits from now on     |
+ * | flushes                    | neither disk-sync copy 2 nor the truncations | the same state as before                    |
+ * | flushes                    | one of these two                             | disk sync: copy 2, or copy 1 if 2 is torn   |
  *
- * Process sync is stored copy 1 first. A reader that waits for commits ignores copy 2, which may be older than the last
- * power cut. Disk-sync copy 2 is stored when a flush is durable; copy 1 may be of a flush that is still under way, or
- * was overtaken.
+ * A commit stores process-sync copy 1 first. A reader that waits for commits ignores copy 2, because it may be older
+ * than the last power cut. A flush stores disk-sync copy 2 when it is durable. Copy 1 may be that of a flush that has
+ * not ended.
  */
 
 import { type CommitRecord, truncationsOf } from "../format/commit-record.ts";
@@ -27,11 +27,11 @@ import { type CellsMatch, isProven } from "./choose-state.ts";
 /** Which header a reader follows. */
 export type Follows = "flushes" | "commits";
 
-/** A state that is shown. */
+/** The state that a reader shows. */
 export interface Visible {
   readonly header: CheckedHeader;
   readonly follows: Follows;
-  /** How many truncations came before it, by the annex; null if the annex holds no count. */
+  /** The number of truncations before this state, from the annex; null if the annex has no count. */
   readonly truncations: number | null;
 }
 
@@ -39,14 +39,14 @@ export interface Visible {
 export interface Look {
   readonly area: HeaderArea;
   readonly visible: Visible;
-  /** `commits`: follow commits as soon as there is one to believe. */
+  /** `commits`: follow commits as soon as one can be believed. */
   readonly wanted: Follows;
 }
 
 /**
- * Returns the state that is visible now. `torn`: a writer may be storing the header, so look again; null: the header
- * points outside the file.
- * @param isLast do not ask for another look at a torn copy: a copy that a kill has torn stays torn
+ * Returns the state that is visible now. Returns `torn` if a writer may be storing the header, so that the caller must
+ * look again, and null if the header points outside the file.
+ * @param isLast this is the last look: process-sync copy 1 is then torn by a kill, and stays torn
  */
 export function visibleAfter(before: Look, area: HeaderArea, bounds: Bounds, isLast: boolean): Visible | "torn" | null {
   const { visible, wanted } = before;
@@ -54,22 +54,22 @@ export function visibleAfter(before: Look, area: HeaderArea, bounds: Bounds, isL
   if (wanted === "commits" && hasMoved("process1", before.area, area)) {
     const first = firstOf(["process1"], area, bounds, "commits");
     if (first !== null && !(first === "torn" && isLast)) return first;
-    // A kill has torn copy 1, or it points outside the file: follow flushes until it changes again.
+    // Copy 1 was torn by a kill, or points outside the file: follow flushes until it changes again.
   }
   const truncations = truncationsOf(area.records, visible.header.next);
-  // Keep the state: at opening, it may have come from a copy 1 that is newer than copy 2.
+  // Nothing has changed: keep the state. At opening it may have come from copy 1, which may be newer than copy 2.
   if (truncations === visible.truncations && !hasMoved("disk2", before.area, area)) return visible;
   return firstOf(["disk2", "disk1"], area, bounds, "flushes");
 }
 
-/** The visible state for a header of this area. */
+/** Makes the visible state of a header in this area. */
 export function shown(header: CheckedHeader, area: HeaderArea, follows: Follows): Visible {
   return { header, follows, truncations: truncationsOf(area.records, header.next) };
 }
 
 /**
- * Tells whether the process-sync header may be believed although no change of it was seen: a live writer keeps it
- * current, or a record proves it.
+ * Tells whether a reader may show the process-sync header although it has not seen it change. It may if a live writer
+ * keeps the header current, or if the header's cells are known to be there.
  */
 export function isCurrent(
   area: HeaderArea,
@@ -93,8 +93,8 @@ export function hasMoved(name: CopyName, before: HeaderArea, now: HeaderArea): b
 }
 
 /**
- * Returns the first copy that is not torn. An impossible copy is skipped for process sync, and ends the search for disk
- * sync.
+ * Returns the state of the first copy that is not torn. If the copy points outside the file, process sync tries the
+ * next copy, and disk sync returns null.
  */
 function firstOf(
   names: readonly CopyName[],
@@ -115,9 +115,9 @@ function firstOf(
 }
 
 /**
- * Tells whether the original stored the process-sync header: the file has no annex, or Cellar's last writer closed the
- * file and none of its commits is this one. A Cellar writer that did not close may, after a power cut, have left a
- * header on the disk without its cells.
+ * Tells whether Plebeia stored the process-sync header. It did if the file has no annex, or if Cellar's last writer
+ * closed the file and no commit record has this header. If a writer of Cellar did not close the file, a power cut may
+ * have left its header on the disk without its cells.
  */
 function isOriginals(area: HeaderArea, process: CheckedHeader): boolean {
   if (area.isAnnexBlank) return true;

@@ -21,7 +21,7 @@ export interface WriterFile {
 }
 
 /**
- * Opens an existing file for its one writer. The file is locked before anything in it is believed.
+ * Opens an existing file for writing. Locks the file before reading it, so that its content cannot change.
  * @param config the config to use if that of the file is damaged
  * @throws NO_SUCH_FILE, WRITER_LOCKED, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, FILE_CUT, SYSTEM
  */
@@ -75,8 +75,8 @@ export function openReaderFile(
 }
 
 /**
- * Creates a file that appears complete under its name, or not at all. `fill` writes it under another name; its result
- * is returned. A kill leaves at most the file with that other name, which is never opened.
+ * Creates a file that appears complete under its name, or not at all. `fill` writes it under a temporary name; its
+ * result is returned. A kill leaves at most the file with the temporary name, which is never opened.
  * @param path as the caller gave it; `place` is its target, which differs for a symbolic link
  * @throws ALREADY_EXISTS, DISK_FULL, SYSTEM
  */
@@ -134,7 +134,7 @@ function configOf(fd: number, path: string, expect: Partial<StorageConfig>): Che
   const config = checkedConfig(area, path);
   const mismatch = mismatchIn(config, expect);
   if (mismatch !== null) {
-    const message = `${path}: ${mismatch.name}: expected ${mismatch.expected}, the file has ${mismatch.found}: open another file, or expect what this one has`;
+    const message = `${path}: ${mismatch.name}: expected ${mismatch.expected}, the file has ${mismatch.found}: open another file, or change what is expected`;
     throw new StorageError("CONFIG_MISMATCH", message, { path });
   }
   if (startIndexOf(config.bytesPerCell) * config.bytesPerCell > sizeOf(fd, path)) {
@@ -151,20 +151,20 @@ export function checkedConfig(bytes: Uint8Array, path: string): CheckedConfig {
   if (bytes.length < HEADER_AREA_BYTES) {
     const what =
       bytes.length === 0 ? "the file is empty" : `the file has ${bytes.length} bytes, a storage at least 256`;
-    const message = `${path}: ${what}: name a file that cellar made; if this was one, ${RESTORE}`;
+    const message = `${path}: ${what}: check the path; if this was a storage, ${RESTORE}`;
     throw new StorageError("NOT_A_STORAGE", message, { path });
   }
   const area = decodeArea(bytes);
   // If the config is wrong, a header with a correct hash tells a damaged storage from a foreign file.
   const hasHeader = [...diskCopies, ...processCopies].some((name) => area.copy(name) !== null);
   if (area.annexHead?.configHolds === false) {
-    throw damagedConfig("head string, cell size or max index are not those that the file was made with", path);
+    throw damagedConfig("head string, cell size or max index differ from those at creation", path);
   }
   try {
     return checkConfig(area.config, path);
   } catch (cause) {
     if (hasHeader && cause instanceof StorageError) throw damagedConfig(withoutPath(cause), path);
-    const message = `${path}: not a storage of cellar or Plebeia: name a file that one of them made; if this was one, its first bytes are gone: ${RESTORE}`;
+    const message = `${path}: not a storage of Cellar or Plebeia: check the path; if this was a storage, its first bytes are lost: ${RESTORE}`;
     throw new StorageError("NOT_A_STORAGE", message, { path, cause });
   }
 }

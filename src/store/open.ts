@@ -1,4 +1,4 @@
-/** Creates a storage in a region, and opens one for its writer: the steps, in their order. */
+/** Creates a storage in a region, and opens one for writing: the steps, in order. */
 
 import { type CheckedConfig, encodeConfig } from "../format/config.ts";
 import { type CommitRecord, isTruncating } from "../format/commit-record.ts";
@@ -61,7 +61,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const closed = area.annexHead?.processId === 0 && sameHeader(header, disk);
   const unproven = header.next > disk.next;
   const wholeCells = alignFileEnd(region, config, unproven ? header.next : 0);
-  // Cells that no flush covers may be in the page cache but not on the disk, whatever earlier syncs reported.
+  // Cells that no flush covers may be in the page cache but not on the disk, even if earlier syncs succeeded.
   if (unproven) region.rewriteUncached(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   makeDurable(region, header, disk, header.next * bytesPerCell);
@@ -83,19 +83,19 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
 }
 
 /**
- * Tells whether cells that readers may hold can be allocated again, or may have been. So it is if a truncation was
- * under way; or if the process-sync header is torn or points past the file, because then the cells that readers hold
- * are unknown.
+ * Tells whether cells that readers may hold can be allocated again, or may have been. This is the case if a truncation
+ * was under way. It is also the case if the process-sync header is torn or points past the file, because the cells that
+ * readers hold are then unknown.
  */
 function reusesCells(latest: CommitRecord | undefined, { ignored }: Recovery): boolean {
   return isTruncating(latest?.truncations ?? 0) || ignored === "pastEnd" || ignored === "torn";
 }
 
 /**
- * Makes process-sync copy 2 equal to copy 1. A commit stores copy 1 first, and readers may hold cells that only copy 1
- * refers to. If a kill hits the middle of that commit, copy 2 must not still be torn or old from an earlier kill. The
- * bytes are copied unchanged, so that readers with the earlier writer's key still recognize them. If only copy 2 is
- * believed, nothing is stored: readers that wait for a writer take a change of copy 1 for its commit.
+ * Makes process-sync copy 2 equal to copy 1. The next commit stores copy 1 first. If a kill tears copy 1, copy 2 must be
+ * whole, and must cover all cells that readers hold. The bytes are copied unchanged, so that readers with the earlier
+ * writer's key still recognize them. If only copy 2 is believed, nothing is stored: readers that wait for a writer
+ * interpret a change of copy 1 as its commit.
  */
 function repairProcessCopies(region: WritableRegion, area: HeaderArea, bounds: Bounds): void {
   if (area.believed(["process1"], bounds) === null) return;
@@ -115,7 +115,7 @@ function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header
   const [good, bad] = [diskCopies.find(isGood), diskCopies.find((name) => !isGood(name))];
   if (good === undefined || bad === undefined) return;
   // Before a store into one copy, the other copy must be on the disk as it is in memory. So store the good copy again,
-  // unchanged: after a failed sync, the kernel may take its page for written.
+  // unchanged: after a failed sync, the kernel may treat its page as written.
   region.store({ offset: FILE[good].offset, bytes });
   region.sync(toBytes);
   region.store({ offset: FILE[bad].offset, bytes });
@@ -123,16 +123,16 @@ function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header
 }
 
 /**
- * Makes the chosen state that of the last flush. The records and the process-sync header stay unchanged until then:
- * without them the next opening would choose another state.
+ * Makes the chosen state the last flush. The records and the process-sync header stay unchanged until then: without
+ * them, the next opening would choose another state.
  */
 function makeDurable(region: WritableRegion, header: Header, disk: Header, toBytes: number): void {
   if (sameHeader(header, disk)) return;
   const bytes = encodeHeader(header, null);
-  // A power cut up to here: the cells are on the disk or not, and the same state is chosen again.
+  // A power cut up to here leaves the headers as they were. The same state is chosen again.
   region.sync(toBytes);
   region.store({ offset: FILE.disk1.offset, bytes });
-  // Up to here: copy 1 is old, new or torn, and copy 2 is the last flush. The same state is chosen, by copy 1 or by its
+  // A power cut up to here leaves copy 1 old, new or torn, and copy 2 old. The same state is chosen, by copy 1 or by its
   // proof.
   region.sync(toBytes);
   region.store({ offset: FILE.disk2.offset, bytes });

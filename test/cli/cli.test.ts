@@ -194,7 +194,7 @@ describe("blobs", () => {
     const { status, stdout } = await cellar(["check", path, "root"]);
     expect({ status, last: stdout.trimEnd().split("\n").at(-1) }).toEqual({
       status: 0,
-      last: expect.stringMatching(/^note +blob +root: there is none$/) as string,
+      last: expect.stringMatching(/^note +blob +root: the storage has none$/) as string,
     });
   });
 });

@@ -259,7 +259,7 @@ describe("a damaged config", () => {
   test("of which nothing is confirmed: refused", async () => {
     const { path } = damagedFrom(0, ...new Array<number>(24).fill(0x41));
     await expectRefusal(path, "INVALID_CONFIG", "--yes", "--unproven");
-    expect((await cellar(["recover", path])).stderr).toMatch(/nothing in the file confirms.*restore a backup/);
+    expect((await cellar(["recover", path])).stderr).toMatch(/nothing else in the file confirms.*restore a backup/);
   });
 });
 

@@ -18,7 +18,7 @@ describe("a wrong command line: status 2, and where to look", () => {
     ],
     [["create", "PATH", "--max-index", "3"], "--max-index: expected at least 8"],
     [["create", "PATH", "--version", "99999999999"], "--version: expected 0 to"],
-    [["create", "PATH", "--version", "-1"], "written --version=-1: see cellar create --help"],
+    [["create", "PATH", "--version", "-1"], "as --version=-1: see cellar create --help"],
     [["create", "PATH", "--head-string", "x".repeat(21)], "--head-string: expected at most 20 characters"],
     [["create", "PATH", "--head-string", "\u2603"], "--head-string: expected characters up to U+00FF"],
     [["create", "PATH", "--capacity-cells", "0"], "see cellar create --help"],

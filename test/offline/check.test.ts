@@ -169,7 +169,7 @@ describe("what cannot be judged", () => {
     const [finding, ...others] = check(path);
     expect(others).toEqual([]);
     expect(finding).toMatchObject({ part: "file", level: "damage" });
-    expect(finding?.message).toContain("if this was one");
+    expect(finding?.message).toContain("if this was a storage");
     expect(finding?.message).not.toContain(path);
   });
 

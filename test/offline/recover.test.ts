@@ -95,7 +95,7 @@ describe("nothing is changed, and nothing is left, when", () => {
     const { code, message } = errorOf(() => recover(path, { apply: true }));
     mock.restore();
     expect(code).toBe("DISK_FULL");
-    expect(message).toMatch(/nothing was changed.*no room.*option keep$/);
+    expect(message).toMatch(/nothing was changed.*no space.*option keep$/);
     expect(isAsBefore(path, bytes)).toBe(true);
     expect(leftovers(path)).toEqual([basename(path)]);
     const { stderr } = await cellar(["recover", path, "--yes", "--keep", path]);

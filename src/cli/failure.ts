@@ -64,6 +64,7 @@ export function asCommands(advice: string, path: string | undefined): string {
     .replace("allowUnsafeFilesystem: true", "--allow-unsafe-filesystem")
     .replace("with the option keep", "with --keep NAME")
     .replace("without apply, then add unproven", "without --yes, then add --unproven")
+    .replace(", and then the reader's refresh()", "")
     .replace(" (a reader calls refresh() first)", "")
     .replace("returned by write()", "returned by put or write()")
     .replace(RECOVER, () => (path === undefined ? RECOVER : `see what cellar recover ${shellWord(path)} can do`));

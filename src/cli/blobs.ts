@@ -93,7 +93,7 @@ interface Chunk {
   readonly previous: number;
 }
 
-/** Yields the chunks from the last one back. @throws CHUNK_CORRUPT at an impossible one */
+/** Yields the chunks from the last one back. @throws CHUNK_CORRUPT at a broken one */
 function* chainOf(reader: StorageReader, index: number): Generator<Chunk> {
   const { bytesPerCell } = reader.config;
   const footerCells = Math.ceil(FOOTER_BYTES / bytesPerCell);

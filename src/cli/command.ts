@@ -76,7 +76,7 @@ export function command<const O extends Options>(description: Description<O>): C
   return { name, summary, run };
 }
 
-/** Node's parser in strict mode: an unknown option is an error. */
+/** Parses with Node's parser in strict mode: an unknown option is an error. */
 function parse(
   args: readonly string[],
   options: Options,
@@ -121,7 +121,7 @@ function checkCount(expected: Description<Options>["positionals"], given: readon
   throw new UsageError(`expected ${words}, got ${got}`);
 }
 
-/** The whole help, from the description. */
+/** Returns the whole help of a command. */
 function helpOf<O extends Options>(description: Description<O>, width: number): string {
   const { name, summary, positionals, options, notes, examples } = description;
   const usage = ["Usage: cellar", name, "[OPTION…]", ...positionals.map(([word]) => word)].join(" ");

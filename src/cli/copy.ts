@@ -40,7 +40,7 @@ export const copy: Command = command({
   },
 });
 
-/** Makes a file that takes a while: Ctrl-C cancels it, and a line shows its progress, at most ten times a second. */
+/** Runs a long call that makes a file. Ctrl-C cancels it. A line shows the progress, at most ten times a second. */
 export async function withProgress<T>(
   path: string,
   run: (signal: AbortSignal, show: (doneBytes: number, totalBytes: number) => void) => Promise<T>,
@@ -48,7 +48,7 @@ export async function withProgress<T>(
   try {
     return await untilStopped((signal) => run(signal, progressBar()), `${path}: cancelled, and no file is left`);
   } finally {
-    // However it ends, clear the line for the next message.
+    // Clear the line for the next message.
     redraw("");
   }
 }

@@ -38,8 +38,7 @@ export const create: Command = command({
     // Close before printing, so that the file is complete when the output names it.
     writer.close();
     if (json) await printJson({ path, config, startIndex, length });
-    else
-      await print(`${printable(path)}: created, ${config.bytesPerCell} bytes a cell, first index ${startIndex}`);
+    else await print(`${printable(path)}: created, ${config.bytesPerCell} bytes a cell, first index ${startIndex}`);
     return OK;
   },
 });

@@ -16,7 +16,7 @@ export const storeOptions: Record<StoreOption, { readonly value: string; readonl
 };
 
 export const targetHelp =
-  "s3://bucket/prefix, a file: URL, or a folder. Credentials come from S3_ACCESS_KEY_ID or AWS_ACCESS_KEY_ID and their like";
+  "s3://bucket/prefix, a file: URL, or a folder. Credentials come from variables such as S3_ACCESS_KEY_ID or AWS_ACCESS_KEY_ID";
 
 /** Opens the store of a target. Loads the code of replication only now, because most commands do not need it. */
 export async function openTarget(

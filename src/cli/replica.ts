@@ -77,7 +77,7 @@ export const replica: Command = command({
   },
 });
 
-/** Returns what an action does, after checking that the given options go with it. */
+/** Returns the action with this name, after checking that the given options belong to it. */
 function runOf(action: string, values: Readonly<Record<string, unknown>>): Action["run"] {
   const found = actions.get(action);
   if (found === undefined) {

@@ -44,7 +44,7 @@ export const restore: Command = command({
   },
 });
 
-/** A state's number as it is, anything else as a time. */
+/** Parses the number of a state, or a time. */
 function stateFrom(text: string): number | Date {
   return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : timeFrom("--at", text);
 }

@@ -37,7 +37,7 @@ function isHangupIgnored(): boolean {
   } catch {
     return !errorsAreSeen();
   }
-  // A set of bits in hex; SIGHUP, number 1, is the lowest.
+  // The value is a set of bits in hex. SIGHUP, number 1, is the lowest bit.
   const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";
   return (BigInt(`0x${ignored}`) & 1n) === 1n;
 }

@@ -65,7 +65,7 @@ export interface RecoveryReport {
   readonly brokenCopies: number;
   /** What opening for writing finds, or would find with this config; null if the file would not open. */
   readonly opening: Recovery | null;
-  /** How the last writer ended. `unknown`: there is no annex, so the original may be writing the file. */
+  /** How the last writer ended. `unknown`: there is no annex, so Plebeia may be writing the file. */
   readonly lastWriter: "closed" | "killed" | "unknown";
 }
 

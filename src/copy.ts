@@ -67,7 +67,7 @@ export async function copyStorage(
   const { header } = source.snapshot;
   const totalBytes = header.next * source.cells.bytesPerCell;
   source.cells.checkOpen();
-  // Make the path absolute, because the process may change its directory meanwhile. Do not normalize it: see
+  // Make the path absolute, because the process may change its directory during the copy. Do not normalize it: see
   // `creationPath`.
   const place = isAbsolute(path) ? path : `${process.cwd()}/${path}`;
   const file = NewFile.unnamed(place, totalBytes, source.region.stat().permissions);

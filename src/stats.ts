@@ -39,7 +39,7 @@ export interface WriterStats extends StorageStats {
   readonly mode: "writer";
   /** Bytes from the file's beginning whose disk space is reserved. The next step of growth begins there. */
   readonly reservedBytes: number;
-  /** Cells that a power cut would lose: `length` minus that of the last flush. */
+  /** Cells that a power cut would lose: `length` minus the length of the last flush. */
   readonly unflushedCells: number;
   /** Commits since opening, including those that flushes make. */
   readonly commits: number;

@@ -18,7 +18,7 @@ export interface StorageParts {
   readonly region: Pick<ReadableRegion, "address"> & Measured;
   readonly config: CheckedConfig;
   readonly cells: Cells;
-  /** The state to copy now: the one that a reader shows, or a writer's last commit. */
+  /** Returns the state to copy or stream: the reader's visible state, or the writer's last commit. */
   snapshot(): Snapshot;
 }
 
@@ -197,11 +197,10 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   /**
    * Returns the blob with this index, or a part of it, as a stream of copies, each of at most 4 × 65535 bytes. A piece
    * is read when it is pulled, and the caller owns its bytes. It is a byte stream: readers may bring their own buffers.
-   * Blobs may have any length; the event loop is never blocked for more than a few milliseconds. The storage may be
-   * closed meanwhile, which errors the stream with CLOSED. Never take an index from an untrusted caller: see `read`.
+   * Blobs may have any length; the event loop is never blocked for more than a few milliseconds. Never take an index from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there;
-   * TRUNCATED the storage was truncated meanwhile, or since a reader's last refresh; FILE_CUT another program cut the file;
-   * CLOSED
+   * TRUNCATED the storage was truncated during the stream, or since a reader's last refresh; FILE_CUT another program
+   * cut the file; CLOSED the storage was closed
    *
    * @example
    * Bun.serve({ fetch: () => new Response(reader.stream(index)) });
@@ -219,16 +218,15 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   abstract stats(): StorageStats;
 
   /**
-   * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all. Meanwhile
-   * the writer goes on and the event loop stays free. A reader copies the state that it shows, a writer that of its
-   * last commit. Only cells in use are copied, so the file has the smallest possible size. Its permissions are at most
-   * those of this file. Cells that are changed in place meanwhile may be copied old, new or torn. A failed, cancelled
+   * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all. The writer continues during the copy, and the event loop stays free. A reader copies the state that it shows; a writer
+   * copies its last commit. Only cells in use are copied, so the file has the smallest possible size. Its permissions are at most
+   * those of this file. Cells that are changed in place during the copy may be copied old, new or torn. A failed, cancelled
    * or killed copy leaves nothing. (On systems without unnamed files, such as macOS, a killed copy leaves a file
    * `.cellar-PID-RANDOM.new` beside `path`.)
    * @returns the state that was copied
-   * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated meanwhile, or
-   * since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has failed,
-   * so copy from a reader; SYSTEM; UNSUPPORTED; CLOSED, also if it is closed meanwhile; the signal's reason; TypeError
+   * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated during the copy, or
+   * since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has failed:
+   * copy from a reader; SYSTEM; UNSUPPORTED; CLOSED, also during the copy; the signal's reason; TypeError
    * (all as rejections)
    *
    * @example

@@ -152,10 +152,10 @@ export class StorageWriter extends Storage {
   /**
    * Stores the bytes of a stream as a blob, as `write` would, while they arrive. It buffers one chunk of 65535 bytes.
    * Other calls may come in between. If the source fails or the signal is aborted, the root stays as it was. So does
-   * the length, unless cells were allocated or committed meanwhile; then the cells of this blob stay in use until
+   * the length, unless cells were allocated or committed in between; then the cells of this blob stay in use until
    * `truncate`. The blob may have any length; above 2^31 bytes `read` throws UNSUPPORTED.
    * @returns the LAST index
-   * @throws the source's error; the signal's reason; TRUNCATED the storage was truncated meanwhile; INDEX_OVERFLOW,
+   * @throws the source's error; the signal's reason; TRUNCATED the storage was truncated during the call; INDEX_OVERFLOW,
    * DISK_FULL; FAILED, CLOSED; TypeError (all as rejections)
    */
   async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
@@ -174,9 +174,9 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Commits, and makes the state durable without blocking the event loop. Writes may go on meanwhile. While another
-   * flush runs, this call waits until that has ended, and then commits once for all waiting calls. Until then a kill
-   * loses the cells that no commit covers.
+   * Commits, and makes the state durable without blocking the event loop. Writes may continue during the flush. If
+   * another flush is running, this call waits for its end, and then commits once for all waiting calls. Until that
+   * commit, a kill loses the cells that no commit covers.
    * @returns the durable state: that of the call, or a later one
    * @throws FAILED the disk reported an error, earlier or during the call; FILE_GONE the file was deleted or replaced:
    * `copyTo` saves the last commit; FILE_CHANGED another program cut or overwrote the file: every later call throws it

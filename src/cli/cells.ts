@@ -7,12 +7,12 @@ import { paint, print, printJson } from "./output.ts";
 
 const ROW_BYTES = 16;
 const INDEX_WIDTH = 10;
-/** Cells that are printed at once. */
+/** Cells that are printed in one write. */
 const BATCH_CELLS = 64;
 /** The limit of bytes in one line of JSON, so that programs can read it as one line. */
 const MAX_JSON_BYTES: number = 2 ** 24;
 
-/** Prints the bytes of cells, whatever the application keeps in them. */
+/** Prints the bytes of cells without interpreting them. */
 export const cells: Command = command({
   name: "cells",
   summary: "Shows cells in hex and as text",

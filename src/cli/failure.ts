@@ -26,7 +26,7 @@ export class CommandError extends Error {
   }
 }
 
-/** The reader of the output has closed the pipe: no error. */
+/** The reader of the output has closed the pipe. This is not an error. */
 export class ClosedPipe extends Error {
   override readonly name = "ClosedPipe";
 }
@@ -38,7 +38,7 @@ export interface Told {
   readonly status: number;
 }
 
-/** Returns the code, message and exit status of an error; null for a closed pipe, which is no error. */
+/** Returns the code, message and exit status of an error; null for a closed pipe, which is not an error. */
 export function told(error: unknown): Told | null {
   if (error instanceof ClosedPipe) return null;
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, status: MISUSED };

@@ -30,7 +30,7 @@ export function copyData(from: Opened, to: Opened): void {
     while (offset < end) {
       const wanted = Math.min(piece.length, end - offset);
       const lengthBytes = withFsErrors(from.path, () => fs.readSync(from.fd, piece, 0, wanted, offset));
-      // Another program has cut the file meanwhile: the rest of the copy stays zero, as in a hole.
+      // Another program has cut the file: the rest of the copy stays zero, as in a hole.
       if (lengthBytes === 0) return;
       if (!writeFile(to.fd, offset, piece.subarray(0, lengthBytes), to.path))
         throw systemError(EFBIG, "write", to.path);

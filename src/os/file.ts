@@ -31,7 +31,7 @@ const LEASE_WAIT_MS = 1000;
 const LEASE_POLL_MS = 10;
 const ZERO_PIECE_BYTES = 1024 * 1024;
 
-/** Identifies the file of a descriptor or a path, whatever its name. */
+/** Identifies the file of a descriptor or a path by device and inode. */
 export function identityOf(target: number | string): string {
   const path = typeof target === "string" ? target : `descriptor ${target}`;
   const stat = withFsErrors(path, () =>

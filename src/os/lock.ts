@@ -35,7 +35,7 @@ const writtenHere = new Set<string>();
 export interface LockRequest {
   readonly fd: number;
   readonly path: string;
-  /** How long to wait for another process; 0 refuses at once. */
+  /** How long to wait for another process; 0 means not at all. */
   readonly timeoutMs: number;
   /** Returns the process id of the writer that the file names, or 0. */
   readonly holderProcessId: () => number;

@@ -38,7 +38,7 @@ export interface Adding {
 
 /**
  * Adds the state, and returns when its record is stored.
- * @throws TRUNCATED the storage was truncated meanwhile, so no record of mixed cells was added; CHANGED_IN_PLACE;
+ * @throws TRUNCATED the storage was truncated during the call, and no record was added; CHANGED_IN_PLACE;
  * FENCED; Reopen; as the store throws
  */
 export async function addState(adding: Adding): Promise<void> {
@@ -217,7 +217,7 @@ function changedInPlace(path: string, index: number): StorageError {
   return new StorageError("CHANGED_IN_PLACE", message, { path, index });
 }
 
-/** The error for a block of the file that differs from that of the replica. */
+/** The error for a block that differs between file and replica. */
 export function blockChanged(path: string, block: number, geometry: Geometry): StorageError {
   const index = firstOfBlock(geometry, block);
   const message = `${path}: block ${block}, cells ${index} to ${index + geometry.cellsPerBlock - 1}, was changed after it was replicated, by a program or by the disk: the replica is unchanged: restore it, or upload this file with newEpoch`;

@@ -20,7 +20,7 @@ export interface Comparison {
 /**
  * Compares the config, the tail and the last blocks; with `all`, every block. At least some bytes must be compared:
  * another file may have the same length.
- * @throws TRUNCATED the storage was truncated meanwhile; SYSTEM
+ * @throws TRUNCATED the storage was truncated during the comparison; SYSTEM
  */
 export async function compare(
   source: Source,

@@ -12,7 +12,7 @@ import { blockKey, logKey } from "./keys.ts";
 import type { Log } from "./log.ts";
 import { decodeLine, decodeParts, Misfit, release } from "./object.ts";
 
-/** Downloads at once. */
+/** Concurrent downloads. */
 const DOWNLOADS = 4;
 
 /** A state, and the history of a record that holds all its cells. */

@@ -1,4 +1,4 @@
-/** Finds a state of the replica: the newest, that of a record, or the last one at a time. */
+/** Finds a state of the replica: the newest state, the state of a record, or the last state at a time. */
 
 import { StorageError } from "../error.ts";
 import { type ReplicaState, stateOf } from "./history.ts";
@@ -13,10 +13,10 @@ export interface FoundState extends NamedState {
   readonly record: number;
 }
 
-/** How many keys are listed at once to skip openings. */
+/** Keys of one listing when openings are skipped. */
 const KEYS = 16;
 
-/** The newest state, by the lines of a few records; null if there is none. @throws Misfit */
+/** Returns the newest state, from the lines of a few records; null if there is none. @throws Misfit */
 export async function newestState(log: Log, signal?: AbortSignal): Promise<FoundState | null> {
   for (let upTo = await log.newest(signal); upTo > 0;) {
     const line = await recordUpTo(log, upTo, signal);
@@ -30,7 +30,7 @@ export async function newestState(log: Log, signal?: AbortSignal): Promise<Found
 }
 
 /**
- * The state of a record.
+ * Returns the state of a record.
  * @throws NO_SUCH_STATE it was pruned, never existed, or the record is an opening or only names blocks; Misfit
  */
 export async function stateOfRecord(log: Log, sequence: number, signal?: AbortSignal): Promise<FoundState> {
@@ -87,7 +87,7 @@ function foundIn(line: StateLine, sequence: number, record: number): FoundState 
   return { sequence, time, root, next, config, epoch, record };
 }
 
-/** The last state at or before a time that the first full record from `first` on names, or null. */
+/** Returns the last state at or before a time in the list of the first full record from `first` on, or null. */
 async function lastNamedAt(
   log: Log,
   first: number,
@@ -144,7 +144,7 @@ export async function fullRecordFrom(
   return full;
 }
 
-/** The state as users see it. */
+/** Returns the state in the form of the API. */
 export function shown({ sequence, epoch, time, root, next }: FoundState): ReplicaState {
   return stateOf(epoch, { sequence, time, root, next });
 }

@@ -32,7 +32,7 @@ export interface ReplicaState {
 export class History {
   readonly #replica: string;
   readonly #blockBytes: number;
-  /** The record that was read last. */
+  /** The number of the last record. */
   sequence = 0;
   hash: string = NO_HASH;
   time = 0;
@@ -210,7 +210,7 @@ export function namedEnd(history: History, geometry: Geometry): number {
   return Math.max(history.next, firstOfBlock(geometry, history.blocks.count));
 }
 
-/** A state as users see it. */
+/** Returns a state in the form of the API. */
 export function stateOf(epoch: number, { sequence, time, root, next }: Omit<NamedState, "config">): ReplicaState {
   return { sequence, epoch, time: new Date(time), length: next, root: root === 0 ? null : root };
 }

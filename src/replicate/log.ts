@@ -16,7 +16,7 @@ const ID_BYTES = 16;
 /** A smaller block could not hold the largest cell; four larger blocks could take too much memory. */
 const LEAST_BLOCK_BYTES = 65536;
 const MOST_BLOCK_BYTES = 64 * 1024 * 1024;
-/** Records that are fetched at once when many are read. */
+/** Concurrent requests when many records are read. */
 const FETCHES = 8;
 /** Enough for the states of most full records; the others take two requests. */
 const STATES_BYTES: number = 128 * 1024;

@@ -38,8 +38,7 @@ export interface Line {
 }
 
 /**
- * An object in the store is damaged or missing, or does not fit the objects read before, because the log has changed
- * meanwhile. Readers list and read the log again. If the same Misfit comes twice, it becomes REPLICA_CORRUPT.
+ * An object in the store is damaged or missing, or does not fit the objects read before, because the log has changed since. Readers list and read the log again. If the same Misfit comes twice, it becomes REPLICA_CORRUPT.
  */
 export class Misfit extends Error {
   override readonly name = "Misfit";
@@ -92,8 +91,8 @@ export function unwritten(lengthBytes: number): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Frees the memory of large bytes at once, because the garbage collector would keep many blocks. The bytes must not be
- * used afterwards.
+ * Frees the memory of large bytes now, because the garbage collector would keep many blocks. Do not use the bytes
+ * afterwards.
  */
 export function release(bytes: Uint8Array): void {
   const { buffer } = bytes;

@@ -45,12 +45,12 @@ interface Full {
 
 /** Keys of a listing. */
 const PAGE = 1000;
-/** Requests at once. */
+/** Concurrent requests. */
 const REQUESTS = 8;
 
 /**
- * Deletes the records before the newest full one that are not full, and the blocks that no remaining record names. With
- * `before` or `epochs` it also deletes states.
+ * Deletes all records before the newest full record, except full records, and the blocks that no remaining record names.
+ * With `before` or `epochs` it also deletes states.
  * @throws NOT_A_REPLICA; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason; TypeError
  *
  * @example
@@ -86,7 +86,7 @@ export async function prune(target: Target, options: PruneOptions = {}): Promise
 
 type Remove = (key: string) => Promise<void>;
 
-/** Removes the records before the newest full one that are not full. Openings stay: they fence sessions that slept. */
+/** Removes records of states and blocks before the newest full record. Openings stay: they fence old sessions. */
 async function removeRecords(
   log: Log,
   { full: newestFull }: History,

@@ -89,7 +89,7 @@ function wholeHashes(key: string, blocks: Uint8Array): Uint8Array {
   return blocks;
 }
 
-/** Each state as an array; the config only where it differs from that of the state before. */
+/** Encodes each state as an array, with its config only if it differs from that of the previous state. */
 function encodeStates(states: readonly NamedState[]): Uint8Array {
   let config = "";
   const rows = states.map((state) => {

@@ -143,7 +143,7 @@ export class Replication {
     this.#parts.onState(history.state);
   }
 
-  /** Returns the file at the path: the open one, or another one if it was replaced. Waits while there is none. */
+  /** Returns the open file. Opens the path again if it names another file now. Waits while there is none. */
   async #openSource(log: Log): Promise<Source> {
     for (;;) {
       if (this.#source !== null) {
@@ -181,7 +181,7 @@ export class Replication {
     };
     run().catch((error: unknown) => {
       const code = error instanceof StorageError ? error.code : "";
-      // The storage was truncated, or the file closed, meanwhile: the next look compares again.
+      // The storage was truncated, or the file was closed: the next look compares again.
       if (isOver() || code === "TRUNCATED" || code === "CLOSED") return;
       this.#finding ??= error;
       this.#stop.stop(GRACE_MS);

@@ -91,7 +91,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
     if (typeof intervalMs !== "number" || !(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {
       throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
     }
-    // Resolve the path now: the process may change its directory meanwhile.
+    // Resolve the path now: the process may change its directory later.
     this.#path = resolve(pathFrom(path));
     this.#replication = new Replication({
       path: this.#path,

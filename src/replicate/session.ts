@@ -71,7 +71,7 @@ export class Session {
   }
 
   /**
-   * Adds a record, and returns when it is stored. Nothing else may be added meanwhile.
+   * Adds a record, and returns when it is stored. Do not call it again before that.
    * @throws FENCED another session has taken over; Reopen that session was a process of this host that has ended
    */
   async append(body: RecordBody): Promise<LogRecord> {
@@ -106,7 +106,7 @@ export class Session {
       // The same bytes are there: the answer of an earlier try was lost.
       if (there !== null && Buffer.compare(there, object) === 0) return null;
       if (there !== null) return there;
-      // Another call for the same key was under way and has failed, or `prune` has deleted the object meanwhile.
+      // Another put of the same key was running and has failed, or `prune` has deleted the object.
       if ((await this.#log.newest()) >= sequence) throw new Reopen();
     }
   }

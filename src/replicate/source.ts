@@ -188,7 +188,7 @@ export class Source {
     const copies = diskCopies.map((name) => area.copy(name));
     if (copies.every((copy) => copy !== null && sameHeader(copy, disk))) return disk;
     await this.#pending(() => fdatasyncLater(this.#fd));
-    // A writer may have opened the file meanwhile.
+    // A writer may have opened the file during the sync.
     const again = this.#area();
     const isSame = writerPresence(this.#fd, this.path) === "none" && Buffer.compare(area.bytes, again.bytes) === 0;
     return isSame ? disk : null;

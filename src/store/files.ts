@@ -12,7 +12,7 @@ import type { OpenFile } from "../region/file-memory.ts";
 import { FileRegion } from "../region/file.ts";
 import { ReadOnlyFileRegion } from "../region/read-only-file.ts";
 
-/** How often an opening starts over because another file was moved to the path meanwhile. */
+/** How often an opening starts over because another file was moved to the path. */
 const MAX_REOPENINGS = 16;
 
 export interface WriterFile {

@@ -104,7 +104,7 @@ function repairProcessCopies(region: WritableRegion, area: HeaderArea, bounds: B
 }
 
 /**
- * Makes both disk-sync copies the chosen header, so that the next flush has a good copy beside the one that it stores.
+ * Makes both disk-sync copies equal to the chosen header. While the next flush stores one copy, the other one is good.
  */
 function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header, toBytes: number): void {
   const bytes = encodeHeader(disk, null);

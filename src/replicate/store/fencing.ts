@@ -10,7 +10,7 @@ const AT_ONCE = 8;
 
 /**
  * Creates an object, if there is none, with eight simultaneous calls. Then tries to create it again.
- * @returns the object's bytes: the given ones, or those that were there
+ * @returns the object's bytes: the given ones, or those of the existing object
  * @throws FENCING_UNSUPPORTED; the store's errors, after which nothing is proven: call it again (all as rejections)
  */
 export async function checkFencing(

@@ -5,7 +5,7 @@ import type { S3Fault } from "./s3-xml.ts";
 
 export type Operation = "get" | "put" | "create" | "list" | "delete";
 
-/** A request without an answer, or with one that failed. */
+/** A request that got no answer, or an error. */
 export interface Failure {
   readonly error: StorageError;
   /**

@@ -25,7 +25,7 @@ const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 100;
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MINUTE_MS = 60_000;
-/** The most keys that S3 lists at once. */
+/** The most keys in one answer of S3. */
 const PAGE_KEYS = 1000;
 /** The most empty pages of a listing in a row: a store may skip many deleted keys, but the listing must end. */
 const MAX_EMPTY_PAGES = 1000;

@@ -20,7 +20,7 @@ export function closedBefore(path: string): StorageError {
 export function fileGone(path: string, role: "writer" | "reader"): StorageError {
   const what = `${path}: the file was deleted, or another file was moved to its path`;
   const advice = {
-    writer: "its data can no longer be opened by the path: save the last commit with copyTo, then close this writer",
+    writer: "its data can no longer be opened by the path: save its last commit with copyTo, then close this writer",
     reader: "this reader sees no new states: save what it shows with copyTo if you need it, then open the path again",
   };
   return new StorageError("FILE_GONE", `${what}: ${advice[role]}`, { path });

@@ -72,7 +72,7 @@ describe("a bucket", () => {
     ["s3://bucket/../b", TypeError, "empty names"],
     ["s3://bucket/a\nb", TypeError, "empty names"],
     ["s3://bucket--usw2-az1--x-s3/a", Error, "directory bucket"],
-    ["https://bucket.example/a", Error, "no such target"],
+    ["https://bucket.example/a", Error, "unknown kind of target"],
     ["", TypeError, "a path or a URL"],
     ["a\0b", TypeError, "a path or a URL"],
   ] as const)("is not %j", (target, kind, says) => {

@@ -339,7 +339,7 @@ describe("a fault of the setup", () => {
 
   test("a code that is a name of something else is only a code", async () => {
     server.fail({ status: 400, code: "constructor", message: "&constructor;" });
-    expect((await errorOf(open().get(KEY))).message).toMatch(/refused with 400 constructor \(&constructor;\): see /);
+    expect((await errorOf(open().get(KEY))).message).toMatch(/refused with 400 constructor \(&constructor;\): look /);
   });
 
   test("secrets that a server repeats are not shown", async () => {

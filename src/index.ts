@@ -1,6 +1,6 @@
 /**
- * Cellar: a file of fixed-size cells, mapped into memory; one process writes, many read.
- * Importing this does nothing: the C library is loaded at the first open.
+ * Cellar: a file of fixed-size cells, mapped into memory; one process writes, many read. Importing this does nothing:
+ * the C library is loaded at the first open.
  */
 
 export { check, type Finding } from "./offline/check.ts";

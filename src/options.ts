@@ -27,8 +27,8 @@ export interface WriteOptions {
   /** The key of the process-sync header, 32 bytes. Readers of Plebeia need it to follow commits. Default: random. */
   readonly writerKey?: Uint8Array | undefined;
   /**
-   * Bytes by which the file grows. Default: the environment's PLEBEIA_RESIZE_STEP_BYTES, else the file doubles,
-   * by at least 64 KiB and at most 64 MiB.
+   * Bytes by which the file grows. Default: the environment's PLEBEIA_RESIZE_STEP_BYTES, else the file doubles, by at
+   * least 64 KiB and at most 64 MiB.
    */
   readonly resizeStepBytes?: number | undefined;
   /**
@@ -109,7 +109,7 @@ export function expectedFrom(expect: CreateOptions | Partial<StorageConfig> | un
   };
 }
 
-/** Returns the writer's key and step. */
+/** Returns the writer's key and growth step. */
 export function choicesFrom(options: WriteOptions): WriterChoices {
   checkOptions(options);
   const writerKey = options.writerKey === undefined ? makeWriterKey() : copyOfKey(options.writerKey);
@@ -142,7 +142,7 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Returns the milliseconds to wait. */
+/** Returns the checked time to wait in milliseconds. */
 export function timeoutFrom(timeoutMs: number | undefined): number {
   if (timeoutMs === undefined) return 0;
   if (typeof timeoutMs !== "number" || !(timeoutMs >= 0))

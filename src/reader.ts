@@ -62,8 +62,8 @@ export class StorageReader extends Storage {
 
   /**
    * Opens a file for reading, at its last flush or at its last commit.
-   * @throws NO_SUCH_FILE; NOT_A_STORAGE, INVALID_CONFIG, FILE_CUT, HEADER_BROKEN the file's content;
-   * CONFIG_MISMATCH; INVALID_WRITER_KEY; SYSTEM; UNSUPPORTED; TypeError
+   * @throws NO_SUCH_FILE; NOT_A_STORAGE, INVALID_CONFIG, FILE_CUT, HEADER_BROKEN the file's content; CONFIG_MISMATCH;
+   * INVALID_WRITER_KEY; SYSTEM; UNSUPPORTED; TypeError
    */
   static open(target: string | URL, options: OpenReaderOptions = {}): StorageReader {
     checkOptions(options);
@@ -136,8 +136,8 @@ export class StorageReader extends Storage {
    * does not report stores through a mapping, which Plebeia makes. A timer finds these: the first within a second,
    * later ones within 5 ms, or 60 ms after a long silence. The same timer finds all changes if the system reports none
    * (macOS, or no inotify descriptor left).
-   * @throws CLOSED; TypeError. The iterator rejects with the errors of `refresh`, and with FILE_GONE soon after the file
-   * was deleted or replaced
+   * @throws CLOSED; TypeError. The iterator rejects with the errors of `refresh`, and with FILE_GONE soon after the
+   * file was deleted or replaced
    *
    * @example
    * for await (const { root } of reader.watch({ keepAlive: true })) if (root !== null) console.log(reader.read(root));
@@ -171,7 +171,7 @@ export class StorageReader extends Storage {
     this.#lookout.close();
   }
 
-  /** A look of the watches. It checks more than `refresh`, and costs ten times as much. */
+  /** Looks for the watches. Checks more than `refresh`, and takes ten times as long. */
   #look(): void {
     this.#cells.checkOpen();
     // Measure the file first: if another program has cut it, a load of its header could kill the process.

@@ -18,9 +18,7 @@ export interface StorageStats {
   readonly fileBytes: number;
   /** Bytes of the file's blocks on the disk; 0 in memory. */
   readonly allocatedBytes: number;
-  /**
-   * Live ArrayBuffers over the mapped memory; views are parts of them. For a writer, those for fields are included.
-   */
+  /** Live ArrayBuffers over the mapped memory; views are parts of them. For a writer, those for fields are included. */
   readonly windows: number;
   /** How often the storage was truncated; only writers of Cellar count this. */
   readonly truncations: number;

@@ -102,8 +102,8 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Returns the byte at `offset` from the first byte of a cell. The field may lie in a later cell; this is true for all field functions. They take nanoseconds and make no view, so
-   * they suit cells that are nodes of a tree.
+   * Returns the byte at `offset` from the first byte of a cell. The field may lie in a later cell; this is true for all
+   * field functions. They take nanoseconds and make no view, so they suit cells that are nodes of a tree.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
    */
   u8(index: number, offset: number): number {
@@ -197,10 +197,11 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   /**
    * Returns the blob with this index, or a part of it, as a stream of copies, each of at most 4 × 65535 bytes. A piece
    * is read when it is pulled, and the caller owns its bytes. It is a byte stream: readers may bring their own buffers.
-   * Blobs may have any length; the event loop is never blocked for more than a few milliseconds. Never take an index from an untrusted caller: see `read`.
-   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there;
-   * TRUNCATED the storage was truncated during the stream, or since a reader's last refresh; FILE_CUT another program
-   * cut the file; CLOSED the storage was closed
+   * Blobs may have any length; the event loop is never blocked for more than a few milliseconds. Never take an index
+   * from an untrusted caller: see `read`.
+   * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there; TRUNCATED
+   * the storage was truncated during the stream, or since a reader's last refresh; FILE_CUT another program cut the
+   * file; CLOSED the storage was closed
    *
    * @example
    * Bun.serve({ fetch: () => new Response(reader.stream(index)) });
@@ -218,16 +219,17 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   abstract stats(): StorageStats;
 
   /**
-   * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all. The writer continues during the copy, and the event loop stays free. A reader copies the state that it shows; a writer
-   * copies its last commit. Only cells in use are copied, so the file has the smallest possible size. Its permissions are at most
-   * those of this file. Cells that are changed in place during the copy may be copied old, new or torn. A failed, cancelled
-   * or killed copy leaves nothing. (On systems without unnamed files, such as macOS, a killed copy leaves a file
-   * `.cellar-PID-RANDOM.new` beside `path`.)
+   * Makes a hot backup: copies one state to a new file, which appears complete and durable, or not at all. The writer
+   * continues during the copy, and the event loop stays free. A reader copies the state that it shows; a writer copies
+   * its last commit. Only cells in use are copied, so the file has the smallest possible size. Its permissions are at
+   * most those of this file. Cells that are changed in place during the copy may be copied old, new or torn. A failed,
+   * cancelled or killed copy leaves nothing. (On systems without unnamed files, such as macOS, a killed copy leaves a
+   * file `.cellar-PID-RANDOM.new` beside `path`.)
    * @returns the state that was copied
-   * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated during the copy, or
-   * since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has failed:
-   * copy from a reader; SYSTEM; UNSUPPORTED; CLOSED, also during the copy; the signal's reason; TypeError
-   * (all as rejections)
+   * @throws ALREADY_EXISTS; NO_SUCH_FILE the directory is missing; TRUNCATED the storage was truncated during the copy,
+   * or since a reader's last refresh; FILE_CUT another program cut the file; DISK_FULL; FAILED a writer's sync has
+   * failed: copy from a reader; SYSTEM; UNSUPPORTED; CLOSED, also during the copy; the signal's reason; TypeError (all
+   * as rejections)
    *
    * @example
    * using reader = StorageReader.open("data.cellar");

@@ -135,7 +135,7 @@ export class Lookout {
     for (const waiter of waiters) wake(waiter);
   }
 
-  /** Looks for all waiting watches. */
+  /** Looks once for all waiting watches. */
   #lookAgain(): void {
     try {
       this.#refresh();
@@ -144,7 +144,7 @@ export class Lookout {
     }
   }
 
-  /** Opens the events, if they are not open; returns whether they begin now. */
+  /** Opens the event source, if it is not open. Returns true if it was opened now. */
   #beginEvents(): boolean {
     clearTimeout(this.#lingering);
     if (this.#events !== null) return false;
@@ -203,7 +203,7 @@ export class Lookout {
     return this.#events !== null && this.#eventsTell ? BESIDE_EVENTS_MS : adaptedMs;
   }
 
-  /** Stops the timer, and later the events, when no watch waits. */
+  /** Stops the timer, and later closes the event source, when no watch waits. */
   #rest(): void {
     this.#clearTimer();
     if (this.#events === null) return;

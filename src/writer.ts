@@ -60,7 +60,8 @@ export class StorageWriter extends Storage {
   /**
    * Opens an existing file, and recovers it if its last writer was killed: see `recovery`.
    * @throws NO_SUCH_FILE; WRITER_LOCKED; NOT_A_STORAGE, INVALID_CONFIG, FILE_CUT, HEADER_BROKEN the file's content;
-   * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES; CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL, SYSTEM; UNSUPPORTED; TypeError
+   * INVALID_CONFIG also a wrong PLEBEIA_RESIZE_STEP_BYTES; CONFIG_MISMATCH; INVALID_WRITER_KEY; FAILED, DISK_FULL,
+   * SYSTEM; UNSUPPORTED; TypeError
    */
   static open(path: string | URL, options: OpenWriterOptions = {}): StorageWriter {
     return new StorageWriter(openExisting(path, options));
@@ -114,8 +115,8 @@ export class StorageWriter extends Storage {
   }
 
   /**
-   * Stores a byte at `offset` bytes from the first byte of a cell. The field functions make no view. If the cell is newer than the last flush, the next commit covers the change;
-   * otherwise the next flush does.
+   * Stores a byte at `offset` bytes from the first byte of a cell. The field functions make no view. If the cell is
+   * newer than the last flush, the next commit covers the change; otherwise the next flush does.
    * @throws INDEX_OUT_OF_RANGE; TypeError, also for a value that does not fit; FAILED, CLOSED
    */
   setU8(index: number, offset: number, value: number): void {
@@ -141,8 +142,8 @@ export class StorageWriter extends Storage {
    * Stores bytes as a blob of 0 to 2^31 bytes. If the file must grow and another program has changed it, nothing is
    * stored in the file, and the next call throws FILE_CHANGED.
    * @returns the LAST index, as `read` takes it
-   * @throws INDEX_OVERFLOW, DISK_FULL, both leave the storage as it was; UNSUPPORTED more than 2^31 bytes;
-   * FAILED, CLOSED; TypeError
+   * @throws INDEX_OVERFLOW, DISK_FULL, both leave the storage as it was; UNSUPPORTED more than 2^31 bytes; FAILED,
+   * CLOSED; TypeError
    */
   write(bytes: ArrayBufferView | ArrayBufferLike): number {
     this.#writable.check();
@@ -155,8 +156,8 @@ export class StorageWriter extends Storage {
    * the length, unless cells were allocated or committed in between; then the cells of this blob stay in use until
    * `truncate`. The blob may have any length; above 2^31 bytes `read` throws UNSUPPORTED.
    * @returns the LAST index
-   * @throws the source's error; the signal's reason; TRUNCATED the storage was truncated during the call; INDEX_OVERFLOW,
-   * DISK_FULL; FAILED, CLOSED; TypeError (all as rejections)
+   * @throws the source's error; the signal's reason; TRUNCATED the storage was truncated during the call;
+   * INDEX_OVERFLOW, DISK_FULL; FAILED, CLOSED; TypeError (all as rejections)
    */
   async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
     this.#writable.check();
@@ -196,7 +197,7 @@ export class StorageWriter extends Storage {
 
   /**
    * Empties the storage, durably. The file keeps its size, because readers may have it mapped.
-   * @throws DISK_FULL no room for `capacityCells`, and nothing has changed; FAILED, FILE_GONE, FILE_CHANGED, SYSTEM,
+   * @throws DISK_FULL no space for `capacityCells`, and nothing has changed; FAILED, FILE_GONE, FILE_CHANGED, SYSTEM,
    * CLOSED; TypeError
    */
   truncate(options: Pick<CreateOptions, "capacityCells"> = {}): void {
@@ -232,7 +233,8 @@ export class StorageWriter extends Storage {
 
   /**
    * Flushes, and then releases all resources, even if the flush fails. Closing again does nothing.
-   * @throws FAILED, FILE_GONE, FILE_CHANGED, DISK_FULL, SYSTEM the flush failed; after an earlier failed sync it does not flush, and does not throw
+   * @throws FAILED, FILE_GONE, FILE_CHANGED, DISK_FULL, SYSTEM the flush failed; after an earlier failed sync it does
+   * not flush, and does not throw
    */
   close(): void {
     if (this.#cells.closed) return;

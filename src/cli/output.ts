@@ -77,7 +77,9 @@ export function paint(style: Style, text: string, stream: Stream = process.stdou
   return styleText(style, text, { stream });
 }
 
-/** Adds empty listeners: the callback of a write reports its error, but without a listener the error ends the process. */
+/**
+ * Adds empty listeners: the callback of a write reports its error, but without a listener the error ends the process.
+ */
 export function listenForErrors(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }

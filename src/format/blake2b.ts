@@ -35,7 +35,9 @@ const SIGMA: readonly (readonly number[])[] = [
   [6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5],
   [10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0],
 ];
-/** Where those words begin in the message, in halves: 16 for each round. The last two rounds are the first two again. */
+/**
+ * Where those words begin in the message, in halves: 16 for each round. The last two rounds are the first two again.
+ */
 const schedule: Uint8Array = Uint8Array.from({ length: ROUNDS * 16 }, (_, i) => {
   return 2 * (SIGMA[Math.floor(i / 16) % SIGMA.length]?.[i % 16] ?? 0);
 });

@@ -1,7 +1,7 @@
 /**
- * The two commit records of the annex, bytes 192 to 255 of the header area. Each holds the proof of a commit, and counts
- * the truncations. They are zero in files of Plebeia, which ignores them. A missing or torn record is not an error: its values
- * are then unknown.
+ * The two commit records of the annex, bytes 192 to 255 of the header area. Each holds the proof of a commit, and
+ * counts the truncations. They are zero in files of Plebeia, which ignores them. A missing or torn record is not an
+ * error: its values are then unknown.
  */
 
 import { crc32 } from "./hash.ts";

@@ -1,6 +1,6 @@
 /**
- * Checks the cells that have a checksum. A file has only the checksums of its two commit records, over the cells
- * written since the flush before each. Cells may be changed in place after a commit, so a difference is a note and not
+ * Checks the cells that have a checksum. A file has only the checksums of its two commit records. Each covers the cells
+ * written since the flush before it. Cells may be changed in place after a commit, so a difference is a note and not
  * damage.
  */
 

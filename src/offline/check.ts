@@ -21,8 +21,8 @@ export interface Finding {
   /** The part of the file that was checked. */
   readonly part: string;
   /**
-   * `ok`; `note`: the part differs from what a clean close leaves. The cause is a crash (the finding `state` says
-   * whether commits are lost), cells that were changed in place, or damage that looks the same; `damage`: something
+   * `ok`: the part is as a clean close leaves it. `note`: it differs, because of a crash (the finding `state` says
+   * whether commits are lost), cells that were changed in place, or damage that looks like these. `damage`: something
    * cannot be read.
    */
   readonly level: "ok" | "note" | "damage";

@@ -60,7 +60,7 @@ export interface Inspection {
   /** The records whose own CRC matches, in the order of the file. */
   readonly records: readonly CommitRecord[];
   readonly writer: WriterPresence;
-  /** The state by the headers, or the error if there is none. */
+  /** The state that the headers give, even if the config is damaged; or the error if there is none. */
   readonly state: StateChoice | StorageError;
   /** The state that opening for writing would choose, or the error that it would throw. */
   readonly opening: StateChoice | StorageError;
@@ -115,7 +115,7 @@ export function decodeOffline(bytes: Uint8Array): HeaderArea {
   return decodeArea(bytes, secondHash);
 }
 
-/** Load it only when it is needed: loading it with the library would nearly double the start time of a program. */
+/** Hashes with the second implementation. Loads it only here, because it would nearly double a program's start time. */
 function secondHash(bytes: Uint8Array): Uint8Array {
   const { blake2b } = require("@noble/hashes/blake2.js") as typeof import("@noble/hashes/blake2.js");
   return blake2b(bytes, { dkLen: HASH_BYTES });

@@ -26,7 +26,7 @@ export interface RecoverOptions {
   readonly apply?: boolean | undefined;
   /** With `apply`: also accept a state that is not proven complete. Default false. */
   readonly unproven?: boolean | undefined;
-  /** The new file for the copy of the file as it was. Default: the path followed by `.before-recovery`. */
+  /** The path of the copy, a new file. Default: the path of the file followed by `.before-recovery`. */
   readonly keep?: string | URL | undefined;
   /** Allows a file on NFS, SMB, 9p or FUSE. Default false. */
   readonly allowUnsafeFilesystem?: boolean | undefined;
@@ -39,7 +39,7 @@ export interface RecoveryReport {
   readonly needed: boolean;
   /** Whether the file was changed. */
   readonly done: boolean;
-  /** The path of the copy of the file as it was, or as it would be made with `apply`. */
+  /** The path of the copy that was made, or that `apply` would make. */
   readonly kept: string;
   /**
    * The evidence of the state. `flush`: a complete disk-sync header. `proof`: the process-sync header and a commit
@@ -77,14 +77,14 @@ interface Plan {
 }
 
 /**
- * Reports which state a file can be brought to, and with `apply` does it. A storage whose writer was killed does not
+ * Reports to which state a file can be repaired. With `apply`, repairs it. A storage whose writer was killed does not
  * need this call, because opening it for writing recovers it. Use it for files that do not open, or to look before
  * opening. It blocks until it is done: it reads the cells since the last flush, and with `apply` copies the file before
  * it changes anything.
  * @throws NO_SUCH_FILE, NOT_A_STORAGE; WRITER_LOCKED a process writes the file; INVALID_CONFIG, HEADER_BROKEN, FILE_CUT
  * the file has no evidence of a state; UNPROVEN with `apply`, the state is not proven complete; ALREADY_EXISTS,
- * DISK_FULL the file could not be copied; FAILED, SYSTEM, UNSUPPORTED; TypeError. Once the copy is made, every error
- * names it
+ * DISK_FULL the file could not be copied; FAILED, SYSTEM, UNSUPPORTED; TypeError. Every error after the copy was made
+ * names the copy
  *
  * @example
  * const { proven, length, root } = recover("data.cellar");
@@ -105,7 +105,7 @@ export function recover(path: string | URL, options: RecoverOptions = {}): Recov
 }
 
 /**
- * Finds out what must be done, by `pread` alone.
+ * Makes the plan for a file. Reads by `pread` only.
  * @param locked this process holds the writer's lock of the file
  */
 function planFor(path: string, kept: string, locked: boolean): Plan {
@@ -208,7 +208,7 @@ function isSameConfig(a: StorageConfig, b: StorageConfig): boolean {
   return a.headString === b.headString && a.bytesPerCell === b.bytesPerCell && a.maxIndex === b.maxIndex;
 }
 
-/** The error of opening for a file that cannot be repaired, without the advice to repair it. */
+/** Makes the error for a file that cannot be repaired, from the error of opening, which advises to repair it. */
 function beyondRecovery(cause: StorageError, { path }: Inspection): StorageError {
   const what =
     cause.code === "FILE_CUT"

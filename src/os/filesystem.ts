@@ -48,7 +48,8 @@ export function checkFilesystem(place: string, path: string): void {
 /**
  * Makes btrfs write a new, empty file in place, as other file systems do, so that allocated blocks stay reserved. By
  * default every store on btrfs takes a new block, and a store through a mapping kills the process if no block is left.
- * The price: btrfs keeps no checksums of this file and does not compress it. A refusal is not an error: the file then behaves as any file on btrfs.
+ * The price: btrfs keeps no checksums of this file and does not compress it. A refusal is not an error: the file then
+ * behaves as any file on btrfs.
  */
 export function avoidCopyOnWrite(fd: number, directory: string): void {
   if (process.platform !== "linux") return;

@@ -48,7 +48,10 @@ export interface Libc {
   ): number;
   /** `int fallocate(int fd, int mode, off_t offset, off_t len)`: Linux only */
   fallocate(fd: number, mode: number, offset: number, lengthBytes: number): number;
-  /** `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic: Apple Silicon passes such arguments differently) */
+  /**
+   * `int fcntl(int fd, int cmd, struct flock *lock)`: Linux only (variadic: Apple Silicon passes such arguments
+   * differently)
+   */
   fcntl(fd: number, command: number, lock: NodeJS.TypedArray): number;
   /** `int inotify_init1(int flags)`: Linux only, as the two below */
   inotify_init1(flags: number): number;

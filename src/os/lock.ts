@@ -1,7 +1,7 @@
 /**
- * Locks. The header lock is that of Plebeia: `lockf` on the first 256 bytes during a store. A writer holds its own locks
- * as long as it is open. On Linux these belong to the open file description. Closing another descriptor of the file in
- * this process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
+ * Locks. The header lock is that of Plebeia: `lockf` on the first 256 bytes during a store. A writer holds its own
+ * locks as long as it is open. On Linux these belong to the open file description. Closing another descriptor of the
+ * file in this process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
  */
 
 import { StorageError } from "../error.ts";

@@ -38,8 +38,8 @@ export interface Adding {
 
 /**
  * Adds the state, and returns when its record is stored.
- * @throws TRUNCATED the storage was truncated during the call, and no record was added; CHANGED_IN_PLACE;
- * FENCED; Reopen; as the store throws
+ * @throws TRUNCATED the storage was truncated during the call, and no record was added; CHANGED_IN_PLACE; FENCED;
+ * Reopen; as the store throws
  */
 export async function addState(adding: Adding): Promise<void> {
   const { session, source, state, beginsEpoch, stop } = adding;

@@ -1,6 +1,4 @@
-/**
- * Compares a file with the replica. The file continues the replica if it begins with the cells of the newest state.
- */
+/** Compares a file with the replica. The file continues the replica if it begins with the cells of the newest state. */
 
 import { completeBlocks, firstOfBlock, tailStart } from "./geometry.ts";
 import type { History } from "./history.ts";

@@ -40,8 +40,8 @@ const GRACE_MS = 500;
  * Keeps a file at the newest state of a replica, and yields each new state of the file. Local readers and `watch` see
  * the states as if a writer had flushed them. After a new epoch, or a power cut of this machine, another file replaces
  * it at the path, and local readers must open it again.
- * @throws NOT_A_REPLICA; NO_SUCH_STATE with `once`, the replica has no state; DIVERGED another writer has changed the file;
- * REPLICA_CORRUPT; WRITER_LOCKED; DISK_FULL, FAILED, SYSTEM; UNSUPPORTED; STORE_UNREACHABLE, STORE_REFUSED at the
+ * @throws NOT_A_REPLICA; NO_SUCH_STATE with `once`, the replica has no state; DIVERGED another writer has changed the
+ * file; REPLICA_CORRUPT; WRITER_LOCKED; DISK_FULL, FAILED, SYSTEM; UNSUPPORTED; STORE_UNREACHABLE, STORE_REFUSED at the
  * start; TypeError
  *
  * @example

@@ -1,6 +1,6 @@
 /**
- * The framing of every object: a line, then bytes. The line is JSON of at most 4 kB, a space, the SHA-256 of the JSON in
- * hex, and a newline. It names the length and the SHA-256 of each part of the bytes, so a cut, a flipped bit or a
+ * The framing of every object: a line, then bytes. The line is JSON of at most 4 kB, a space, the SHA-256 of the JSON
+ * in hex, and a newline. It names the length and the SHA-256 of each part of the bytes, so a cut, a flipped bit or a
  * swapped part is found before any of it is used.
  */
 
@@ -38,7 +38,8 @@ export interface Line {
 }
 
 /**
- * An object in the store is damaged or missing, or does not fit the objects read before, because the log has changed since. Readers list and read the log again. If the same Misfit comes twice, it becomes REPLICA_CORRUPT.
+ * An object in the store is damaged or missing, or does not fit the objects read before, because the log has changed
+ * since. Readers list and read the log again. If the same Misfit comes twice, it becomes REPLICA_CORRUPT.
  */
 export class Misfit extends Error {
   override readonly name = "Misfit";

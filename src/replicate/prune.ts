@@ -49,8 +49,8 @@ const PAGE = 1000;
 const REQUESTS = 8;
 
 /**
- * Deletes all records before the newest full record, except full records, and the blocks that no remaining record names.
- * With `before` or `epochs` it also deletes states.
+ * Deletes all records before the newest full record, except full records, and the blocks that no remaining record
+ * names. With `before` or `epochs` it also deletes states.
  * @throws NOT_A_REPLICA; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason; TypeError
  *
  * @example
@@ -113,7 +113,9 @@ async function removeRecords(
   return { fulls: fulls.sort((a, b) => a.sequence - b.sequence), records };
 }
 
-/** The full records to forget, oldest first: never the last of an epoch that stays, nor the newest epoch with a state. */
+/**
+ * The full records to forget, oldest first: never the last of an epoch that stays, nor the newest epoch with a state.
+ */
 function forgettable(
   fulls: readonly Full[],
   { state, full }: History,

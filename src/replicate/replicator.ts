@@ -58,9 +58,9 @@ const replicatedHere = new Set<string>();
  * Replicates a file's flushed states to a target, beside its writer. It works in the background, and keeps the process
  * alive until `close` or until the signal is aborted. Iterate over it to get each replicated state, or await
  * `replicated()`. An error ends it: the iteration, `replicated` and `ended` reject with this error.
- * @throws TypeError; the iteration: FENCED another machine replicates to the target; DIVERGED the file does not continue
- * the replica; CHANGED_IN_PLACE; FENCING_UNSUPPORTED; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED at the start;
- * NO_SUCH_FILE at the start; what opening the file throws
+ * @throws TypeError; the iteration: FENCED another machine replicates to the target; DIVERGED the file does not
+ * continue the replica; CHANGED_IN_PLACE; FENCING_UNSUPPORTED; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED at the
+ * start; NO_SUCH_FILE at the start; what opening the file throws
  *
  * @example
  * await using replicator = replicate("data.cellar", "s3://bucket/data");
@@ -133,8 +133,8 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
   /**
    * Resolves with the newest replicated state, when the last flush before the call is replicated.
    * @param options.compared also wait until every block of the replica was compared with the file
-   * @throws TRUNCATED the storage was truncated, or the file replaced, before that; CLOSED the replicator was closed; the
-   * error that ended the replicator (all as rejections)
+   * @throws TRUNCATED the storage was truncated, or the file replaced, before that; CLOSED the replicator was closed;
+   * the error that ended the replicator (all as rejections)
    */
   async replicated(options: { readonly compared?: boolean | undefined } = {}): Promise<ReplicaState> {
     checkOptions(options);

@@ -93,7 +93,8 @@ export class Source {
 
   /**
    * Returns the state of the last acknowledged flush. While a writer is alive, this is disk-sync copy 2: copy 1 may be
-   * of a flush under way, or of one whose sync failed. Without a writer, copies that differ are synced first: no flush will make them equal.
+   * of a flush under way, or of one whose sync failed. Without a writer, copies that differ are synced first: no flush
+   * will make them equal.
    * @returns null if it is unknown now: look again
    * @throws UNSUPPORTED Plebeia wrote the file last; HEADER_BROKEN, FILE_CUT, INVALID_CONFIG; SYSTEM
    */

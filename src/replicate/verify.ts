@@ -30,7 +30,8 @@ const PAGE = 1000;
 /**
  * Verifies a replica: its records, and that every block exists. With options it also compares a file, and reads every
  * object. Never changes anything.
- * @throws NOT_A_REPLICA; what opening `against` throws; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason; TypeError
+ * @throws NOT_A_REPLICA; what opening `against` throws; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason;
+ * TypeError
  *
  * @example
  * for await (const { level, message } of verify("s3://bucket/data")) if (level === "damage") console.error(message);

@@ -27,7 +27,9 @@ export interface Recovery {
    * are all there; after a kill this is the last commit. `resumedAtFlush`: the state is that of the last flush.
    */
   readonly state: "clean" | "resumedAtCommit" | "resumedAtFlush";
-  /** Cells of commits that could not be proven. They are never allocated again, because readers may hold their indices. */
+  /**
+   * Cells of commits that could not be proven. They are never allocated again, because readers may hold their indices.
+   */
   readonly skippedCells: number;
   /** How many of the four header copies had a wrong hash. */
   readonly tornCopies: number;

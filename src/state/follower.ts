@@ -111,7 +111,7 @@ export class Follower {
     this.#seenWords = seenWordsIn(this.#seen);
   }
 
-  /** How many cells of the header's length the file had at the last `measure`. */
+  /** How many cells of the visible state the file had at the last `measure`. */
   get readableCells(): number {
     return Math.min(this.header.next, this.#bounds().fileCells);
   }
@@ -138,7 +138,7 @@ export class Follower {
 
   /**
    * Chooses the state that is visible now.
-   * @returns whether it differs from the state before
+   * @returns whether it differs from the previous state
    * @throws FILE_CUT the file has become shorter than the state that was visible; FILE_CHANGED it is another storage
    */
   refresh(): boolean {
@@ -163,7 +163,7 @@ export class Follower {
     return false;
   }
 
-  /** Shows a state. Returns whether it differs from the state before. */
+  /** Shows a state. Returns whether it differs from the previous state. */
   #show(now: Visible, area: HeaderArea): boolean {
     const { header } = this.#visible;
     const truncations = now.truncations ?? this.#truncations;

@@ -176,7 +176,7 @@ function damagedConfig(what: string, path: string): StorageError {
 
 /**
  * Returns the process id of the file's writer, or 0 if it is unknown: until a writer has finished opening, the annex
- * names the writer before it.
+ * names the previous writer.
  */
 function writerProcessId(fd: number, path: string): number {
   const presence = writerPresence(fd, path);

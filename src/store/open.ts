@@ -92,10 +92,10 @@ function reusesCells(latest: CommitRecord | undefined, { ignored }: Recovery): b
 }
 
 /**
- * Makes process-sync copy 2 equal to copy 1. The next commit stores copy 1 first. If a kill tears copy 1, copy 2 must be
- * whole, and must cover all cells that readers hold. The bytes are copied unchanged, so that readers with the earlier
- * writer's key still recognize them. If only copy 2 is believed, nothing is stored: readers that wait for a writer
- * interpret a change of copy 1 as its commit.
+ * Makes process-sync copy 2 equal to copy 1. The next commit stores copy 1 first. If a kill tears copy 1, copy 2 must
+ * be whole, and must cover all cells that readers hold. The bytes are copied unchanged, so that readers with the
+ * earlier writer's key still recognize them. If only copy 2 is believed, nothing is stored: readers that wait for a
+ * writer interpret a change of copy 1 as its commit.
  */
 function repairProcessCopies(region: WritableRegion, area: HeaderArea, bounds: Bounds): void {
   if (area.believed(["process1"], bounds) === null) return;
@@ -132,8 +132,8 @@ function makeDurable(region: WritableRegion, header: Header, disk: Header, toByt
   // A power cut up to here leaves the headers as they were. The same state is chosen again.
   region.sync(toBytes);
   region.store({ offset: FILE.disk1.offset, bytes });
-  // A power cut up to here leaves copy 1 old, new or torn, and copy 2 old. The same state is chosen, by copy 1 or by its
-  // proof.
+  // A power cut up to here leaves copy 1 old, new or torn, and copy 2 old. The same state is chosen, by copy 1 or by
+  // its proof.
   region.sync(toBytes);
   region.store({ offset: FILE.disk2.offset, bytes });
 }

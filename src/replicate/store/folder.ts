@@ -161,9 +161,7 @@ export class FolderStore implements ObjectStore {
     return writeTemporary(folder, bytes);
   }
 
-  /**
-   * Gives the file its name. Tries again if a simultaneous deletion has removed the folder, because it was empty.
-   */
+  /** Gives the file its name. Tries again if a simultaneous deletion has removed the folder, because it was empty. */
   async #place(temporaryPath: string, path: string, ifAbsent: boolean): Promise<"created" | "exists"> {
     const place = async (): Promise<"created" | "exists"> => {
       if (ifAbsent) return linkOnce(temporaryPath, path);

@@ -8,9 +8,7 @@ export type Operation = "get" | "put" | "create" | "list" | "delete";
 /** A request that got no answer, or an error. */
 export interface Failure {
   readonly error: StorageError;
-  /**
-   * Whether the request may be sent again at once. False if it may have taken effect and a repetition would matter.
-   */
+  /** Whether the request may be sent again at once. False if it may have taken effect and a repetition would matter. */
   readonly mayRepeat: boolean;
 }
 

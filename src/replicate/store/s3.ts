@@ -1,4 +1,7 @@
-/** Object storage by the protocol of S3: AWS, R2, MinIO, Ceph. A few requests over `fetch`, with retries within a deadline. */
+/**
+ * Object storage by the protocol of S3: AWS, R2, MinIO, Ceph. A few requests over `fetch`, with retries within a
+ * deadline.
+ */
 
 import { printable, StorageError, wrongType } from "../../error.ts";
 import { CredentialSource } from "./credentials.ts";

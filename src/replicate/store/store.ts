@@ -29,8 +29,8 @@ export interface ListOptions extends CallOptions {
 }
 
 /**
- * Object storage under one prefix. Keys are relative to it, and made of `0-9`, `a-z`, `-` and `/`. Every call ends within
- * the store's deadline; a `list` has this deadline for each page. All errors are rejections.
+ * Object storage under one prefix. Keys are relative to it, and made of `0-9`, `a-z`, `-` and `/`. Every call ends
+ * within the store's deadline; a `list` has this deadline for each page. All errors are rejections.
  * @throws STORE_UNREACHABLE no answer, or a temporary failure: try again. A `put` or a `delete` may have taken effect.
  * @throws STORE_REFUSED a permanent failure: credentials, rights, a wrong bucket or clock
  */
@@ -43,9 +43,9 @@ export interface ObjectStore {
    */
   get(key: string, options?: GetOptions): Promise<Uint8Array<ArrayBuffer> | null>;
   /**
-   * Stores an object. It is durable when the call resolves. With `ifAbsent`, only one of several simultaneous calls from
-   * any machines creates it, and at most one is answered "created". After "exists", read the object and compare it: an
-   * earlier try of the same call may have created it, if its answer was lost.
+   * Stores an object. It is durable when the call resolves. With `ifAbsent`, only one of several simultaneous calls
+   * from any machines creates it, and at most one is answered "created". After "exists", read the object and compare
+   * it: an earlier try of the same call may have created it, if its answer was lost.
    * @throws FENCING_UNSUPPORTED the store cannot create an object only if it is absent
    */
   put(key: string, bytes: Uint8Array, options?: PutOptions): Promise<"created" | "exists">;

@@ -18,13 +18,12 @@ const POLL_MS = 2;
 /** How long a thread of this process may run on after `Worker.terminate()`; 2 to 8 ms were measured. */
 const THREAD_END_MS = 100;
 
-/** Lock bytes far past any data: "there is a writer", and "the headers in memory are current". */
+/**
+ * The bytes that a writer locks, far past any data. The second one is locked while the headers in memory are current.
+ */
 const WRITER_BYTE: bigint = 1n << 62n;
 const LIVE_BYTE: bigint = WRITER_BYTE + 1n;
-/**
- * A lock on this byte plus the id of a thread means "this thread is the writer". Other openers in the same process read
- * it.
- */
+/** A writer also locks this byte plus the id of its thread. Other openers in the same process read this lock. */
 const FIRST_THREAD_BYTE: bigint = WRITER_BYTE + (1n << 32n);
 /** `l_len` of a range without an end. */
 const TO_THE_END = 0n;

@@ -54,8 +54,8 @@ export async function stateOfRecord(log: Log, sequence: number, signal?: AbortSi
 }
 
 /**
- * Returns the last state at or before a time. It does a binary search over the records that are not openings, and then
- * searches the list of the first full record after the one found. @throws NO_SUCH_STATE; Misfit
+ * Returns the last state at or before a time. Finds the last record at that time by a binary search, without openings,
+ * and then searches the list of states in the next full record. @throws NO_SUCH_STATE; Misfit
  */
 export async function stateAtTime(log: Log, time: number, signal?: AbortSignal): Promise<FoundState> {
   const newest = await log.newest(signal);

@@ -54,7 +54,7 @@ export class History {
   readonly blocks: BlockHashes = new BlockHashes();
   /** The newest state's cells behind its last complete block. */
   readonly tail: Run = new Run();
-  /** The newest full record, and those that it refers to. */
+  /** The numbers of the newest full record, of the one before it, and of the last one of the previous epoch; or 0. */
   full = 0;
   previousFull = 0;
   previousEpoch = 0;
@@ -77,7 +77,7 @@ export class History {
 
   /**
    * Takes the next record; the first one may be any full record.
-   * @throws Misfit it does not follow those before it. The history must not be used any more
+   * @throws Misfit it does not fit the previous records. Do not use the history afterwards
    */
   async apply({ record, hash, sizeBytes }: Stored): Promise<void> {
     const isFirst = this.sequence === 0 && record.kind === "full" && record.full === record.sequence;

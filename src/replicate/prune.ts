@@ -64,7 +64,7 @@ export async function prune(target: Target, options: PruneOptions = {}): Promise
   }
   const signal = signalFrom(options.signal);
   const log = await openLog(openTarget(target), signal);
-  // Read the frontier before listing: blocks past it may belong to a record that is just being made.
+  // Read the newest state before listing: blocks past it may belong to a record that does not exist yet.
   const history = await log.readToEnd(signal);
   const remove = async (key: string): Promise<void> => {
     if (!dryRun) await log.store.delete(key, signal === undefined ? {} : { signal });
@@ -132,7 +132,7 @@ function forgettable(
   });
 }
 
-/** Removes the blocks below the frontier that no remaining record names. */
+/** Removes the blocks of the newest state and before that no remaining record names. */
 async function removeBlocks(
   log: Log,
   history: History,
@@ -174,7 +174,7 @@ async function removeBlocks(
   }
 }
 
-/** Calls for each item, some at a time. */
+/** Calls `call` for each item, a few at a time. */
 async function eachOf<T>(items: readonly T[], call: (item: T) => Promise<void>): Promise<void> {
   for (let i = 0; i < items.length; i += REQUESTS) await Promise.all(items.slice(i, i + REQUESTS).map(call));
 }

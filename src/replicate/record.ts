@@ -46,7 +46,7 @@ export interface OpeningRecord extends RecordHead {
 interface NamedBlocks {
   /** The file's first 32 bytes, in hex. */
   readonly config: string;
-  /** The number of the first block named here: those before it are named by earlier records. */
+  /** The number of the first block named here. Earlier records name the blocks before it. */
   readonly firstBlock: number;
   /** The SHA-256 of each block named here, 32 bytes each. */
   readonly blocks: Uint8Array;
@@ -86,7 +86,7 @@ export interface FullRecord extends RecordHead, RecordedState {
   readonly states: readonly NamedState[];
   /** The full record before this one, 0 for none. */
   readonly previousFull: number;
-  /** The last full record of the epoch before this one, 0 for none. */
+  /** The last full record of the previous epoch, 0 for none. */
   readonly previousEpoch: number;
   /**
    * The sequence of the state that this record repeats because an epoch ends; it is then not a new state. 0 for none.

@@ -1,4 +1,4 @@
-/** The states of a replica, in order. */
+/** Lists the states of a replica, in order. */
 
 import { wrongType } from "../error.ts";
 import { checkOptions, signalFrom } from "../options.ts";
@@ -17,7 +17,7 @@ export interface StatesOptions {
 }
 
 /**
- * The states that can be restored, each once, oldest first.
+ * Yields the states that can be restored, each once, oldest first.
  * @throws NOT_A_REPLICA; REPLICA_CORRUPT; STORE_UNREACHABLE, STORE_REFUSED; the signal's reason; TypeError
  *
  * @example

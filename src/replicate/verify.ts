@@ -50,7 +50,7 @@ export async function* verify(target: Target, options: VerifyOptions = {}): Asyn
   if (path !== undefined) yield* verifyFile(history, path, log.replica.blockBytes, signal);
 }
 
-/** The records from the newest full one on. */
+/** Checks the records from the newest full record on. */
 async function* verifyLog(log: Log, signal?: AbortSignal): AsyncGenerator<Finding, History | null> {
   try {
     const history = await log.readToEnd(signal);
@@ -65,7 +65,7 @@ async function* verifyLog(log: Log, signal?: AbortSignal): AsyncGenerator<Findin
   }
 }
 
-/** Every full record; yields what is wrong, and returns the last history of each epoch. */
+/** Checks every full record. Returns the last history of each epoch. */
 async function* verifyEpochs(log: Log, history: History, signal?: AbortSignal): AsyncGenerator<Finding, History[]> {
   const lasts = new Map([[history.epoch, history]]);
   let good = 0;

@@ -1,6 +1,7 @@
 /**
  * Adds one flushed state to the replica: first the blocks that it completes, four at a time, then the record that names
- * them. All data is copied first; the copy is checked, hashed and sent, never the file itself.
+ * them. All data is copied first; the copy is checked, hashed and sent, never the file itself. One block is hashed at a
+ * time, while others are read and stored.
  */
 
 import { StorageError } from "../error.ts";
@@ -177,11 +178,10 @@ async function uploadBlock(adding: Adding, epoch: number, block: number, isExten
   // Leave room for the line in front, so that the cells are copied only once.
   const buffer = unwritten(LINE_BYTES + geometry.cellsPerBlock * geometry.bytesPerCell);
   const cells = buffer.subarray(LINE_BYTES);
-  const hasher = new Bun.CryptoHasher("sha256");
-  await source.read(firstOfBlock(geometry, block), cells, (step) => hasher.update(step));
+  await source.read(firstOfBlock(geometry, block), cells);
   source.check(state);
   if (isExtension && block === session.history.stateBlocks) checkBlockHasTail(adding, cells);
-  const hash = hasher.digest("hex");
+  const hash = await sha256InSteps(cells);
   const line = blockLine(epoch, block, cells.length, hash);
   const object = buffer.subarray(LINE_BYTES - line.length);
   object.set(line);

@@ -68,6 +68,15 @@ async function writeBlocks(log: Log, content: Content, file: NewFile, { signal, 
   const count = Math.min(history.blocks.count, Math.ceil((state.next - startIndex) / cellsPerBlock));
   let next = 0;
   let hasFailed = false;
+  let isSyncing = false;
+  // The disk writes blocks while the next ones are read and hashed. Else the sync at the end would write all of them.
+  // Its error must not be lost: the system reports it only once.
+  const sync = async (): Promise<void> => {
+    if (isSyncing) return;
+    isSyncing = true;
+    await file.sync();
+    isSyncing = false;
+  };
   const download = async (): Promise<void> => {
     while (next < count && !hasFailed) {
       const block = next++;
@@ -80,6 +89,7 @@ async function writeBlocks(log: Log, content: Content, file: NewFile, { signal, 
         await file.write(bytes, first * bytesPerCell);
         release(cells);
         onBytes(length);
+        await sync();
       } catch (error) {
         hasFailed = true;
         throw error;

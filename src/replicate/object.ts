@@ -4,7 +4,8 @@
  * swapped part is found before any of it is used.
  */
 
-import { yieldToEventLoop } from "../os/event-loop.ts";
+import { shareEventLoop } from "../os/event-loop.ts";
+import { Slots } from "./store/slots.ts";
 
 const LINE_JSON_BYTES = 4096;
 const SHA_HEX_CHARACTERS = 64;
@@ -60,17 +61,21 @@ export function sha256(bytes: Uint8Array): string {
   return new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
 }
 
+/** Long hashes are computed one after the other, so that the first is stored or sent while the next is computed. */
+const hashing: Slots = new Slots(1);
+
 /** Computes the SHA-256 of many bytes, in steps between which the event loop may run other work. */
 export async function sha256InSteps(bytes: Uint8Array): Promise<string> {
   const hasher = new Bun.CryptoHasher("sha256");
-  await updateInSteps(hasher, bytes);
+  if (bytes.length <= STEP_BYTES) return hasher.update(bytes).digest("hex");
+  await hashing.run(() => updateInSteps(hasher, bytes));
   return hasher.digest("hex");
 }
 
 /** Adds many bytes to a hash, in steps between which the event loop may run other work. */
 export async function updateInSteps(hasher: Bun.CryptoHasher, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.length; offset += STEP_BYTES) {
-    if (offset > 0) await yieldToEventLoop();
+    if (offset > 0) await shareEventLoop();
     hasher.update(bytes.subarray(offset, offset + STEP_BYTES));
   }
 }
@@ -78,7 +83,7 @@ export async function updateInSteps(hasher: Bun.CryptoHasher, bytes: Uint8Array)
 /** Copies many bytes, in steps between which the event loop may run other work. */
 export async function copyInSteps(target: Uint8Array, source: Uint8Array, at: number): Promise<void> {
   for (let offset = 0; offset < source.length; offset += STEP_BYTES) {
-    if (offset > 0) await yieldToEventLoop();
+    if (offset > 0) await shareEventLoop();
     target.set(source.subarray(offset, offset + STEP_BYTES), at + offset);
   }
 }

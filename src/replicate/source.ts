@@ -21,12 +21,14 @@ import { releaseAfter } from "../os/release.ts";
 import { diskHeader } from "../state/choose-state.ts";
 import { checkedConfig } from "../store/files.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
-import { STEP_BYTES } from "./object.ts";
 import { type FileIdentity, MOST_HOST_CHARACTERS } from "./record.ts";
 
 const CONFIG_BYTES = FILE.config.sizeBytes;
 /** Characters of the config in hex without its version, which may change. */
 export const FIXED_CONFIG_CHARACTERS: number = 2 * CONFIG.version.offset;
+
+/** The most bytes of one read, which a stop waits for. */
+const READ_BYTES: number = 4 * 1024 * 1024;
 
 /** A flushed state. */
 export interface FlushedState extends Header {
@@ -136,13 +138,11 @@ export class Source {
     }
   }
 
-  /** Fills `target` with cells, from index `first` on. Calls back after every step. @throws FILE_CUT, SYSTEM */
-  async read(first: number, target: Uint8Array, onStep: (step: Uint8Array) => void = () => undefined): Promise<void> {
+  /** Fills `target` with cells, from index `first` on. @throws FILE_CUT, SYSTEM */
+  async read(first: number, target: Uint8Array): Promise<void> {
     const start = first * this.geometry.bytesPerCell;
-    for (let offset = 0; offset < target.length; offset += STEP_BYTES) {
-      const step = target.subarray(offset, offset + STEP_BYTES);
-      await this.readBytes(start + offset, step);
-      onStep(step);
+    for (let offset = 0; offset < target.length; offset += READ_BYTES) {
+      await this.readBytes(start + offset, target.subarray(offset, offset + READ_BYTES));
     }
   }
 

@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { type ErrorCode, StorageError } from "../../error.ts";
 import { fsError } from "../../os/errno.ts";
+import type { Slots } from "./slots.ts";
 import { checkObjectSize } from "./store.ts";
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
@@ -67,13 +68,13 @@ export async function readObject(
 }
 
 /** Creates a new file in a folder under a temporary name, and syncs the bytes. */
-export async function writeTemporary(folder: string, bytes: Uint8Array): Promise<string> {
+export async function writeTemporary(folder: string, bytes: Uint8Array, syncs: Slots): Promise<string> {
   const path = join(folder, `${process.pid}-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`);
   const file = await fs.promises.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644);
   try {
     try {
       await file.writeFile(bytes);
-      await file.sync();
+      await syncs.run(() => file.sync());
     } finally {
       await file.close();
     }
@@ -109,12 +110,12 @@ export async function makeFolder(path: string): Promise<void> {
  * Makes the names in a folder durable. Returns the folder's identity; a later folder with the same number has another
  * one.
  */
-export async function syncFolder(path: string): Promise<string> {
+export async function syncFolder(path: string, syncs: Slots): Promise<string> {
   const folder = await fs.promises.open(path, O_RDONLY);
   try {
     const { dev, ino, birthtimeNs } = await folder.stat({ bigint: true });
     // Network file systems without this call (SMB) make names durable at once.
-    await unless(["EINVAL"], folder.sync());
+    await syncs.run(() => unless(["EINVAL"], folder.sync()));
     return `${dev}:${ino}:${birthtimeNs}`;
   } finally {
     await folder.close();

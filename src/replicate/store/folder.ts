@@ -21,6 +21,7 @@ import {
   writeTemporary,
 } from "./folder-files.ts";
 import { keysBelow, keyOf, segmentsOf } from "./folder-keys.ts";
+import { Slots } from "./slots.ts";
 import {
   type CallOptions,
   checkObjectSize,
@@ -44,6 +45,8 @@ export class FolderStore implements ObjectStore {
   /** Folders, by path, whose own names are durable, with their identity. */
   readonly #rooted = new Map<string, string>();
   #swept = false;
+  /** One sync at a time: the thread pool may have only two threads, and reads and writes need the other. */
+  readonly #syncs: Slots = new Slots(1);
 
   constructor(root: string, timeoutMs: number) {
     this.#root = root;
@@ -69,15 +72,17 @@ export class FolderStore implements ObjectStore {
     checkObjectSize(bytes.length, `${this.url}: ${key}`);
     return this.#run(`put ${key}`, path, signal, async (ended) => {
       const temporaryPath = await this.#writeTemporary(bytes);
+      let isRenamed = false;
       try {
         // Check the signal first, so that nothing becomes visible after the deadline.
         ended.throwIfAborted();
         const answer = await this.#place(temporaryPath, path, ifAbsent);
+        isRenamed = !ifAbsent;
         // Sync an existing name too: the process that made it may have died before its sync.
         await this.#syncNames(path);
         return answer;
       } finally {
-        await fs.promises.rm(temporaryPath, { force: true });
+        if (!isRenamed) await fs.promises.rm(temporaryPath, { force: true });
       }
     });
   }
@@ -100,7 +105,7 @@ export class FolderStore implements ObjectStore {
       await unless(["ENOENT"], fs.promises.unlink(path));
       // Make the deletion durable before a later one, because the remaining objects may name each other. Sync even if
       // the object did not exist: an earlier call may have failed here.
-      await unless(["ENOENT"], syncFolder(dirname(path)));
+      await unless(["ENOENT"], syncFolder(dirname(path), this.#syncs));
       await this.#removeEmpty(dirname(path));
     });
   }
@@ -146,19 +151,31 @@ export class FolderStore implements ObjectStore {
       throw new StorageError("STORE_REFUSED", message, { path: this.#root });
     }
     await makeFolder(this.#root);
-    await syncFolder(dirname(this.#root));
+    await syncFolder(dirname(this.#root), this.#syncs);
     await this.#look();
   }
 
+  /** Writes and syncs a temporary file. Looks at the store's folder meanwhile. */
   async #writeTemporary(bytes: Uint8Array): Promise<string> {
-    await this.#create();
     const folder = join(this.#root, TEMPORARY);
-    await makeFolder(folder);
     if (!this.#swept) {
+      await this.#create();
+      await makeFolder(folder);
       this.#swept = true;
       await sweep(folder);
     }
-    return writeTemporary(folder, bytes);
+    const written = writeTemporary(folder, bytes, this.#syncs);
+    const [path, look] = await Promise.allSettled([unless(["ENOENT"], written), this.#look()]);
+    if (look.status === "rejected") {
+      if (path.status === "fulfilled" && path.value !== null) await fs.promises.rm(path.value, { force: true });
+      throw look.reason;
+    }
+    if (path.status === "rejected") throw path.reason;
+    if (path.value !== null) return path.value;
+    // Another program has removed the folder.
+    await this.#create();
+    await makeFolder(folder);
+    return writeTemporary(folder, bytes, this.#syncs);
   }
 
   /** Gives the file its name. Tries again if a simultaneous deletion has removed the folder, because it was empty. */
@@ -187,7 +204,7 @@ export class FolderStore implements ObjectStore {
   async #syncNames(path: string): Promise<void> {
     const synced: [folder: string, identity: string][] = [];
     for (const folder of [...this.#foldersOf(path), this.#root]) {
-      const identity = await syncFolder(folder);
+      const identity = await syncFolder(folder, this.#syncs);
       if (this.#rooted.get(folder) === identity) break;
       synced.push([folder, identity]);
     }

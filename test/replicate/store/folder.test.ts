@@ -83,6 +83,16 @@ describe("the folder", () => {
     expect(fs.readdirSync(join(folder, ".new"))).toEqual(["young"]);
   });
 
+  test("makes the folder of temp files again when it is gone", async () => {
+    const folder = path();
+    const store = openStore(folder);
+    await store.put(recordKey(1), bytes);
+    fs.rmdirSync(join(folder, ".new"));
+    expect(await store.put(recordKey(2), bytes, { ifAbsent: true })).toBe("created");
+    expect(await store.get(recordKey(2))).toEqual(bytes);
+    expect(fs.readdirSync(join(folder, ".new"))).toEqual([]);
+  });
+
   test("is created, but not the folder around it", async () => {
     const folder = path();
     const store = openStore(join(folder, "replica"));
@@ -112,6 +122,11 @@ describe("the folder", () => {
     fs.mkdirSync(folder);
     await expectMissed();
     expect(treeOf(folder)).toEqual([]);
+    // The temporary file is written before it is clear that this is another folder.
+    fs.mkdirSync(join(folder, ".new"));
+    await expectMissed();
+    expect(treeOf(folder)).toEqual([".new"]);
+    fs.rmdirSync(join(folder, ".new"));
     fs.rmdirSync(folder);
     fs.renameSync(`${folder}.away`, folder);
     expect(await store.list("")).toEqual(["replica"]);

@@ -4,11 +4,13 @@
  */
 
 import * as fs from "node:fs";
+import { constants } from "node:os";
 import { SEEK_DATA, SEEK_HOLE, SEEK_SET } from "./constants.ts";
-import { EFBIG, EINVAL, ENXIO, libcError, systemError, withFsErrors } from "./errno.ts";
+import { libcError, systemError, withFsErrors } from "./errno.ts";
 import { checkFileSizeLimit, sizeOf, writeFile } from "./file.ts";
 import { libc } from "./libc.ts";
 
+const { EFBIG, EINVAL, ENXIO } = constants.errno;
 const PIECE_BYTES = 1024 * 1024;
 
 interface Opened {
@@ -57,16 +59,13 @@ function seek(
   otherwise: Readonly<Record<number, number>>,
 ): number {
   const found = libc().lseek(fd, offset, whence);
-  // `lockf` counts from the position, so a writer's must stay at the beginning of the file.
-  if (found !== -1) return rewind(fd, path, found);
+  if (found !== -1) {
+    // `lockf` counts from the position, so a writer's must stay at the beginning of the file.
+    if (libc().lseek(fd, 0, SEEK_SET) !== 0) throw libcError("lseek", path);
+    return found;
+  }
   const error = libcError("lseek", path);
   const answer = otherwise[error.errno ?? 0];
   if (answer === undefined) throw error;
-  return answer;
-}
-
-/** Sets the position of a descriptor to the beginning again; returns `answer`. */
-function rewind(fd: number, path: string, answer: number): number {
-  if (libc().lseek(fd, 0, SEEK_SET) !== 0) throw libcError("lseek", path);
   return answer;
 }

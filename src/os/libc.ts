@@ -177,17 +177,8 @@ function loadMacos(name: string): Libc {
     throw new StorageError("UNSUPPORTED", "this call is made on Linux only");
   };
   const errno = (): number => read.i32(location() as Pointer, 0);
-  return {
-    ...symbols,
-    fallocate: missing,
-    fcntl: missing,
-    inotify_init1: missing,
-    inotify_add_watch: missing,
-    inotify_rm_watch: missing,
-    ioctl: missing,
-    syscall: missing,
-    errno,
-  } as unknown as Libc;
+  const others = Object.fromEntries(Object.keys(onLinux).map((name) => [name, missing]));
+  return { ...symbols, ...others, errno } as unknown as Libc;
 }
 
 /** The address of the memory of bytes. It stays valid as long as the bytes are referenced and not detached. */

@@ -4,27 +4,18 @@
  */
 
 import * as fs from "node:fs";
+import { constants } from "node:os";
 import { dirname } from "node:path";
 import { StorageError } from "../error.ts";
 import { AT_FDCWD, AT_SYMLINK_FOLLOW, O_TMPFILE, RENAME_NOREPLACE, SYS_renameat2 } from "./constants.ts";
-import {
-  EEXIST,
-  EINVAL,
-  EISDIR,
-  ENOSYS,
-  EOPNOTSUPP,
-  EPERM,
-  fsError,
-  libcError,
-  systemError,
-  withFsErrors,
-} from "./errno.ts";
+import { fsError, libcError, systemError, withFsErrors } from "./errno.ts";
 import { fsyncLater } from "./event-loop.ts";
 import { checkFileSizeLimit, checkProgress, closeFile } from "./file.ts";
 import { avoidCopyOnWrite } from "./filesystem.ts";
 import { cString, libc } from "./libc.ts";
 import { releaseAfter } from "./release.ts";
 
+const { EEXIST, EINVAL, EISDIR, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
 const linux: boolean = process.platform === "linux";
 const NEW_FILE_MODE = 0o644;
 
@@ -58,15 +49,7 @@ export class NewFile {
     checkFree(path);
     checkFileSizeLimit(sizeBytes, path);
     const fd = openUnnamed(path);
-    const file = fd === null ? NewFile.#beside(path) : new NewFile(fd, path, null);
-    try {
-      avoidCopyOnWrite(file.fd, dirname(path));
-      const { mode } = withFsErrors(path, () => fs.fstatSync(file.fd));
-      withFsErrors(path, () => fs.fchmodSync(file.fd, mode & permissions));
-      return file;
-    } catch (error) {
-      return file.#abandon(error);
-    }
+    return (fd === null ? NewFile.#beside(path) : new NewFile(fd, path, null)).#prepared(permissions);
   }
 
   /**
@@ -76,13 +59,7 @@ export class NewFile {
    */
   static named(path: string): NewFile {
     checkFree(path);
-    const file = NewFile.#beside(path);
-    try {
-      avoidCopyOnWrite(file.fd, dirname(path));
-      return file;
-    } catch (error) {
-      return file.#abandon(error);
-    }
+    return NewFile.#beside(path).#prepared();
   }
 
   /** A path by which this process can open the file until it is placed. */
@@ -150,12 +127,18 @@ export class NewFile {
     closeFile(this.fd, this.#path);
   }
 
-  #abandon(error: unknown): never {
-    releaseAfter(
-      error,
-      () => this.discard(),
-      () => this.close(),
-    );
+  /** Returns this file, which has just been created, after setting its attributes. An error removes it. */
+  #prepared(permissions?: number): this {
+    try {
+      avoidCopyOnWrite(this.fd, dirname(this.#path));
+      if (permissions === undefined) return this;
+      const { mode } = withFsErrors(this.#path, () => fs.fstatSync(this.fd));
+      withFsErrors(this.#path, () => fs.fchmodSync(this.fd, mode & permissions));
+      return this;
+    } catch (error) {
+      const close = (): void => this.close();
+      releaseAfter(error, () => this.discard(), close);
+    }
   }
 
   #name(): void {

@@ -2,21 +2,15 @@
 
 import { checkConfig } from "./format/config.ts";
 import { MAX_U32 } from "./format/layout.ts";
-import type { RegionStat } from "./region/region.ts";
-import { type StorageStats, storageStats } from "./stats.ts";
 import { Cells } from "./cells/cells.ts";
-import type { Snapshot } from "./state/snapshot.ts";
 import { Storage } from "./storage.ts";
 
 const config = checkConfig({ headString: "", version: 0, bytesPerCell: 32, maxIndex: MAX_U32 });
-const nothing: RegionStat = { sizeBytes: 0, allocatedBytes: 0, permissions: 0, links: 0, windows: 0 };
-const region = {
-  path: "(null)",
-  address: 0,
-  sizeBytes: 0,
-  view: (): Uint8Array<ArrayBuffer> => new Uint8Array(0),
-  stat: () => nothing,
+/** Every function of a closed storage throws before it calls this. */
+const unreachable = (): never => {
+  throw new Error("the null storage has no file");
 };
+const region = { path: "(null)", address: 0, sizeBytes: 0, view: unreachable, stat: unreachable };
 
 class NullStorage extends Storage {
   readonly mode = "reader";
@@ -25,12 +19,7 @@ class NullStorage extends Storage {
   constructor() {
     const cells = new Cells(region, config, 0, 0);
     cells.closed = true;
-    const snapshot = (): Snapshot => ({
-      header: { next: 0, root: 0 },
-      check: () => undefined,
-      checkTrust: () => undefined,
-    });
-    super({ region, config, cells, snapshot });
+    super({ region, config, cells, snapshot: unreachable });
     this.#cells = cells;
   }
 
@@ -39,9 +28,9 @@ class NullStorage extends Storage {
     return null;
   }
 
-  stats(): StorageStats {
+  stats(): never {
     this.#cells.checkOpen();
-    return storageStats(region, this.#cells, 0);
+    return unreachable();
   }
 
   close(): void {}

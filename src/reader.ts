@@ -42,7 +42,6 @@ export class StorageReader extends Storage {
   readonly #cells: Cells;
   readonly #follower: Follower;
   readonly #lookout: Lookout;
-  #version: number;
 
   private constructor({ region, config, follower }: ReaderParts) {
     const { next, root } = follower.header;
@@ -52,7 +51,6 @@ export class StorageReader extends Storage {
     this.#region = region;
     this.#cells = cells;
     this.#follower = follower;
-    this.#version = config.version;
     this.#lookout = new Lookout(
       () => this.#look(),
       (callback) => region.watch(callback),
@@ -175,7 +173,7 @@ export class StorageReader extends Storage {
   #look(): void {
     this.#cells.checkOpen();
     // Measure the file first: if another program has cut it, a load of its header could kill the process.
-    this.#follower.measure();
+    this.#region.measure();
     const isNew = (this.#follower.isCut || this.#follower.hasMoved()) && this.#take();
     // Report the last state before the error.
     if (!isNew && this.#region.fileFault() === "gone") throw fileGone(this.path, "reader");
@@ -207,8 +205,7 @@ export class StorageReader extends Storage {
 
   #showVersion(): void {
     const { version } = this.#follower;
-    if (version === this.#version) return;
-    this.#version = version;
-    this.setConfig(checkConfig({ ...this.config, version }, this.path));
+    const { config } = this;
+    if (version !== config.version) this.setConfig(checkConfig({ ...config, version }, this.path));
   }
 }

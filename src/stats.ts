@@ -4,9 +4,7 @@ import type { Measured } from "./region/region.ts";
 import type { Cells } from "./cells/cells.ts";
 import type { Follows } from "./state/visible.ts";
 import type { FlushStats } from "./state/metrics.ts";
-import type { Publisher } from "./state/publisher.ts";
 import type { Recovery } from "./state/choose-state.ts";
-import type { WritableCells } from "./cells/writable.ts";
 
 /** The numbers of every storage. */
 export interface StorageStats {
@@ -52,28 +50,4 @@ export function storageStats(region: Measured, cells: Cells, truncations: number
   const usedBytes = cells.length * cells.bytesPerCell;
   const fileGone = links === 0;
   return { cells: cells.length, usedBytes, fileBytes: sizeBytes, allocatedBytes, windows, truncations, fileGone };
-}
-
-/** The parts of a writer that have its numbers. */
-interface WriterParts {
-  readonly writable: WritableCells;
-  readonly publisher: Publisher;
-  readonly recovery: Recovery;
-}
-
-export function writerStats(
-  region: Measured,
-  cells: Cells,
-  { writable, publisher, recovery }: WriterParts,
-): WriterStats {
-  const { durable, metrics, truncations } = publisher;
-  return {
-    mode: "writer",
-    ...storageStats(region, cells, truncations),
-    reservedBytes: writable.reservedCells * cells.bytesPerCell,
-    unflushedCells: cells.length - durable.next,
-    commits: metrics.commits,
-    flushes: metrics.flushes,
-    recovery,
-  };
 }

@@ -6,7 +6,7 @@ import { checkConfig } from "./format/config.ts";
 import type { Header } from "./format/header.ts";
 import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } from "./options.ts";
 import type { Measured, WritableRegion } from "./region/region.ts";
-import { type WriterStats, writerStats } from "./stats.ts";
+import { storageStats, type WriterStats } from "./stats.ts";
 import { StreamedBlob } from "./cells/streamed-blob.ts";
 import { Cells } from "./cells/cells.ts";
 import { storeProcessId, storeVersion } from "./state/header-stores.ts";
@@ -227,8 +227,16 @@ export class StorageWriter extends Storage {
 
   stats(): WriterStats {
     this.#cells.checkOpen();
-    const parts = { writable: this.#writable, publisher: this.#publisher, recovery: this.recovery };
-    return writerStats(this.#region, this.#cells, parts);
+    const { durable, metrics, truncations } = this.#publisher;
+    return {
+      mode: "writer",
+      ...storageStats(this.#region, this.#cells, truncations),
+      reservedBytes: this.#writable.reservedCells * this.#cells.bytesPerCell,
+      unflushedCells: this.length - durable.next,
+      commits: metrics.commits,
+      flushes: metrics.flushes,
+      recovery: this.recovery,
+    };
   }
 
   /**

@@ -21,7 +21,7 @@ type Addressed = Pick<ReadableRegion, "address">;
  * Returns the CRC-32 of the cells `[from, to)`, continued from `crc`.
  * @param isCold the cells may not be in memory, so they are read ahead
  */
-export function crcOfCells(
+function crcOfCells(
   region: Addressed,
   bytesPerCell: number,
   from: number,
@@ -83,13 +83,12 @@ export class CommitChecksum {
   #recorded: { readonly base: number; readonly next: number };
   #hasChanges = false;
 
-  /** Continues from a proven record, or begins at a length. */
-  constructor(region: Addressed, bytesPerCell: number, from: CommitRecord | number) {
+  /** Begins at a length that is durable, or becomes so before the first commit. */
+  constructor(region: Addressed, bytesPerCell: number, base: number) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
-    const committed = typeof from === "number" ? { next: from, crc: 0 } : { next: from.next, crc: from.cellsCrc };
-    this.#runs = [{ base: typeof from === "number" ? from : from.base, committed, ahead: committed, asked: committed }];
-    this.#recorded = { base: this.base, next: committed.next };
+    this.#runs = [runFrom(base)];
+    this.#recorded = { base, next: base };
   }
 
   get base(): number {

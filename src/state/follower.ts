@@ -124,11 +124,6 @@ export class Follower {
     return this.readableCells < this.header.next;
   }
 
-  /** Reads the file's size again. */
-  measure(): void {
-    this.#region.measure();
-  }
-
   /** Whether the header in memory differs from that of the last look. */
   hasMoved(): boolean {
     loadHeader(this.#region.address, this.#nowBytes);
@@ -142,7 +137,7 @@ export class Follower {
    * @throws FILE_CUT the file has become shorter than the state that was visible; FILE_CHANGED it is another storage
    */
   refresh(): boolean {
-    this.measure();
+    this.#region.measure();
     if (this.isCut) {
       const { path } = this.#region;
       const message = `${path}: the file was cut to ${this.readableCells} of ${this.header.next} cells by another program: ${RESTORE}`;
@@ -152,7 +147,7 @@ export class Follower {
     for (let look = 0; look < MAX_LOOKS; look++) {
       const area = loadArea(this.#region);
       // Measure after loading the header: the writer grows the file before it stores a longer header.
-      this.measure();
+      this.#region.measure();
       if (!sameBytes(area.bytes.subarray(0, this.#fixedConfig.length), this.#fixedConfig)) {
         throw otherStorage(this.#region.path);
       }
@@ -182,7 +177,7 @@ export class Follower {
       const torn = diskCopies.every((name) => area.copy(name) === null);
       const { fileCells } = this.#bounds();
       const grown = [...diskCopies, ...processCopies].some((name) => (area.copy(name)?.next ?? 0) > fileCells);
-      if (grown) this.measure();
+      if (grown) this.#region.measure();
       if ((!torn && !grown) || look === MAX_LOOKS) return area;
     }
   }

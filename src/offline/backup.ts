@@ -1,13 +1,16 @@
 /** Copies a file to another name, durably, before it is changed. */
 
 import * as fs from "node:fs";
+import { constants } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { StorageError } from "../error.ts";
 import { copyData } from "../os/copy-data.ts";
-import { EFBIG, ENAMETOOLONG, fsError, withFsErrors } from "../os/errno.ts";
+import { fsError, withFsErrors } from "../os/errno.ts";
 import { closeFile, openFile, statOf, syncFile } from "../os/file.ts";
 import { NewFile } from "../os/new-file.ts";
 import { releaseAfter } from "../os/release.ts";
+
+const { EFBIG, ENAMETOOLONG } = constants.errno;
 
 /**
  * Returns a name that no file has: PATH followed by `.before-recovery`, with a number if needed. If the name is too

@@ -4,23 +4,8 @@ import { constants } from "node:os";
 import { type ErrorCode, RESTORE, StorageError } from "../error.ts";
 import { libc } from "./libc.ts";
 
-export const EINTR: number = constants.errno.EINTR;
-export const EAGAIN: number = constants.errno.EAGAIN;
-export const EACCES: number = constants.errno.EACCES;
-export const ELOOP: number = constants.errno.ELOOP;
-export const ENOMEM: number = constants.errno.ENOMEM;
-export const EOPNOTSUPP: number = constants.errno.EOPNOTSUPP;
-export const EFBIG: number = constants.errno.EFBIG;
-export const EINVAL: number = constants.errno.EINVAL;
-export const EIO: number = constants.errno.EIO;
-export const ENAMETOOLONG: number = constants.errno.ENAMETOOLONG;
-export const ENXIO: number = constants.errno.ENXIO;
-export const EEXIST: number = constants.errno.EEXIST;
-export const EISDIR: number = constants.errno.EISDIR;
-export const ENOSYS: number = constants.errno.ENOSYS;
-export const EPERM: number = constants.errno.EPERM;
-
-const { ENOENT, ENOSPC, EDQUOT, EROFS, EMFILE, ENFILE, ENOTDIR, ENODEV } = constants.errno;
+const { EACCES, EAGAIN, EDQUOT, EEXIST, EFBIG, EIO, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE } = constants.errno;
+const { ENODEV, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENOTDIR, EPERM, EROFS } = constants.errno;
 
 /** The codes of errnos that mean the same for every call. All others are SYSTEM. */
 const codes: Readonly<Record<number, ErrorCode>> = {

@@ -1,26 +1,17 @@
 /** Opens, measures, grows and syncs files. Nothing here depends on the file format. */
 
 import * as fs from "node:fs";
+import { constants } from "node:os";
 import { dirname, isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import { StorageError, wrongType } from "../error.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
-import {
-  EAGAIN,
-  EFBIG,
-  ELOOP,
-  EINTR,
-  EIO,
-  EOPNOTSUPP,
-  fsError,
-  libcError,
-  systemError,
-  withFsErrors,
-} from "./errno.ts";
+import { fsError, libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
 import { releaseAfter } from "./release.ts";
 
+const { EAGAIN, EFBIG, ELOOP, EINTR, EIO, EOPNOTSUPP } = constants.errno;
 const linux: boolean = process.platform === "linux";
 /** The unit of `st_blocks`, whatever the block size of the file system is (stat(2)). */
 const STAT_BLOCK_BYTES = 512;

@@ -4,13 +4,15 @@
  * file in this process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
  */
 
+import { constants } from "node:os";
 import { StorageError } from "../error.ts";
 import * as c from "./constants.ts";
-import { EACCES, EAGAIN, libcError } from "./errno.ts";
+import { libcError } from "./errno.ts";
 import { identityOf } from "./file.ts";
 import { libc } from "./libc.ts";
 import { hasThreadEnded, lockHolderHere, threadId } from "./process.ts";
 
+const { EACCES, EAGAIN } = constants.errno;
 const linux: boolean = process.platform === "linux";
 const HEADER_LOCK_BYTES = 256;
 const HEADER_LOCK_WAIT_MS = 50;

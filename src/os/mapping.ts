@@ -4,9 +4,12 @@
  * then the mapping stays, and is released when the job is done.
  */
 
+import { constants } from "node:os";
 import * as c from "./constants.ts";
-import { ENOMEM, libcError } from "./errno.ts";
+import { libcError } from "./errno.ts";
 import { type Address, bufferOver, libc } from "./libc.ts";
+
+const { ENOMEM } = constants.errno;
 
 /** How a mapping relates to its file. */
 export type MappingKind =

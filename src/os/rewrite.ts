@@ -6,13 +6,16 @@
  */
 
 import * as fs from "node:fs";
+import { constants } from "node:os";
 import { StorageError } from "../error.ts";
 import { dataFrom, holeFrom } from "./copy-data.ts";
-import { EFBIG, EINVAL, EIO, EOPNOTSUPP, fsError, systemError, withFsErrors } from "./errno.ts";
+import { fsError, systemError, withFsErrors } from "./errno.ts";
 import { closeFile, reopenFile, writeFile } from "./file.ts";
 import { isInMemory } from "./filesystem.ts";
 import { Mapping, pageSizeBytes } from "./mapping.ts";
 import { releaseAll } from "./release.ts";
+
+const { EFBIG, EINVAL, EIO, EOPNOTSUPP } = constants.errno;
 
 /**
  * The kernel caches files in folios of up to this many pages, each aligned to its size (MAX_XAS_ORDER in its

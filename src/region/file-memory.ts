@@ -1,11 +1,13 @@
 /** The mappings of a file: one mapping, longer than the file, until the file outgrows it. */
 
+import { constants } from "node:os";
 import { StorageError } from "../error.ts";
 import { MADV_RANDOM } from "../os/constants.ts";
-import { ENOMEM } from "../os/errno.ts";
 import { libc } from "../os/libc.ts";
 import { Mapping, type MappingKind } from "../os/mapping.ts";
 import { releaseAll } from "../os/release.ts";
+
+const { ENOMEM } = constants.errno;
 
 /** A file is mapped once, longer than its size. A file that grows past this length is mapped again. */
 const MAX_MAPPED_BYTES = 2 ** 40;

@@ -4,13 +4,13 @@ import { afterEach, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { constants } from "node:os";
 import { SEEK_DATA, SEEK_HOLE } from "../../src/os/constants.ts";
-import { ENXIO } from "../../src/os/errno.ts";
 import { isInMemory } from "../../src/os/filesystem.ts";
 import { libc } from "../../src/os/libc.ts";
 import { rewriteUncached } from "../../src/os/rewrite.ts";
 import { codeOf } from "../support/errors.ts";
 import { useFolder } from "../support/folder.ts";
 
+const { ENXIO } = constants.errno;
 const MIB = 2 ** 20;
 const PAGE_BYTES = 4096;
 const fresh = useFolder({ spoilt: true });

@@ -5,18 +5,7 @@
  */
 
 import { type CommitRecord, isLater } from "../format/commit-record.ts";
-import type { HeaderArea } from "../format/area.ts";
-import type { Bounds } from "../format/header.ts";
-import { cellsOnFileMatch, readArea } from "./inspect.ts";
-
-/** The file that is checked. */
-export interface CheckedFile {
-  readonly fd: number;
-  readonly path: string;
-  readonly area: HeaderArea;
-  readonly bytesPerCell: number;
-  readonly bounds: Bounds;
-}
+import { cellsOnFileMatch, type Inspection, readArea } from "./inspect.ts";
 
 interface RecordFinding {
   readonly part: string;
@@ -41,28 +30,28 @@ const texts: Readonly<Record<Compared["result"] | "replaced" | "written", readon
   };
 
 /** Compares the cells that the commit records cover with their checksums. */
-export function checkRecords(file: CheckedFile): RecordFinding[] {
-  const compared = file.area.recordPlaces.map((record) => compare(file, record));
+export function checkRecords(fd: number, file: Inspection): RecordFinding[] {
+  const compared = file.area.recordPlaces.map((record) => compare(fd, file, record));
   const differs = compared.some(({ result }) => result === "differs");
   // A live writer may have replaced the cells and the records since.
-  const isWritten = differs && Buffer.compare(file.area.bytes, readArea(file.fd, file.path)) !== 0;
+  const isWritten = differs && Buffer.compare(file.area.bytes, readArea(fd, file.path)) !== 0;
   const findings = compared.map((one, i) => {
     const [level, what] = texts[isWritten && one.result === "differs" ? "written" : resultBeside(one, compared[1 - i])];
     const message = one.record === null ? what : `${recordText(one.record)}: ${what}`;
     return { part: `commit record ${i + 1}`, level, message };
   });
-  const sizeBytes = unionCells(compared.filter(({ result }) => result === "holds")) * file.bytesPerCell;
+  const sizeBytes = unionCells(compared.filter(({ result }) => result === "holds")) * file.config.bytesPerCell;
   const message = sizeBytes === 0 ? "no byte was compared" : `${sizeBytes} bytes match their checksum`;
   return [...findings, { part: "cells", level: "ok", message: `${message}: no checksum covers other cells` }];
 }
 
-function compare({ fd, bytesPerCell, bounds }: CheckedFile, record: CommitRecord | null): Compared {
+function compare(fd: number, { config, bounds }: Inspection, record: CommitRecord | null): Compared {
   if (record === null) return { result: "torn", record };
   const { base, next } = record;
   const isInside = base >= bounds.startIndex && base <= next && next <= Math.min(bounds.maxIndex, bounds.fileCells);
   if (!isInside) return { result: "outside", record };
   if (base === next) return { result: "empty", record };
-  return { result: cellsOnFileMatch(fd, bytesPerCell, record) ? "holds" : "differs", record };
+  return { result: cellsOnFileMatch(fd, config.bytesPerCell, record) ? "holds" : "differs", record };
 }
 
 /**

@@ -5,16 +5,12 @@
 
 import { closeSync, readSync } from "node:fs";
 import { quoted, RESTORE, StorageError, withoutPath, wrongType } from "../error.ts";
-import type { CopyName, HeaderArea } from "../format/area.ts";
-import type { StorageConfig } from "../format/config.ts";
 import { chunkCells, firstIndexOf } from "../format/chunk.ts";
-import { type Bounds, boundsOf, checkHeader } from "../format/header.ts";
 import { FOOTER, FOOTER_BYTES } from "../format/layout.ts";
-import { checkedConfig } from "../store/files.ts";
 import { checkRecords } from "./check-records.ts";
-import { cellsOnFileMatch, decodeOffline, readArea } from "./inspect.ts";
-import { openFile, pathFrom, sizeOf } from "../os/file.ts";
-import { type StateChoice, chooseState } from "../state/choose-state.ts";
+import { inspect, type Inspection } from "./inspect.ts";
+import { openFile, pathFrom } from "../os/file.ts";
+import type { StateChoice } from "../state/choose-state.ts";
 
 /** One finding of the checker. */
 export interface Finding {
@@ -32,22 +28,7 @@ export interface Finding {
   readonly index?: number;
 }
 
-interface Subject {
-  readonly fd: number;
-  readonly area: HeaderArea;
-  readonly config: StorageConfig;
-  readonly bounds: Bounds;
-  readonly sizeBytes: number;
-}
-
 type Report = (part: string, level: Finding["level"], message: string, index?: number) => void;
-
-const copies: readonly (readonly [name: string, copy: CopyName])[] = [
-  ["disk-sync copy 1", "disk1"],
-  ["disk-sync copy 2", "disk2"],
-  ["process-sync copy 1", "process1"],
-  ["process-sync copy 2", "process2"],
-];
 
 /**
  * Checks a file: config, size, the four header copies, the annex, the cells covered by the checksums of commit records,
@@ -92,46 +73,41 @@ function blobsFrom(indices: Iterable<number | "root">): readonly (number | "root
 }
 
 function checkFile(fd: number, path: string, blobs: readonly (number | "root")[], report: Report): void {
-  const bytes = readArea(fd, path);
-  const sizeBytes = sizeOf(fd, path);
-  const config = configIn(bytes, path, report);
-  if (config === null) return;
-  const { bytesPerCell } = config;
-  const area = decodeOffline(bytes);
-  const bounds = boundsOf(config, sizeBytes);
-  const subject: Subject = { fd, area, config, bounds, sizeBytes };
-  checkSize(subject, report);
-  checkCopies(subject, report);
-  checkAnnex(subject, report);
-  const file = { fd, path, area, bytesPerCell, bounds };
-  for (const { part, level, message } of checkRecords(file)) report(part, level, message);
-  const decision = checkState(subject, path, report);
-  if (decision === null) return;
-  const { next, root } = decision.header;
+  const inspection = inspectIfSound(fd, path, report);
+  if (inspection === null) return;
+  checkSize(inspection, report);
+  checkCopies(inspection, report);
+  checkAnnex(inspection, report);
+  for (const { part, level, message } of checkRecords(fd, inspection)) report(part, level, message);
+  const { state } = inspection;
+  reportState(state, report);
+  if (state instanceof StorageError) return;
+  const { next, root } = state.header;
   for (const index of blobs) {
-    if (index !== "root") checkBlob(subject, next, index, report);
-    else if (root !== 0) checkBlob(subject, next, root, report);
+    if (index !== "root") checkBlob(fd, inspection, next, index, report);
+    else if (root !== 0) checkBlob(fd, inspection, next, root, report);
     else report("blob", "note", "root: the storage has none");
   }
 }
 
-/** Returns the config; null if it is damaged, because nothing else in the file can be checked without it. */
-function configIn(bytes: Uint8Array, path: string, report: Report): StorageConfig | null {
+/** Inspects the file. Returns null if its config is damaged: then nothing else in the file can be checked. */
+function inspectIfSound(fd: number, path: string, report: Report): Inspection | null {
   try {
-    const config = checkedConfig(bytes, path);
-    const { headString, version, bytesPerCell, maxIndex } = config;
+    // Do not search for the config that the file had, which may take seconds.
+    const inspection = inspect(fd, path, () => null);
+    const { headString, version, bytesPerCell, maxIndex } = inspection.config;
     const said = `head string ${quoted(headString)}, version ${version} (not covered by a checksum)`;
     report("config", "ok", `${said}, ${bytesPerCell} bytes per cell, max index ${maxIndex}`);
-    return config;
+    return inspection;
   } catch (error) {
-    if (!(error instanceof StorageError)) throw error;
-    report(error.code === "NOT_A_STORAGE" ? "file" : "config", "damage", withoutPath(error));
-    if (error.code !== "NOT_A_STORAGE") report("state", "note", "not checked, because the config is damaged");
+    if (!(error instanceof StorageError) || error.code !== "INVALID_CONFIG") throw error;
+    report("config", "damage", withoutPath(error));
+    report("state", "note", "not checked, because the config is damaged");
     return null;
   }
 }
 
-function checkSize({ sizeBytes, config, bounds }: Subject, report: Report): void {
+function checkSize({ sizeBytes, config, bounds }: Inspection, report: Report): void {
   const rest = sizeBytes % config.bytesPerCell;
   if (rest === 0) report("size", "ok", `${sizeBytes} bytes, ${bounds.fileCells} cells`);
   else
@@ -142,50 +118,38 @@ function checkSize({ sizeBytes, config, bounds }: Subject, report: Report): void
     );
 }
 
-function checkCopies({ area, bounds }: Subject, report: Report): void {
-  for (const [name, copy] of copies) {
-    const header = area.copy(copy);
+function checkCopies({ copies }: Inspection, report: Report): void {
+  for (const { sync, copy, state, header } of copies) {
+    const name = `${sync}-sync copy ${copy}`;
     if (header === null) report(name, "note", "its hash is wrong: the copy is torn or was never written");
     else {
-      const inside = checkHeader(header, bounds) !== null;
       const said = `length ${header.next}, root ${header.root === 0 ? "none" : header.root}`;
-      report(name, inside ? "ok" : "note", inside ? said : `${said}: points outside the file`);
+      if (state === "outside") report(name, "note", `${said}: points outside the file`);
+      else report(name, "ok", said);
     }
   }
 }
 
-function checkAnnex({ area }: Subject, report: Report): void {
-  const head = area.annexHead;
+function checkAnnex({ annexHead: head }: Inspection, report: Report): void {
   if (head === null)
     report("annex head", "note", "absent or torn: nothing confirms the config, and the writer's process is not known");
   else if (head.processId === 0) report("annex head", "ok", "the last writer closed the file");
   else report("annex head", "ok", `process ${head.processId} writes the file, or was killed`);
 }
 
-/** Reports the state that opening the file for writing would choose. */
-function checkState(subject: Subject, path: string, report: Report): StateChoice | null {
-  try {
-    const decision = chooseState(
-      subject.area,
-      subject.bounds,
-      (record) => cellsOnFileMatch(subject.fd, subject.config.bytesPerCell, record),
-      path,
-    );
-    const { state, skippedCells, ignored } = decision.recovery;
-    const said = `${state}: length ${decision.header.next}, root ${decision.header.root === 0 ? "none" : decision.header.root}`;
-    const skipped = skippedCells > 0 ? `, ${skippedCells} cells of unproven commits skipped` : "";
-    const why = ignored === undefined ? "" : `, process-sync header ignored: ${ignored}`;
-    report("state", state === "clean" ? "ok" : "note", `${said}${skipped}${why}`);
-    return decision;
-  } catch (error) {
-    if (!(error instanceof StorageError)) throw error;
-    report("state", "damage", withoutPath(error));
-    return null;
-  }
+/** Reports the state that opening the file for writing would choose, or the error that it would throw. */
+function reportState(found: StateChoice | StorageError, report: Report): void {
+  if (found instanceof StorageError) return report("state", "damage", withoutPath(found));
+  const { header, recovery } = found;
+  const { state, skippedCells, ignored } = recovery;
+  const said = `${state}: length ${header.next}, root ${header.root === 0 ? "none" : header.root}`;
+  const skipped = skippedCells > 0 ? `, ${skippedCells} cells of unproven commits skipped` : "";
+  const why = ignored === undefined ? "" : `, process-sync header ignored: ${ignored}`;
+  report("state", state === "clean" ? "ok" : "note", `${said}${skipped}${why}`);
 }
 
 /** Follows a blob's chunks from its last one back; each step goes to a lower index. */
-function checkBlob({ fd, config, bounds }: Subject, length: number, index: number, report: Report): void {
+function checkBlob(fd: number, { config, bounds }: Inspection, length: number, index: number, report: Report): void {
   const { bytesPerCell } = config;
   if (!Number.isInteger(index) || index < bounds.startIndex || index >= length) {
     const range = length === bounds.startIndex ? "there are none" : `expected ${bounds.startIndex} to ${length - 1}`;

@@ -68,12 +68,14 @@ export interface Inspection {
 
 /**
  * Inspects an open file.
+ * @param find finds the config of a file whose config is damaged
  * @throws NOT_A_STORAGE; INVALID_CONFIG its config is damaged and cannot be found; SYSTEM
  */
-export function inspect(fd: number, path: string): Inspection {
+export function inspect(fd: number, path: string, find: typeof findConfig = findConfig): Inspection {
   const bytes = readArea(fd, path);
-  const { config, damage } = configIn(bytes, path);
-  const area = decodeOffline(bytes);
+  const { config, damage } = configIn(bytes, path, find);
+  // Hashes are checked with another implementation than that of writers, so that a bug in one is found.
+  const area = decodeArea(bytes, secondHash);
   const writer = writerPresence(fd, path);
   // Read the size after the headers: a writer grows the file before it stores a longer header.
   const { sizeBytes, allocatedBytes } = statOf(fd, path);
@@ -110,11 +112,6 @@ export function readArea(fd: number, path: string): Uint8Array {
   return area;
 }
 
-/** Decodes a header area. Checks hashes with another implementation than writers do, so that a bug in one is found. */
-export function decodeOffline(bytes: Uint8Array): HeaderArea {
-  return decodeArea(bytes, secondHash);
-}
-
 /** Hashes with the second implementation. Loads it only here, because it would nearly double a program's start time. */
 function secondHash(bytes: Uint8Array): Uint8Array {
   const { blake2b } = require("@noble/hashes/blake2.js") as typeof import("@noble/hashes/blake2.js");
@@ -139,12 +136,13 @@ export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next,
 function configIn(
   bytes: Uint8Array,
   path: string,
+  find: typeof findConfig,
 ): { readonly config: CheckedConfig; readonly damage: StorageError | null } {
   try {
     return { config: checkedConfig(bytes, path), damage: null };
   } catch (error) {
     const isDamage = error instanceof StorageError && error.code === "INVALID_CONFIG";
-    const config = isDamage ? findConfig(bytes) : null;
+    const config = isDamage ? find(bytes) : null;
     if (config === null || !isDamage) throw error;
     return { config, damage: error };
   }

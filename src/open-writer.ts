@@ -2,7 +2,7 @@
 
 import { dirname } from "node:path";
 import { StorageError } from "./error.ts";
-import { type CheckedConfig, mismatchIn, type StorageConfig } from "./format/config.ts";
+import { type CheckedConfig, checkExpected } from "./format/config.ts";
 import { startIndexOf } from "./format/layout.ts";
 import {
   capacityFrom,
@@ -33,6 +33,9 @@ export interface OpenedWriter {
 
 /** How often `openOrCreate` starts over when another process creates or removes the file in between. */
 const MAX_ATTEMPTS = 16;
+
+/** The advice if `expect` contradicts the other options. */
+const CONTRADICTION = "leave out one of them";
 
 export function createWriter(target: string | URL, options: CreateOptions): OpenedWriter {
   const path = pathFrom(target);
@@ -72,7 +75,7 @@ export function openOrCreate(target: string | URL, options: CreateOptions & Open
   const path = pathFrom(target);
   const [given, expected] = [expectedFrom(options), expectedFrom(options.expect)];
   // Check first, so that contradicting options are refused even if the file does not exist.
-  checkExpected(path, given, expected, "the options say");
+  checkExpected(path, given, expected, "the options say", CONTRADICTION);
   const expect = { ...given, ...expected };
   for (let attempt = 1; ; attempt++) {
     try {
@@ -80,7 +83,7 @@ export function openOrCreate(target: string | URL, options: CreateOptions & Open
     } catch (error) {
       if (!hasCode(error, "NO_SUCH_FILE")) throw error;
     }
-    checkExpected(path, configFrom(options, path), expected, "a new file would have");
+    checkExpected(path, configFrom(options, path), expected, "a new file would have", CONTRADICTION);
     try {
       return createAt(path, creationPath(path), options);
     } catch (error) {
@@ -88,19 +91,6 @@ export function openOrCreate(target: string | URL, options: CreateOptions & Open
       if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;
     }
   }
-}
-
-/** @throws CONFIG_MISMATCH */
-function checkExpected(
-  path: string,
-  config: Partial<StorageConfig>,
-  expected: Partial<StorageConfig>,
-  what: string,
-): void {
-  const mismatch = mismatchIn(config, expected);
-  if (mismatch === null) return;
-  const message = `${path}: ${mismatch.name}: expected ${mismatch.expected}, ${what} ${mismatch.found}: leave out one of them`;
-  throw new StorageError("CONFIG_MISMATCH", message, { path });
 }
 
 export function openMemory(options: CreateOptions): OpenedWriter {

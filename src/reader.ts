@@ -21,12 +21,6 @@ import { fileGone } from "./state/failure.ts";
 import { Storage } from "./storage.ts";
 import { Lookout, watchStates, type WatchOptions } from "./watch.ts";
 
-interface ReaderParts {
-  readonly region: ReadableRegion & Measured;
-  readonly config: CheckedConfig;
-  readonly follower: Follower;
-}
-
 /**
  * A storage that is open for reading. The state that it shows does not change until `refresh`. Do not store into its
  * views. The store would stay in this process, and hide the writer's later changes of that page. If the system refuses
@@ -43,7 +37,7 @@ export class StorageReader extends Storage {
   readonly #follower: Follower;
   readonly #lookout: Lookout;
 
-  private constructor({ region, config, follower }: ReaderParts) {
+  private constructor(region: ReadableRegion & Measured, config: CheckedConfig, follower: Follower) {
     const { next, root } = follower.header;
     const cells = new Cells(region, config, next, root);
     const snapshot = (): Snapshot => readerSnapshot(region, follower, config.bytesPerCell, () => this.#show());
@@ -82,7 +76,7 @@ export class StorageReader extends Storage {
     try {
       const wanted: Follows = key === undefined ? (follow ?? "flushes") : "commits";
       const follower = new Follower(region, config, wanted, key !== undefined);
-      const reader = new StorageReader({ region, config, follower });
+      const reader = new StorageReader(region, config, follower);
       if (key !== undefined) reader.#requireKey(key);
       return reader;
     } catch (error) {

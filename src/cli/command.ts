@@ -5,14 +5,14 @@ import { OK, UsageError } from "./failure.ts";
 import { labelled, print, widthOf, wrap } from "./output.ts";
 
 /** An option. `value` is the name of its value in the help; without `value`, the option is a flag. */
-export interface Option {
+interface Option {
   readonly value?: string;
   readonly help: string;
 }
 export type Options = Readonly<Record<string, Option>>;
 
 /** The given options: text for an option that takes a value, true for one that does not. */
-export type Values<O extends Options> = {
+type Values<O extends Options> = {
   readonly [K in keyof O]?: O[K] extends { readonly value: string } ? string : boolean;
 };
 
@@ -55,19 +55,16 @@ const common: Options = {
 /** Makes a command from its description. */
 export function command<const O extends Options>(description: Description<O>): Command {
   const { name, summary } = description;
-  const parseAndRun = async (args: readonly string[]): Promise<number> => {
-    const { values, positionals } = parse(args, { ...description.options, ...common });
-    if (values["help"] === true) {
-      await print(helpOf(description, Math.min(HELP_WIDTH, widthOf())));
-      return OK;
-    }
-    checkCount(description.positionals, positionals);
-    // The parser's values have the types that the options declare.
-    return description.run({ positionals, values: values as Values<O>, json: values["json"] === true });
-  };
   const run = async (args: readonly string[]): Promise<number> => {
     try {
-      return await parseAndRun(args);
+      const { values, positionals } = parse(args, { ...description.options, ...common });
+      if (values["help"] === true) {
+        await print(helpOf(description, Math.min(HELP_WIDTH, widthOf())));
+        return OK;
+      }
+      checkCount(description.positionals, positionals);
+      // The parser's values have the types that the options declare.
+      return await description.run({ positionals, values: values as Values<O>, json: values["json"] === true });
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       throw new UsageError(`${error.message}: see cellar ${name} --help`);

@@ -1,7 +1,6 @@
 /** Describes a recovery in a sentence. */
 
-import { quoted } from "../error.ts";
-import type { StorageConfig } from "../format/config.ts";
+import { differencesIn, type StorageConfig } from "../format/config.ts";
 import type { Recovery } from "../state/choose-state.ts";
 import { countText } from "./figures.ts";
 
@@ -22,12 +21,10 @@ export function recoveryText({
   return `at the last flush: ${countText(skippedCells, "unproven cell")} skipped`;
 }
 
-const configNames: readonly (keyof StorageConfig)[] = ["headString", "bytesPerCell", "maxIndex", "version"];
-
 /** Describes the damaged fields of a config. */
 export function configDamageText(damaged: StorageConfig, config: StorageConfig): string {
-  const shown = (value: string | number): string => (typeof value === "string" ? quoted(value) : String(value));
-  const fields = configNames.filter((name) => damaged[name] !== config[name]);
-  const what = fields.map((name) => `${name} is ${shown(damaged[name])}, and was ${shown(config[name])}`);
+  const what = differencesIn(damaged, config).map(
+    ({ name, found, expected }) => `${name} is ${found}, and was ${expected}`,
+  );
   return `${what.join("; ")}, as its hash confirms`;
 }

@@ -46,22 +46,35 @@ export function checkConfig(config: StorageConfig, path?: string): CheckedConfig
   return { headString, version, bytesPerCell, maxIndex } as CheckedConfig;
 }
 
-/** Where two configs differ, as text for a message. */
-export interface ConfigMismatch {
-  readonly name: keyof StorageConfig;
-  readonly expected: string;
-  readonly found: string;
+/** Returns the fields that both configs have and that differ, with their values as text for a message. */
+export function differencesIn(
+  found: Partial<StorageConfig>,
+  expected: Partial<StorageConfig>,
+): { readonly name: string; readonly found: string; readonly expected: string }[] {
+  const shown = (value: string | number): string => (typeof value === "string" ? quoted(value) : String(value));
+  return (["headString", "bytesPerCell", "maxIndex", "version"] as const).flatMap((name) => {
+    const [is, wanted] = [found[name], expected[name]];
+    if (is === undefined || wanted === undefined || is === wanted) return [];
+    return [{ name, found: shown(is), expected: shown(wanted) }];
+  });
 }
 
-/** Returns the first field that both have and that differs, or null. */
-export function mismatchIn(found: Partial<StorageConfig>, expected: Partial<StorageConfig>): ConfigMismatch | null {
-  const shown = (value: string | number): string => (typeof value === "string" ? quoted(value) : String(value));
-  for (const name of ["headString", "bytesPerCell", "maxIndex", "version"] as const) {
-    const [is, wanted] = [found[name], expected[name]];
-    if (is === undefined || wanted === undefined || is === wanted) continue;
-    return { name, expected: shown(wanted), found: shown(is) };
-  }
-  return null;
+/**
+ * Compares a config with the expected one; fields that one of them lacks are left out.
+ * @param says what the message says before the value that was found
+ * @throws CONFIG_MISMATCH
+ */
+export function checkExpected(
+  path: string,
+  found: Partial<StorageConfig>,
+  expected: Partial<StorageConfig>,
+  says: string,
+  advice: string,
+): void {
+  const [first] = differencesIn(found, expected);
+  if (first === undefined) return;
+  const message = `${path}: ${first.name}: expected ${first.expected}, ${says} ${first.found}: ${advice}`;
+  throw new StorageError("CONFIG_MISMATCH", message, { path });
 }
 
 /** The 32 bytes of a config. */

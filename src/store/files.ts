@@ -2,7 +2,7 @@
 
 import { RESTORE, StorageError, withoutPath } from "../error.ts";
 import { decodeArea, diskCopies, processCopies } from "../format/area.ts";
-import { type CheckedConfig, checkConfig, mismatchIn, type StorageConfig } from "../format/config.ts";
+import { type CheckedConfig, checkConfig, checkExpected, type StorageConfig } from "../format/config.ts";
 import { HEADER_AREA_BYTES, startIndexOf } from "../format/layout.ts";
 import { closeFile, growFile, identityOf, openFile, readStart, sizeOf, syncFile } from "../os/file.ts";
 import { WriterLock, writerPresence } from "../os/lock.ts";
@@ -132,11 +132,7 @@ function openFileOf(fd: number, path: string, sizeBytes: number, config: Checked
 function configOf(fd: number, path: string, expect: Partial<StorageConfig>): CheckedConfig {
   const area = readStart(fd, HEADER_AREA_BYTES, path);
   const config = checkedConfig(area, path);
-  const mismatch = mismatchIn(config, expect);
-  if (mismatch !== null) {
-    const message = `${path}: ${mismatch.name}: expected ${mismatch.expected}, the file has ${mismatch.found}: open another file, or change what is expected`;
-    throw new StorageError("CONFIG_MISMATCH", message, { path });
-  }
+  checkExpected(path, config, expect, "the file has", "open another file, or change what is expected");
   if (startIndexOf(config.bytesPerCell) * config.bytesPerCell > sizeOf(fd, path)) {
     throw new StorageError("FILE_CUT", `${path}: the file ends before its first cell: ${RESTORE}`, { path });
   }

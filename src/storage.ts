@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The common part of writer and reader: the properties of a storage, and reading its cells and blobs. */
 
-import { type CopyOptions, copyStorage } from "./copy.ts";
+import { type CopyOptions, type CopySource, copyStorage } from "./copy.ts";
 import type { CheckedConfig, StorageConfig } from "./format/config.ts";
 import { copyOfKey } from "./key.ts";
 import { blobLength, chunkViews, readBlob, readBlobInto } from "./cells/blob.ts";
@@ -9,15 +9,11 @@ import { Cells } from "./cells/cells.ts";
 import { loadArea } from "./state/choose-state.ts";
 import { blobStream } from "./cells/blob-stream.ts";
 import { asBytes, partFrom, type PartOptions } from "./options.ts";
-import type { Measured, ReadableRegion } from "./region/region.ts";
 import type { StorageStats } from "./stats.ts";
 import type { Snapshot, StorageState } from "./state/snapshot.ts";
 
 /** The parts of an open storage; its owner keeps `cells` current. @internal */
-export interface StorageParts {
-  readonly region: Pick<ReadableRegion, "address"> & Measured;
-  readonly config: CheckedConfig;
-  readonly cells: Cells;
+interface StorageParts extends Omit<CopySource, "snapshot"> {
   /** Returns the state to copy or stream: the reader's visible state, or the writer's last commit. */
   snapshot(): Snapshot;
 }

@@ -38,7 +38,7 @@ export function picture(inspection: Inspection): string[] {
 }
 
 /** The state that opening for writing would choose, or why the file does not open. */
-export function openingLines(opening: StateChoice | StorageError): string[] {
+function openingLines(opening: StateChoice | StorageError): string[] {
   if (opening instanceof StorageError) {
     const lines = withoutPath(opening).split(/: |; |, (?=or )/);
     return [paint("red", `fails: ${opening.code}`), ...lines.map((line) => asCommands(line, opening.path))];

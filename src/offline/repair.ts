@@ -26,7 +26,7 @@ import { alignFileEnd } from "../cells/space.ts";
  * - `record`: a commit record whose CRC matches, alone; it may be old, because Plebeia does not update records.
  * - `cut`: the disk-sync header of a file that was cut; its root is kept if it is in the remaining cells.
  */
-export type Evidence = "proof" | "commit" | "record" | "cut";
+type Evidence = "proof" | "commit" | "record" | "cut";
 
 /** A state that the file can be brought to. */
 export interface Restorable {

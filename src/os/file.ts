@@ -74,7 +74,7 @@ export function sizeOf(fd: number, path: string): number {
 }
 
 /** The numbers that `fstat` returns for a file. */
-export interface FileStat {
+interface FileStat {
   readonly sizeBytes: number;
   /** Bytes of the file's blocks on the disk. */
   readonly allocatedBytes: number;
@@ -224,7 +224,7 @@ export function writeFile(fd: number, offset: number, bytes: Uint8Array, path: s
 }
 
 /** Writes zeros over `[fromBytes, toBytes)`. @throws DISK_FULL, SYSTEM; a part may have been written */
-export function writeZeros(fd: number, fromBytes: number, toBytes: number, path: string): void {
+function writeZeros(fd: number, fromBytes: number, toBytes: number, path: string): void {
   const zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, toBytes - fromBytes));
   for (let offset = fromBytes; offset < toBytes; offset += zeros.length) {
     const piece = zeros.subarray(0, Math.min(zeros.length, toBytes - offset));

@@ -33,7 +33,7 @@ const TO_THE_END = 0n;
 /** Files that this thread writes. */
 const writtenHere = new Set<string>();
 
-export interface LockRequest {
+interface LockRequest {
   readonly fd: number;
   readonly path: string;
   /** How long to wait for another process; 0 means not at all. */

@@ -91,12 +91,6 @@ export class SequentialReadAhead {
 const retained = new Set<Mapping>();
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
 
-/** How many mappings cannot be released yet because a native job uses their memory. */
-export function retainedMappings(): number {
-  releaseRetained();
-  return retained.size;
-}
-
 function releaseRetained(): void {
   for (const mapping of retained) mapping.release();
 }

@@ -19,13 +19,6 @@ const { EEXIST, EINVAL, EISDIR, ENOSYS, EOPNOTSUPP, EPERM } = constants.errno;
 const linux: boolean = process.platform === "linux";
 const NEW_FILE_MODE = 0o644;
 
-type Write = (fd: number, bytes: Uint8Array, offset: number, lengthBytes: number, position: number) => Promise<number>;
-
-const write: Write = (fd, bytes, offset, lengthBytes, position) =>
-  new Promise((resolve, reject) => {
-    fs.write(fd, bytes, offset, lengthBytes, position, (error, written) => (error ? reject(error) : resolve(written)));
-  });
-
 /** Call `place`, `placeSync` or `discard` last. The descriptor stays open until the caller closes it. */
 export class NewFile {
   readonly fd: number;
@@ -79,7 +72,7 @@ export class NewFile {
   async write(bytes: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < bytes.length;) {
       const left = bytes.length - done;
-      const written = await later(this.#path, () => write(this.fd, bytes, done, left, position + done));
+      const written = await later(this.#path, () => writeLater(this.fd, bytes, done, left, position + done));
       done += checkProgress(written, this.#path);
     }
   }
@@ -237,4 +230,10 @@ async function later<T>(path: string, call: () => Promise<T>): Promise<T> {
   } catch (thrown) {
     throw fsError(thrown, path);
   }
+}
+
+function writeLater(fd: number, bytes: Uint8Array, offset: number, count: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(fd, bytes, offset, count, position, (error, written) => (error ? reject(error) : resolve(written)));
+  });
 }

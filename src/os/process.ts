@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { identityOf } from "./file.ts";
 
 /** A descriptor of this process, and the start offsets of all ranges that are write-locked through it. */
-export interface LockHolder {
+interface LockHolder {
   readonly fd: number;
   readonly lockedFrom: readonly bigint[];
 }

@@ -15,8 +15,8 @@ import { ReadOnlyFileRegion } from "../region/read-only-file.ts";
 /** How often an opening starts over because another file was moved to the path. */
 const MAX_REOPENINGS = 16;
 
-export interface WriterFile {
-  readonly region: FileRegion;
+interface OpenedFile<Region> {
+  readonly region: Region;
   readonly config: CheckedConfig;
 }
 
@@ -30,7 +30,7 @@ export function openWriterFile(
   expect: Partial<StorageConfig>,
   lockTimeoutMs: number,
   config?: CheckedConfig,
-): WriterFile {
+): OpenedFile<FileRegion> {
   const deadline = performance.now() + lockTimeoutMs;
   for (let opening = 0; opening < MAX_REOPENINGS; opening++) {
     const fd = openFile(path, "write");
@@ -51,7 +51,12 @@ export function openWriterFile(
 }
 
 /** Returns null if the file was replaced before it was locked. */
-function openLocked(fd: number, path: string, lock: WriterLock, configOfFile: () => CheckedConfig): WriterFile | null {
+function openLocked(
+  fd: number,
+  path: string,
+  lock: WriterLock,
+  configOfFile: () => CheckedConfig,
+): OpenedFile<FileRegion> | null {
   if (identityOf(path) !== identityOf(fd)) return null;
   const config = configOfFile();
   return { config, region: new FileRegion(openFileOf(fd, path, sizeOf(fd, path), config), lock) };
@@ -61,10 +66,7 @@ function openLocked(fd: number, path: string, lock: WriterLock, configOfFile: ()
  * Opens an existing file for reading. A read-only descriptor is enough, and nothing is changed.
  * @throws NO_SUCH_FILE, NOT_A_STORAGE, INVALID_CONFIG, CONFIG_MISMATCH, FILE_CUT, SYSTEM
  */
-export function openReaderFile(
-  path: string,
-  expect: Partial<StorageConfig>,
-): { readonly region: ReadOnlyFileRegion; readonly config: CheckedConfig } {
+export function openReaderFile(path: string, expect: Partial<StorageConfig>): OpenedFile<ReadOnlyFileRegion> {
   const fd = openFile(path, "read");
   try {
     const config = configOf(fd, path, expect);

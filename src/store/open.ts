@@ -10,8 +10,7 @@ import { storeProcessId } from "../state/header-stores.ts";
 import { cellsMatch, CommitChecksum } from "../state/commit-checksum.ts";
 import { Publisher } from "../state/publisher.ts";
 import { chooseState, loadArea, type Recovery } from "../state/choose-state.ts";
-import { Space } from "../cells/space.ts";
-import { alignFileEnd, alignToPages } from "../cells/space.ts";
+import { alignFileEnd, alignToPages, Space } from "../cells/space.ts";
 
 /** A storage that is open for writing. */
 export interface OpenStore {

@@ -2,11 +2,11 @@
 
 import { StorageError } from "../error.ts";
 import { doneTruncations } from "../format/commit-record.ts";
-import type { Inspection } from "../offline/inspect.ts";
+import { inspect, type Inspection } from "../offline/inspect.ts";
+import { closeFile, openFile } from "../os/file.ts";
 import { command, type Command } from "./command.ts";
 import { FAILED, OK } from "./failure.ts";
 import { picture } from "./info-picture.ts";
-import { inspectFile } from "./opening.ts";
 import { print, printJson } from "./output.ts";
 
 /** Reads by `pread` alone, because the command is for files that are broken or being written. */
@@ -25,6 +25,16 @@ export const info: Command = command({
     return inspection.opening instanceof StorageError ? FAILED : OK;
   },
 });
+
+/** Inspects a file without mapping it. */
+function inspectFile(path: string): Inspection {
+  const fd = openFile(path, "read");
+  try {
+    return inspect(fd, path);
+  } finally {
+    closeFile(fd, path);
+  }
+}
 
 /** The fields that `docs/cli.md` names. */
 function jsonOf(inspection: Inspection): unknown {

@@ -1,7 +1,5 @@
 /** Shared by the commands that open a storage: their options, and the indices that the user gives. */
 
-import { openFile, closeFile } from "../os/file.ts";
-import { inspect, type Inspection } from "../offline/inspect.ts";
 import { StorageReader } from "../reader.ts";
 import type { Storage } from "../storage.ts";
 import { CommandError, UsageError } from "./failure.ts";
@@ -32,16 +30,6 @@ export function openReader(path: string, values: ReadingValues): StorageReader {
     throw new UsageError(`--follow: expected "commits" or "flushes", got ${JSON.stringify(follow)}`);
   }
   return StorageReader.open(path, { follow, allowUnsafeFilesystem: values[unsafe] === true });
-}
-
-/** Inspects a file without mapping it. */
-export function inspectFile(path: string): Inspection {
-  const fd = openFile(path, "read");
-  try {
-    return inspect(fd, path);
-  } finally {
-    closeFile(fd, path);
-  }
 }
 
 /** Parses a whole number. */

@@ -92,7 +92,7 @@ function openSource(path: string, storagePath: string): AsyncIterable<Uint8Array
   // Read a file by its descriptor: Bun's stream would ignore the position and start at the beginning. Read a pipe or a
   // terminal by Bun's stream: the descriptor may be non-blocking.
   const hasOffset = stat.isFile() || stat.isBlockDevice();
-  return isStdin && !hasOffset ? streamed(Bun.stdin.stream(), name) : pieces(fd, name);
+  return named(name, isStdin && !hasOffset ? Bun.stdin.stream() : pieces(fd));
 }
 
 /** Runs a call on the input, and throws its error as an error of the input. */
@@ -104,25 +104,21 @@ function reading<T>(name: string, call: () => T): T {
   }
 }
 
-async function* streamed(stream: ReadableStream<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+/** Yields what the source yields, and throws its error as an error of the input. */
+async function* named(name: string, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
-    yield* stream;
+    yield* source;
   } catch (error) {
     throw inputError(error, name);
   }
 }
 
 /** Yields a file's bytes from the descriptor's position, piece by piece, so that only one piece is in memory. */
-async function* pieces(fd: number, name: string): AsyncGenerator<Uint8Array> {
+async function* pieces(fd: number): AsyncGenerator<Uint8Array> {
   for (;;) {
     // A new buffer each time: the consumer may keep the piece.
     const piece = new Uint8Array(PIECE_BYTES);
-    let bytesRead: number;
-    try {
-      ({ bytesRead } = await read(fd, piece, 0, PIECE_BYTES, null));
-    } catch (error) {
-      throw inputError(error, name);
-    }
+    const { bytesRead } = await read(fd, piece, 0, PIECE_BYTES, null);
     if (bytesRead === 0) break;
     yield piece.subarray(0, bytesRead);
   }

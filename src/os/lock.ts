@@ -60,9 +60,9 @@ export class WriterLock {
    */
   static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock | null {
     const identity = identityOf(fd);
+    if (writtenHere.has(identity)) throw lockedHere(path);
     const begin = performance.now();
-    while (writtenHere.has(identity) || !tryWriterLock(fd, path)) {
-      if (writtenHere.has(identity)) throw lockedHere(path);
+    while (!tryWriterLock(fd, path)) {
       const holder = holderProcessId();
       const waited = performance.now() - begin;
       const here = holder === process.pid || holder === 0 ? holderHere(identity, path) : "none";

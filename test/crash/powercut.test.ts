@@ -46,9 +46,9 @@ test(
 );
 
 describe("the replay finds", () => {
-  for (const [name, makeMutant] of Object.entries(seamMutants)) {
+  for (const { name, newRegion, workload } of seamMutants) {
     const find = async (): Promise<void> => {
-      const { violations } = await replay(mutantForm, 1, makeMutant());
+      const { violations } = await replay({ ...mutantForm, workload }, 1, newRegion());
       expect(violations).not.toEqual([]);
     };
     test(name, find, TIMEOUT_MS);

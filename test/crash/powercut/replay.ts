@@ -1,6 +1,6 @@
 /**
  * The power-cut replay: every workload is lived through once, recorded, and then crashed at every event.
- * `bun test/crash/powercut/replay.ts [long]` prints what was done; SEED repeats a run.
+ * `bun test/crash/powercut/replay.ts [long [WORKLOAD]]` prints what was done; SEED repeats a run.
  */
 
 import { checkConfig } from "../../../src/format/config.ts";
@@ -21,6 +21,8 @@ const FILE_BYTES = 64 * 1024;
 export interface Form {
   readonly effort: Effort;
   readonly cellSizes: readonly number[];
+  /** The name of the only workload. */
+  readonly workload?: string | undefined;
 }
 
 /** With every `bun test`. */
@@ -69,7 +71,7 @@ export interface Report {
 
 /** Crashes every workload. `region` may be one with a fault, to see whether it is found. */
 export async function replay(
-  { effort, cellSizes }: Form,
+  { effort, cellSizes, workload: only }: Form,
   seed: number,
   region: RecordingRegion = newRegion(),
 ): Promise<Report> {
@@ -83,8 +85,10 @@ export async function replay(
     counts: [newCount(), newCount()],
     violations: [],
   };
+  const chosen = workloads.filter(({ name }) => only === undefined || name === only);
+  if (chosen.length === 0) throw new Error(`no workload is called ${only}`);
   for (const bytesPerCell of cellSizes) {
-    for (const workload of workloads) {
+    for (const workload of chosen) {
       if (run.violations.length >= effort.maxViolations) break;
       const recorded = await record(workload, bytesPerCell, run);
       if (recorded !== null) await explore(recorded, run);
@@ -160,7 +164,8 @@ function newCount(): Count {
 
 if (import.meta.main) {
   const forms: Record<string, Form> = { short: shortForm, long: longForm, mutant: mutantForm };
-  const report = await replay(forms[process.argv[2] ?? "short"] ?? shortForm, seedOfRun());
+  const [, , form = "short", workload] = process.argv;
+  const report = await replay({ ...(forms[form] ?? shortForm), workload }, seedOfRun());
   process.stdout.write(`${tell(report)}\n`);
   process.exitCode = report.violations.length === 0 ? 0 : 1;
 }

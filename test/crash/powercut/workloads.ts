@@ -1,6 +1,6 @@
 /** What applications do with a storage, as steps that can be done again after a crash. */
 
-import { FILE } from "../../../src/format/layout.ts";
+import { FILE, FOOTER_BYTES } from "../../../src/format/layout.ts";
 import type { Life, Step } from "./life.ts";
 
 export interface Workload {
@@ -76,6 +76,11 @@ export const workloads: readonly Workload[] = [
     stepBytes: 4096,
   },
   { name: "blob of four chunks", steps: [write(100), flush, write(3 * 65535 + 9), commit, flush, write(30), flush] },
+  {
+    // In cells of 32 bytes: 119 cells up to the last of page 0; then that one, all of page 1, and the first of page 2.
+    name: "a commit whose first and last cell are alone in their pages",
+    steps: [write(119 * 32 - FOOTER_BYTES), flush, write(130 * 32 - FOOTER_BYTES), commit, flush],
+  },
   { name: "cells filled through a view", steps: [allocate(20), commit, allocate(150), flush, allocate(3), commit] },
   { name: "many commits", steps: [...manyCommits, flush, write(20), commit] },
   { name: "truncate", steps: [write(6000), flush, write(3000), commit, truncate, allocate(30), flush], punches: false },

@@ -8,7 +8,7 @@ import { Workplace } from "./workplace.ts";
 
 const crash = join(import.meta.dir, "..");
 /** Of what a program prints, the end. */
-const SHOWN_LINES = 40;
+const SHOWN_LINES = 60;
 
 export const programs: readonly Scenario[] = [
   {

@@ -19,7 +19,7 @@ import { type ReaderStats, storageStats } from "./stats.ts";
 import { readerSnapshot, type Snapshot, type StorageState } from "./state/snapshot.ts";
 import { fileGone } from "./state/failure.ts";
 import { Storage } from "./storage.ts";
-import { Lookout, watchStates, type WatchOptions } from "./watch.ts";
+import { ChangeDetector, watchStates, type WatchOptions } from "./watch.ts";
 
 /**
  * A storage that is open for reading. The state that it shows does not change until `refresh`. Do not store into its
@@ -35,7 +35,7 @@ export class StorageReader extends Storage {
   readonly #region: ReadableRegion & Measured;
   readonly #cells: Cells;
   readonly #follower: Follower;
-  readonly #lookout: Lookout;
+  readonly #detector: ChangeDetector;
 
   private constructor(region: ReadableRegion & Measured, config: CheckedConfig, follower: Follower) {
     const { next, root } = follower.header;
@@ -45,7 +45,7 @@ export class StorageReader extends Storage {
     this.#region = region;
     this.#cells = cells;
     this.#follower = follower;
-    this.#lookout = new Lookout(
+    this.#detector = new ChangeDetector(
       () => this.#look(),
       (callback) => region.watch(callback),
     );
@@ -136,7 +136,7 @@ export class StorageReader extends Storage {
    */
   watch(options: WatchOptions = {}): AsyncIterableIterator<StorageState, undefined> & AsyncDisposable {
     this.#cells.checkOpen();
-    return watchStates(this, this.#lookout, options);
+    return watchStates(this, this.#detector, options);
   }
 
   /**
@@ -160,7 +160,7 @@ export class StorageReader extends Storage {
     if (this.#cells.closed) return;
     this.#cells.close();
     this.#region.close();
-    this.#lookout.close();
+    this.#detector.close();
   }
 
   /** Looks for the watches. Checks more than `refresh`, and takes ten times as long. */
@@ -177,7 +177,7 @@ export class StorageReader extends Storage {
   #take(): boolean {
     try {
       const isNew = this.#follower.refresh();
-      if (isNew) this.#lookout.addNews();
+      if (isNew) this.#detector.addChange();
       return isNew;
     } finally {
       // Show it after an error too, so that cells that the file no longer has are not touched.

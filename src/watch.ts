@@ -55,24 +55,24 @@ interface Waiter {
 }
 
 /** Looks at a reader's file for all watches of the reader. They share the timer, the events, and each look. */
-export class Lookout {
+export class ChangeDetector {
   readonly #refresh: () => void;
   readonly #openEvents: (callback: () => void) => Closable | null;
   readonly #waiters = new Set<Waiter>();
-  #news = 0;
-  #newsAt: number = performance.now();
-  #lookedThisTurn = false;
+  #changeCount = 0;
+  #changedAtMs: number = performance.now();
+  #hasLookedThisTurn = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerMs = 0;
   #events: Closable | null = null;
   #eventPause: ReturnType<typeof setTimeout> | undefined;
-  #lingering: ReturnType<typeof setTimeout> | undefined;
+  #closeTimer: ReturnType<typeof setTimeout> | undefined;
   /** Whether the writer's changes make events; true until a timer finds a change first. */
-  #eventsTell = true;
+  #hasReliableEvents = true;
   #isClosed = false;
 
   /**
-   * @param refresh refreshes the reader, which calls `addNews`; an error ends all waiting watches
+   * @param refresh refreshes the reader, which calls `addChange`; an error ends all waiting watches
    * @param openEvents calls back after changes of the file; returns null if there are no events
    */
   constructor(refresh: () => void, openEvents: (callback: () => void) => Closable | null) {
@@ -81,13 +81,13 @@ export class Lookout {
   }
 
   /** How many new states the reader has shown, by a look or by a call of its `refresh`. */
-  get news(): number {
-    return this.#news;
+  get changeCount(): number {
+    return this.#changeCount;
   }
 
-  addNews(): void {
-    this.#news++;
-    this.#newsAt = performance.now();
+  addChange(): void {
+    this.#changeCount++;
+    this.#changedAtMs = performance.now();
     this.#wakeAll((waiter) => waiter.wake());
   }
 
@@ -99,10 +99,10 @@ export class Lookout {
 
   /** Refreshes the reader, once for all calls in the same turn of the event loop. @throws as `refresh` */
   look(): void {
-    if (this.#lookedThisTurn) return;
-    this.#lookedThisTurn = true;
+    if (this.#hasLookedThisTurn) return;
+    this.#hasLookedThisTurn = true;
     setImmediate(() => {
-      this.#lookedThisTurn = false;
+      this.#hasLookedThisTurn = false;
     });
     this.#refresh();
   }
@@ -123,7 +123,7 @@ export class Lookout {
     } finally {
       for (const signal of signals) signal.removeEventListener("abort", resolve);
       this.#waiters.delete(waiter);
-      if (this.#waiters.size === 0) this.#rest();
+      if (this.#waiters.size === 0) this.#goIdle();
       // The timer must not keep the process alive for a watch that has ended.
       else if (waiter.keepAlive) this.#setTimer();
     }
@@ -146,7 +146,7 @@ export class Lookout {
 
   /** Opens the event source, if it is not open. Returns true if it was opened now. */
   #beginEvents(): boolean {
-    clearTimeout(this.#lingering);
+    clearTimeout(this.#closeTimer);
     if (this.#events !== null) return false;
     this.#events = this.#openEvents(() => this.#onEvent());
     return this.#events !== null;
@@ -154,10 +154,10 @@ export class Lookout {
 
   #onEvent(): void {
     if (this.#waiters.size === 0 || this.#eventPause !== undefined) return;
-    const { news } = this;
+    const { changeCount } = this;
     this.#lookAgain();
-    if (this.#news !== news) {
-      this.#eventsTell = true;
+    if (this.#changeCount !== changeCount) {
+      this.#hasReliableEvents = true;
       return;
     }
     // The look at the end of the pause sees changes during it.
@@ -190,30 +190,30 @@ export class Lookout {
   }
 
   #onTimer(): void {
-    const { news } = this;
+    const { changeCount } = this;
     this.#lookAgain();
     // The timer found the change before an event: this writer makes no events, so the timer must be fast.
-    if (this.#news !== news) this.#eventsTell = false;
+    if (this.#changeCount !== changeCount) this.#hasReliableEvents = false;
     this.#setTimer();
   }
 
   #pauseOf({ intervalMs }: Waiter): number {
     if (intervalMs !== undefined) return intervalMs;
-    const adaptedMs = adaptedPauseMs(performance.now() - this.#newsAt);
-    return this.#events !== null && this.#eventsTell ? BESIDE_EVENTS_MS : adaptedMs;
+    const adaptedMs = adaptedPauseMs(performance.now() - this.#changedAtMs);
+    return this.#events !== null && this.#hasReliableEvents ? BESIDE_EVENTS_MS : adaptedMs;
   }
 
   /** Stops the timer, and later closes the event source, when no watch waits. */
-  #rest(): void {
+  #goIdle(): void {
     this.#clearTimer();
     if (this.#events === null) return;
-    clearTimeout(this.#lingering);
-    this.#lingering = setTimeout(() => this.#closeEvents(), LINGER_MS);
-    this.#lingering.unref();
+    clearTimeout(this.#closeTimer);
+    this.#closeTimer = setTimeout(() => this.#closeEvents(), LINGER_MS);
+    this.#closeTimer.unref();
   }
 
   #closeEvents(): void {
-    clearTimeout(this.#lingering);
+    clearTimeout(this.#closeTimer);
     clearTimeout(this.#eventPause);
     this.#eventPause = undefined;
     this.#events?.close();
@@ -232,7 +232,7 @@ interface Watched extends StorageState {
  */
 export function watchStates(
   reader: Watched,
-  lookout: Lookout,
+  detector: ChangeDetector,
   options: WatchOptions,
 ): AsyncIterableIterator<StorageState, undefined> & AsyncDisposable {
   checkOptions(options);
@@ -245,7 +245,13 @@ export function watchStates(
   const end = new AbortController();
   const signals = signal === undefined ? [end.signal] : [end.signal, signal];
   // Count new states from this call on, not from the first `next`.
-  const states = statesAfter(lookout.news, reader, lookout, { intervalMs, keepAlive: keepAlive === true }, signals);
+  const states = statesAfter(
+    detector.changeCount,
+    reader,
+    detector,
+    { intervalMs, keepAlive: keepAlive === true },
+    signals,
+  );
   const stop = async (): Promise<IteratorResult<StorageState, undefined>> => {
     end.abort();
     return states.return(undefined);
@@ -265,7 +271,7 @@ export function watchStates(
 async function* statesAfter(
   seen: number,
   reader: Watched,
-  lookout: Lookout,
+  detector: ChangeDetector,
   options: Pick<Waiter, "intervalMs" | "keepAlive">,
   signals: readonly AbortSignal[],
 ): AsyncGenerator<StorageState, undefined> {
@@ -274,11 +280,11 @@ async function* statesAfter(
     // Let other work run, even if every call has a new state.
     await yieldToEventLoop();
     if (isOver()) return;
-    lookout.look();
-    if (lookout.news === seen) await lookout.wait(options, signals);
+    detector.look();
+    if (detector.changeCount === seen) await detector.wait(options, signals);
     if (isOver()) return;
-    if (lookout.news === seen) continue;
-    seen = lookout.news;
+    if (detector.changeCount === seen) continue;
+    seen = detector.changeCount;
     yield { root: reader.root, length: reader.length };
   }
 }

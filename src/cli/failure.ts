@@ -32,14 +32,14 @@ export class ClosedPipe extends Error {
 }
 
 /** An error in the form in which it is printed. */
-export interface Told {
+export interface ErrorReport {
   readonly code: string;
   readonly message: string;
   readonly status: number;
 }
 
 /** Returns the code, message and exit status of an error; null for a closed pipe, which is not an error. */
-export function told(error: unknown): Told | null {
+export function reportOf(error: unknown): ErrorReport | null {
   if (error instanceof ClosedPipe) return null;
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, status: MISUSED };
   if (error instanceof StorageError) return { code: error.code, message: adviceOf(error), status: FAILED };

@@ -9,10 +9,20 @@ import { checkCommand } from "./check.ts";
 import type { Command } from "./command.ts";
 import { copy } from "./copy.ts";
 import { create } from "./create.ts";
-import { MISUSED, OK, told, UsageError } from "./failure.ts";
+import { MISUSED, OK, reportOf, UsageError } from "./failure.ts";
 import { follow } from "./follow.ts";
 import { info } from "./info.ts";
-import { complain, jsonText, labelled, listenForErrors, print, printJson, remark, widthOf, wrap } from "./output.ts";
+import {
+  jsonText,
+  labelled,
+  listenForErrors,
+  print,
+  printError,
+  printJson,
+  printToStderr,
+  widthOf,
+  wrap,
+} from "./output.ts";
 import { put } from "./put.ts";
 import { recoverCommand } from "./recover.ts";
 import { replica } from "./replica.ts";
@@ -49,7 +59,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     return await run(args);
   } catch (error) {
-    const what = told(error);
+    const what = reportOf(error);
     if (what === null) return OK;
     // If standard error is closed too, only the exit status reports the error.
     await tell(what, args.includes("--json")).catch(() => undefined);
@@ -60,7 +70,7 @@ async function main(args: readonly string[]): Promise<number> {
 /** Runs a command, and returns its exit status. */
 async function run([name, ...args]: readonly string[]): Promise<number> {
   if (name === undefined) {
-    await remark(overview());
+    await printToStderr(overview());
     return MISUSED;
   }
   if (name === "--version") {
@@ -103,6 +113,6 @@ function find(name: string): Command {
 }
 
 async function tell({ code, message }: { code: string; message: string }, json: boolean): Promise<void> {
-  if (json) await remark(jsonText({ error: { code, message } }));
-  else await complain(message);
+  if (json) await printToStderr(jsonText({ error: { code, message } }));
+  else await printError(message);
 }

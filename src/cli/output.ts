@@ -42,14 +42,14 @@ export async function printJson(value: unknown): Promise<void> {
 }
 
 /** Writes a line to standard error, for the user or for a log of errors. */
-export async function remark(line: string): Promise<void> {
+export async function printToStderr(line: string): Promise<void> {
   await write(`${line}\n`, process.stderr);
 }
 
 /** Writes an error to standard error, in one line. */
-export async function complain(message: string): Promise<void> {
+export async function printError(message: string): Promise<void> {
   const text = wrap(`${COMMAND} ${printable(message)}`, errorWidth()).join("\n");
-  await remark(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
+  await printToStderr(text.replace(COMMAND, paint("red", COMMAND, process.stderr)));
 }
 
 /**
@@ -57,7 +57,7 @@ export async function complain(message: string): Promise<void> {
  * the work whose progress is shown. Cuts the line to the terminal's width, because a wrapped line cannot be replaced.
  */
 export function redraw(line: string): void {
-  if (!errorsAreSeen()) return;
+  if (!isStderrTerminal()) return;
   const { columns } = process.stderr;
   process.stderr.write(`${LINE_AGAIN}${columns > 0 ? line.slice(0, columns - 1) : line}`);
 }
@@ -68,7 +68,7 @@ export function jsonText(value: unknown): string {
 }
 
 /** Whether standard error is a terminal. */
-export function errorsAreSeen(): boolean {
+export function isStderrTerminal(): boolean {
   return process.stderr.isTTY === true;
 }
 

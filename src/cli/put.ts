@@ -9,7 +9,7 @@ import { StorageWriter } from "../writer.ts";
 import { command, type Command } from "./command.ts";
 import { CommandError, OK } from "./failure.ts";
 import { numberOption, openingOptions } from "./opening.ts";
-import { print, printJson, remark } from "./output.ts";
+import { print, printJson, printToStderr } from "./output.ts";
 import { recoveryText } from "./recovery-text.ts";
 
 /** Bytes of one read; the library cuts them into chunks. */
@@ -44,7 +44,7 @@ export const put: Command = command({
     };
     using writer = values.create === true ? StorageWriter.openOrCreate(path, options) : openExisting(path, options);
     if (writer.recovery.state !== "clean")
-      await remark(`${printable(path)}: recovered ${recoveryText(writer.recovery)}`);
+      await printToStderr(`${printable(path)}: recovered ${recoveryText(writer.recovery)}`);
     const index = await writer.writeStream(source);
     if (values.root === true) writer.root = index;
     const byteLength = writer.blobLength(index);

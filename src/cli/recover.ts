@@ -11,7 +11,7 @@ import { configDamageText, recoveryText } from "./recovery-text.ts";
 
 const FACT_INDENT = 12;
 
-const told: Readonly<Record<RecoveryReport["evidence"], readonly [by: string, means: string]>> = {
+const evidenceTexts: Readonly<Record<RecoveryReport["evidence"], readonly [by: string, means: string]>> = {
   flush: ["the disk-sync header", "every flushed cell is there"],
   proof: [
     "the process-sync header, and the CRC of a commit record",
@@ -64,7 +64,7 @@ function jsonOf(report: RecoveryReport): unknown {
 function planLines(report: RecoveryReport): string[] {
   const { path, needed, evidence } = report;
   if (!needed) return [`${printable(path)}: nothing to recover: ${stateText(report)}`];
-  const [by, means] = told[evidence];
+  const [by, means] = evidenceTexts[evidence];
   const facts: (readonly [string, string])[] = [
     ["state", stateText(report)],
     ["evidence", by],

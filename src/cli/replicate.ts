@@ -6,7 +6,7 @@ import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { numberOption, openingOptions } from "./opening.ts";
-import { complain, errorsAreSeen, print, printJson, redraw, widthOf } from "./output.ts";
+import { isStderrTerminal, print, printError, printJson, redraw, widthOf } from "./output.ts";
 import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
@@ -43,7 +43,7 @@ export const replicate: Command = command({
         newEpoch: values["new-epoch"] === true,
         allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
       });
-      const isShown = !json && widthOf() !== Infinity && errorsAreSeen();
+      const isShown = !json && widthOf() !== Infinity && isStderrTerminal();
       const tellOutage = outageTeller(replicator);
       const timer = setInterval(() => (isShown ? redraw(statusOf(replicator)) : tellOutage()), SHOW_EVERY_MS);
       try {
@@ -97,14 +97,14 @@ async function whileItRuns<T>(promise: Promise<T>, signal: AbortSignal): Promise
 
 /** Returns a function that reports once that the store does not answer, and once that it answers again. */
 function outageTeller(replicator: Replicator): () => void {
-  let isOut = false;
+  let isFailing = false;
   return () => {
     const { failure } = replicator.stats();
-    if ((failure !== null) === isOut) return;
-    isOut = failure !== null;
+    if ((failure !== null) === isFailing) return;
+    isFailing = failure !== null;
     const what = failure === null ? "the store answers again" : `${failure.message}; asking again until it answers`;
     // If standard error is closed, the states on standard output still show the progress.
-    complain(what).catch(() => undefined);
+    printError(what).catch(() => undefined);
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { CommandError } from "./failure.ts";
-import { errorsAreSeen } from "./output.ts";
+import { isStderrTerminal } from "./output.ts";
 
 const endingSignals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
 
@@ -35,7 +35,7 @@ function isHangupIgnored(): boolean {
   try {
     status = readFileSync("/proc/self/status", "latin1");
   } catch {
-    return !errorsAreSeen();
+    return !isStderrTerminal();
   }
   // The value is a set of bits in hex. SIGHUP, number 1, is the lowest bit.
   const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0";

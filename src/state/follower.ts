@@ -14,7 +14,7 @@ import type { ReadableRegion } from "../region/region.ts";
 import { cellsMatch } from "./commit-checksum.ts";
 import { diskHeader, loadArea, loadHeader } from "./choose-state.ts";
 import { otherStorage } from "./failure.ts";
-import { type Follows, isCurrent, shown, type Visible, visibleAfter } from "./visible.ts";
+import { type Follows, isCurrent, type Visible, visibleAfter, visibleOf } from "./visible.ts";
 
 /** A store of a copy takes a fraction of a microsecond: a copy that is still torn after this many looks stays torn. */
 const MAX_LOOKS = 64;
@@ -60,7 +60,7 @@ export class Follower {
     this.#fixedConfig = area.bytes.slice(0, CONFIG.version.offset);
     const disk = diskHeader(area, this.#bounds(), region.path);
     const process = wanted === "commits" ? this.#currentProcess(area, disk, isLive, hasKey) : null;
-    this.#visible = process === null ? shown(disk, area, "flushes") : shown(process, area, "commits");
+    this.#visible = process === null ? visibleOf(disk, area, "flushes") : visibleOf(process, area, "commits");
     this.#truncations = this.#visible.truncations ?? 0;
     this.#seen = area;
     this.#seenWords = seenWordsIn(area);

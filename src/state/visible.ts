@@ -63,7 +63,7 @@ export function visibleAfter(before: Look, area: HeaderArea, bounds: Bounds, isL
 }
 
 /** Makes the visible state of a header in this area. */
-export function shown(header: CheckedHeader, area: HeaderArea, follows: Follows): Visible {
+export function visibleOf(header: CheckedHeader, area: HeaderArea, follows: Follows): Visible {
   return { header, follows, truncations: truncationsOf(area.records, header.next) };
 }
 
@@ -108,7 +108,7 @@ function firstOf(
     if (copy === null) continue;
     torn = false;
     const header = checkHeader(copy, bounds);
-    if (header !== null) return shown(header, area, follows);
+    if (header !== null) return visibleOf(header, area, follows);
     if (follows === "flushes") return null;
   }
   return torn ? "torn" : null;

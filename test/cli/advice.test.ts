@@ -7,7 +7,7 @@ import { fileOf, type State } from "../support/image.ts";
 import { CLI, cellar, errorCodeOf } from "../support/cli.ts";
 import { useFolder } from "../support/folder.ts";
 
-const file = useFolder({ inMemory: true, spoilt: true });
+const file = useFolder({ inMemory: true, spoiled: true });
 const FILE_CELLS = 100;
 const CELL_BYTES = 32;
 const state: State = { next: 20, root: 19 };

@@ -9,7 +9,7 @@ import { fileOf, type State } from "../support/image.ts";
 import { cellar, cellarJson } from "../support/cli.ts";
 import { useFolder } from "../support/folder.ts";
 
-const file = useFolder({ inMemory: true, spoilt: true });
+const file = useFolder({ inMemory: true, spoiled: true });
 const FILE_CELLS = 100;
 const old: State = { next: 10, root: 9 };
 const mid: State = { next: 20, root: 19 };

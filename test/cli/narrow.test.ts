@@ -7,7 +7,7 @@ import { StorageWriter } from "../../src/index.ts";
 import { cellar, cellarInTerminal } from "../support/cli.ts";
 import { useFolder } from "../support/folder.ts";
 
-const file = useFolder({ inMemory: true, spoilt: true });
+const file = useFolder({ inMemory: true, spoiled: true });
 const widths = [40, 60, 80] as const;
 const late: State = { next: 30, root: 29 };
 const mid: State = { next: 20, root: 19 };

@@ -9,7 +9,7 @@ import { headerCopy } from "../support/image.ts";
 import { cellarJson } from "../support/cli.ts";
 import { useFolder } from "../support/folder.ts";
 
-const file = useFolder({ inMemory: true, spoilt: true });
+const file = useFolder({ inMemory: true, spoiled: true });
 const BYTES_PER_CELL = 32;
 
 /** Writes a file as a killed writer would leave it, with these places zero. */

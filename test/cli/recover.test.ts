@@ -9,7 +9,7 @@ import { useAgents } from "../support/process-agents.ts";
 import { CLI, cellar, cellarJson, errorCodeOf } from "../support/cli.ts";
 import { useFolder } from "../support/folder.ts";
 
-const file = useFolder({ inMemory: true, spoilt: true });
+const file = useFolder({ inMemory: true, spoiled: true });
 const { startWriter } = useAgents();
 const COPY_BYTES = 32;
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -76,15 +76,15 @@ describe("both copies of the disk-sync header broken", () => {
   ])("%s: back to the last commit, which a record proves", async (_when, make) => {
     const { path, committed } = make();
     spoil(path, "disk1", "disk2");
-    const spoilt = readFileSync(path);
+    const spoiled = readFileSync(path);
     expect(codeOf(() => StorageWriter.open(path))).toBe("HEADER_BROKEN");
 
     const state = { needed: true, evidence: "proof", proven: true, root: committed, length: committed + 1 };
     expect(await cellarJson("recover", path)).toMatchObject({ ...state, done: false, kept: null });
-    expect(readFileSync(path).equals(spoilt)).toBe(true);
+    expect(readFileSync(path).equals(spoiled)).toBe(true);
     const kept = `${path}.before-recovery`;
     expect(await cellarJson("recover", path, "--yes")).toMatchObject({ ...state, done: true, kept });
-    expect(readFileSync(kept).equals(spoilt)).toBe(true);
+    expect(readFileSync(kept).equals(spoiled)).toBe(true);
     expect(read(path)).toEqual({ root: committed, length: committed + 1, text: committedText });
     expect(damageIn(path)).toEqual([]);
     using writer = StorageWriter.open(path);
@@ -131,10 +131,10 @@ describe("what opening for writing recovers by itself", () => {
   ] as const)("%s: the same state, and a copy", async (_what, make, places, evidence) => {
     const { path, committed } = make();
     spoil(path, ...places);
-    const spoilt = readFileSync(path);
+    const spoiled = readFileSync(path);
     const state = { needed: true, evidence, proven: true, root: committed, length: committed + 1 };
     expect(await cellarJson("recover", path, "--yes")).toMatchObject({ ...state, done: true });
-    expect(readFileSync(`${path}.before-recovery`).equals(spoilt)).toBe(true);
+    expect(readFileSync(`${path}.before-recovery`).equals(spoiled)).toBe(true);
     expect(read(path)).toMatchObject({ root: committed, text: committedText });
     expect(await cellarJson("recover", path)).toMatchObject({ needed: false });
   });

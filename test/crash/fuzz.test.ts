@@ -13,7 +13,7 @@ interface Figures {
   readonly refused: number;
 }
 
-const file = useFolder({ inMemory: true, spoilt: true });
+const file = useFolder({ inMemory: true, spoiled: true });
 
 test("spoiled footers, header bits, header cells, prefixes and splices: right, or a typed error", () => {
   const seed = seedFromEnvironment();

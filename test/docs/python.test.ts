@@ -9,7 +9,7 @@ import { type GoldenCase, goldenBytes, goldenCases, patternBytes } from "../supp
 import { requires } from "../crash/survive/requires.ts";
 
 const examples = join(import.meta.dir, "../../examples");
-const path = useFolder({ spoilt: true });
+const path = useFolder({ spoiled: true });
 const { met, fails, note } = requires("python3");
 
 /** Far more than it takes: what hangs fails. */
@@ -116,10 +116,10 @@ describe.skipIf(!met && !fails)(`read_storage.py${note}`, () => {
     }
     const bytes = readFileSync(name);
     const spoil = (...offsets: readonly number[]): string => {
-      const spoilt = Buffer.from(bytes);
-      for (const offset of offsets) spoilt[offset] = (spoilt[offset] ?? 0) ^ 8;
+      const spoiled = Buffer.from(bytes);
+      for (const offset of offsets) spoiled[offset] = (spoiled[offset] ?? 0) ^ 8;
       const file = path();
-      writeFileSync(file, spoilt);
+      writeFileSync(file, spoiled);
       return file;
     };
     // The last makes the chunk at 8 its own predecessor.

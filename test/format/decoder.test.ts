@@ -25,7 +25,7 @@ import { useFolder } from "../support/folder.ts";
 
 const seed = process.env["SEED"];
 fc.configureGlobal({ includeErrorInReport: true, ...(seed === undefined ? {} : { seed: Number(seed) }) });
-const newPath = useFolder({ spoilt: true });
+const newPath = useFolder({ spoiled: true });
 const CELL_BYTES = 32;
 const START = 8;
 const FILE_CELLS = 24;

@@ -8,7 +8,7 @@ import { FILE, HEADER_AREA_BYTES } from "../../src/format/layout.ts";
 import * as image from "../support/image.ts";
 import { useFolder } from "../support/folder.ts";
 
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 
 /** A file with two blobs, the second one its root. */
 function made(): { readonly path: string; readonly first: number; readonly root: number } {
@@ -199,7 +199,7 @@ test("a blob of no bytes whose cell is not all zero is a note: it may be an allo
 });
 
 describe("a killed writer's file", () => {
-  /** What is said of its annex and its state, after the places were spoilt. */
+  /** What is said of its annex and its state, after the places were spoiled. */
   function saidOf(...places: readonly { readonly offset: number }[]): Record<string, string> {
     const path = fresh();
     using writer = StorageWriter.create(`${path}.live`);

@@ -12,7 +12,7 @@ import { codeOf, errorOf } from "../support/errors.ts";
 import { useFolder } from "../support/folder.ts";
 import { OFFSET } from "../support/image.ts";
 
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 afterEach(() => void mock.restore());
 
 function spoil(path: string, ...places: readonly (keyof typeof OFFSET)[]): Buffer {

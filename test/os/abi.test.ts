@@ -18,7 +18,7 @@ import { FLOCK_LAYOUT } from "./abi/native.ts";
 import { useFolder } from "../support/folder.ts";
 
 const { EBADF, EINVAL } = constants.errno;
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 const compiler = Bun.which("cc");
 /** They return nothing, and a wrong address ends the process: there is no errno to see. */
 const withoutErrno: readonly string[] = ["memcpy", "errno"];

@@ -7,7 +7,7 @@ import { libc } from "../../src/os/libc.ts";
 import { useFolder } from "../support/folder.ts";
 import { until } from "../support/process-until.ts";
 
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 const linux = process.platform === "linux";
 
 function opened(): { readonly path: string; readonly fd: number } & Disposable {

@@ -10,7 +10,7 @@ import { NewFile } from "../../src/os/new-file.ts";
 import { codeOf } from "../support/errors.ts";
 import { useFolder } from "../support/folder.ts";
 
-const newName = useFolder({ spoilt: true });
+const newName = useFolder({ spoiled: true });
 const linux = process.platform === "linux";
 afterEach(() => mock.restore());
 
@@ -26,12 +26,12 @@ const siblings = (path: string): string[] => fs.readdirSync(dirname(path)).sort(
 /** As on a file system whose driver takes no flags for a rename: the kernel answers EINVAL. */
 function refuseRename(): void {
   const { syscall } = libc();
-  spyOn(libc(), "syscall").mockImplementation((number, ...rest) => syscall(number, ...spoilt(rest)));
+  spyOn(libc(), "syscall").mockImplementation((number, ...rest) => syscall(number, ...spoiled(rest)));
 }
 
 type RenameArguments = Parameters<ReturnType<typeof libc>["syscall"]> extends [number, ...infer Rest] ? Rest : never;
 
-function spoilt([fromDirectory, from, toDirectory, to]: RenameArguments): RenameArguments {
+function spoiled([fromDirectory, from, toDirectory, to]: RenameArguments): RenameArguments {
   return [fromDirectory, from, toDirectory, to, 0x7fff0000];
 }
 

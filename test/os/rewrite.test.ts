@@ -13,7 +13,7 @@ import { useFolder } from "../support/folder.ts";
 const { ENXIO } = constants.errno;
 const MIB = 2 ** 20;
 const PAGE_BYTES = 4096;
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 afterEach(() => mock.restore());
 
 /** A sparse file: `pages` of data in a file of `sizeBytes`, synced. */

@@ -19,7 +19,7 @@ describe("after close", () => {
     "no view of a %s holds a byte, not even of the next storage",
     async (kind) => {
       const { alive, ...rest } = await run(deadViews, kind, file());
-      expect(rest).toEqual({ wrong: [null], spoilt: 0, mappings: 0 });
+      expect(rest).toEqual({ wrong: [null], spoiled: 0, mappings: 0 });
       expect(Number(alive)).toBeGreaterThan(80);
     },
   );

@@ -12,7 +12,7 @@ import { Flushed, smallReplica } from "./life.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { codeOf, Primary } from "./primary.ts";
 
-const path = useFolder({ inMemory: true, spoilt: true });
+const path = useFolder({ inMemory: true, spoiled: true });
 
 async function begun(): Promise<{ store: MemoryStore; flushed: Flushed; primary: Primary }> {
   const store = new MemoryStore();

@@ -14,7 +14,7 @@ import * as image from "../support/image.ts";
 import { useFolder } from "../support/folder.ts";
 import { seedFromEnvironment } from "../support/random.ts";
 
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 /** fast-check prints it with what failed. */
 const seed = seedFromEnvironment() | 0;
 const BOUNDS: format.Bounds = { startIndex: 8, maxIndex: 1000, fileCells: 100 };

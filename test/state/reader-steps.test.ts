@@ -12,7 +12,7 @@ import { Follower } from "../../src/state/follower.ts";
 import * as image from "../support/image.ts";
 import { useFolder } from "../support/folder.ts";
 
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 const CELLS = 1000;
 const START = 8;
 

@@ -8,7 +8,7 @@ import * as image from "../support/image.ts";
 import { useFolder } from "../support/folder.ts";
 import { afterEachHeaderWord } from "../support/header-words.ts";
 
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 
 test("a reader with a key does not believe what a power cut left of a writer of Cellar, but follows when it moves", () => {
   const path = fresh();

@@ -11,7 +11,7 @@ import { openingTests } from "./bad-input/openings.ts";
 import { overflowTests } from "./bad-input/overflow.ts";
 import { useFolder } from "../support/folder.ts";
 
-const fresh = useFolder({ spoilt: true });
+const fresh = useFolder({ spoiled: true });
 
 describe("opening", () => openingTests(fresh));
 describe("arguments", () => argumentTests(fresh));

@@ -105,13 +105,13 @@ test.each([
     const [first, second] = [pattern(65535), pattern(65535)].map((value) => ({ done: false, value }));
     let looks = 0;
     const answer = name === "done" ? isLast : second?.value;
-    const spoilt = Object.defineProperty({ ...second, done: isLast }, name, {
+    const spoiled = Object.defineProperty({ ...second, done: isLast }, name, {
       get: () => {
         if (++looks === look) writer.truncate();
         return answer;
       },
     });
-    const pieces: unknown[] = [first, spoilt, { done: true }];
+    const pieces: unknown[] = [first, spoiled, { done: true }];
     const next = async (): Promise<IteratorResult<Uint8Array>> => pieces.shift() as IteratorResult<Uint8Array>;
     const stored = await writer
       .writeStream({ [Symbol.asyncIterator]: () => ({ next }) })

@@ -10,7 +10,7 @@ import { errorOf } from "../support/errors.ts";
 import { useFolder } from "../support/folder.ts";
 import { paper } from "../support/papers.ts";
 
-const fresh = useFolder({ inMemory: true, spoilt: true });
+const fresh = useFolder({ inMemory: true, spoiled: true });
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 const steering = "a\x1b[31mred\n\x9b0m.cellar";
 

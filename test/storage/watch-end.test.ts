@@ -9,7 +9,7 @@ import * as image from "../support/image.ts";
 import { Child } from "../support/child.ts";
 import { useFolder } from "../support/folder.ts";
 
-const file = useFolder({ spoilt: true });
+const file = useFolder({ spoiled: true });
 const done = { done: true, value: undefined } as const;
 
 describe("a watch ends", () => {

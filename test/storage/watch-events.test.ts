@@ -4,12 +4,12 @@ import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { libc } from "../../src/os/libc.ts";
 import { StorageReader, type StorageState } from "../../src/index.ts";
-import { Lookout, watchStates } from "../../src/watch.ts";
+import { ChangeDetector, watchStates } from "../../src/watch.ts";
 import { commit, pair } from "../support/followed.ts";
 import { until } from "../support/process-until.ts";
 import { useFolder } from "../support/folder.ts";
 
-const file = useFolder({ spoilt: true });
+const file = useFolder({ spoiled: true });
 const linux = process.platform === "linux";
 afterEach(() => mock.restore());
 
@@ -25,10 +25,10 @@ class Followed {
   onEvent: (() => void) | null = null;
   beforeEvents = (): void => undefined;
   eventsClosed = 0;
-  readonly lookout: Lookout;
+  readonly detector: ChangeDetector;
 
   constructor(hasEvents: boolean) {
-    this.lookout = new Lookout(
+    this.detector = new ChangeDetector(
       () => this.#look(),
       (callback) => {
         this.beforeEvents();
@@ -44,11 +44,11 @@ class Followed {
     if (!this.isNew) return;
     this.isNew = false;
     this.length++;
-    this.lookout.addNews();
+    this.detector.addChange();
   }
 
   watch(intervalMs?: number): AsyncIterableIterator<StorageState> & AsyncDisposable {
-    return watchStates(this, this.lookout, { intervalMs });
+    return watchStates(this, this.detector, { intervalMs });
   }
 }
 
@@ -81,7 +81,7 @@ describe("watches of one reader", () => {
       Array.from(next, () => ({ done: false, value: { root: null, length: 9 } })),
     );
     expect(followed.looks).toBe(3);
-    followed.lookout.close();
+    followed.detector.close();
   });
 
   test("see what changes just before the events begin", async () => {
@@ -90,7 +90,7 @@ describe("watches of one reader", () => {
       followed.isNew = true;
     };
     expect(await followed.watch().next()).toMatchObject({ done: false });
-    followed.lookout.close();
+    followed.detector.close();
   });
 
   test("all end with the error of a look", async () => {
@@ -117,7 +117,7 @@ describe("watches of one reader", () => {
     followed.isNew = true;
     followed.onEvent?.();
     expect(await next).toMatchObject({ done: false });
-    followed.lookout.close();
+    followed.detector.close();
   });
 
   test("are found by the timer where changes make no events, slowly at first, quickly from then on", async () => {
@@ -135,7 +135,7 @@ describe("watches of one reader", () => {
       expect(performance.now() - begun).toBeGreaterThanOrEqual(leastMs);
       expect(performance.now() - begun).toBeLessThan(mostMs);
     }
-    followed.lookout.close();
+    followed.detector.close();
   });
 
   test("let go of the events some time after the last wait, and at close", async () => {
@@ -149,7 +149,7 @@ describe("watches of one reader", () => {
     void followed.watch().next();
     await turns(3);
     followed.closed = true;
-    followed.lookout.close();
+    followed.detector.close();
     expect(followed.eventsClosed).toBe(2);
   });
 
@@ -161,7 +161,7 @@ describe("watches of one reader", () => {
     expect(followed.onEvent).toBeNull();
     followed.isNew = true;
     expect(await next).toMatchObject({ done: false });
-    followed.lookout.close();
+    followed.detector.close();
   });
 });
 

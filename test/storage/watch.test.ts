@@ -9,7 +9,7 @@ import { stateOf } from "../support/state.ts";
 import { useFolder } from "../support/folder.ts";
 import { Random, seedFromEnvironment } from "../support/random.ts";
 
-const file = useFolder({ spoilt: true });
+const file = useFolder({ spoiled: true });
 const agents = useAgents();
 
 /** All that an iterator yields, as it comes. */

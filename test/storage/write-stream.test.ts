@@ -16,7 +16,7 @@ const seed = seedFromEnvironment();
 console.log(`streams: SEED=${seed}`);
 const random = new Random(seed);
 
-/** The bytes in pieces of any size, also of none. Each is spoilt when the next is asked for: it is the source's. */
+/** The bytes in pieces of any size, also of none. Each is spoiled when the next is asked for: it is the source's. */
 async function* inPieces(bytes: Uint8Array, mostBytes: number): AsyncGenerator<Uint8Array> {
   for (let done = 0; done < bytes.length;) {
     const piece = bytes.slice(done, done + random.below(mostBytes + 1));

@@ -18,11 +18,11 @@ const TIMEOUT_MS = patienceMs(60_000);
 export interface FolderOptions {
   readonly inMemory?: boolean;
   /** The tests spoil files on purpose: what they leave is not checked. */
-  readonly spoilt?: boolean;
+  readonly spoiled?: boolean;
 }
 
 /** Call at the top of a test file. The answer makes a path in the folder: the given name, or a new one each time. */
-export function useFolder({ inMemory = false, spoilt = false }: FolderOptions = {}): (name?: string) => string {
+export function useFolder({ inMemory = false, spoiled = false }: FolderOptions = {}): (name?: string) => string {
   setDefaultTimeout(TIMEOUT_MS);
   let folder = "";
   let count = 0;
@@ -30,7 +30,7 @@ export function useFolder({ inMemory = false, spoilt = false }: FolderOptions = 
     folder = mkdtempSync(join(inMemory && existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), "cellar-test-"));
   });
   afterAll(() => {
-    const damage = spoilt ? [] : damageIn(folder);
+    const damage = spoiled ? [] : damageIn(folder);
     if (damage.length > 0) throw new Error(`left damaged:\n${damage.join("\n")}`);
     rmSync(folder, { recursive: true, force: true });
   });

@@ -45,7 +45,7 @@ export const commit: Row = row<Sizes>({
     ),
     "lmdb, overlappingSync": peer(
       "it writes its pages and a header without a hash, and syncs in the background.",
-      fewer(async (purpose) => {
+      fewerCommits(async (purpose) => {
         const store = await lmdbStore(purpose, "overlapping");
         return {
           ...store,
@@ -121,7 +121,7 @@ interface CommitStore extends TransactionStore {
 /** Each takes so long that a slice has a part of them. */
 const FEWER = 20;
 
-function fewer(open: Open<CommitStore>): Start<Sizes> {
+function fewerCommits(open: Open<CommitStore>): Start<Sizes> {
   return (sizes, folder) => committing(open)({ ...sizes, count: sizes.count / FEWER }, folder);
 }
 

@@ -64,7 +64,7 @@ function walkCellar(
   fieldBy: (storage: StorageWriter, first: number, cells: number) => Field,
 ): Task {
   const writer = StorageWriter.create(join(folder, "tree.cellar"), { bytesPerCell: CELL_BYTES });
-  const { nodes, root } = plant(sizes.depth);
+  const { nodes, root } = makeTree(sizes.depth);
   const count = nodes.length / CELL_BYTES;
   const first = writer.allocate(count);
   writer.cells(first, count).set(nodes);
@@ -72,7 +72,7 @@ function walkCellar(
 }
 
 async function walkLmdb(sizes: Sizes, folder: string): Promise<Task> {
-  const { nodes, root } = plant(sizes.depth);
+  const { nodes, root } = makeTree(sizes.depth);
   const count = nodes.length / CELL_BYTES;
   const store = await lmdbStore({ folder, count, sizeBytes: CELL_BYTES });
   await store.writeAll(count, (node) => nodes.subarray(node * CELL_BYTES, (node + 1) * CELL_BYTES));
@@ -80,7 +80,7 @@ async function walkLmdb(sizes: Sizes, folder: string): Promise<Task> {
 }
 
 /** The cells of a full binary tree, at random places. Below the leaves it begins again at the root. */
-function plant(depth: number): { readonly nodes: Uint8Array; readonly root: number } {
+function makeTree(depth: number): { readonly nodes: Uint8Array; readonly root: number } {
   const count = 2 ** depth;
   const placeOf = shuffled(count);
   const nodes = new Uint8Array(count * CELL_BYTES);

@@ -80,7 +80,7 @@ export class Follower {
   }
 
   /** The count in the annex at the last look; null if the annex had none: see `keepsCells`. */
-  get toldTruncations(): number | null {
+  get annexTruncations(): number | null {
     return this.#visible.truncations;
   }
 

@@ -55,7 +55,7 @@ export function readerSnapshot(
 ): Snapshot {
   const header: CheckedHeader = follower.header;
   // Take the count of the reader's last look, not the current one: a truncation since then affects the state shown.
-  const truncations = follower.toldTruncations;
+  const truncations = follower.annexTruncations;
   const check = (): void => {
     region.measure();
     if (region.sizeBytes < header.next * bytesPerCell) {

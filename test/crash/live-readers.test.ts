@@ -189,10 +189,10 @@ class Reader {
   }
 
   #hold(): Held {
-    const { header, toldTruncations } = this.#follower;
+    const { header, annexTruncations } = this.#follower;
     return {
       cells: this.#region.memory.slice(START * BYTES_PER_CELL, header.next * BYTES_PER_CELL),
-      told: toldTruncations,
+      told: annexTruncations,
     };
   }
 

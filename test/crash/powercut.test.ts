@@ -12,7 +12,7 @@ import { Images } from "./powercut/images.ts";
 import { choicesOf, configIn } from "./powercut/opening.ts";
 import { itemAt, Random } from "./powercut/random.ts";
 import { applyToMemory, PAGE_BYTES, RecordingRegion } from "./powercut/recording-region.ts";
-import { imagesOf, mutantForm, newRegion, replay, seedOfRun, shortForm, tell } from "./powercut/replay.ts";
+import { imagesOf, mutantForm, newRegion, replay, reportText, seedOfRun, shortForm } from "./powercut/replay.ts";
 import { seamMutants } from "./powercut/seam-mutants.ts";
 
 /** Seconds on a free machine. */
@@ -37,7 +37,7 @@ test(
   "every crash of every workload leaves an acknowledged flush or a whole commit",
   async () => {
     const report = await replay(shortForm, seedOfRun());
-    process.stdout.write(`${tell(report)}\n`);
+    process.stdout.write(`${reportText(report)}\n`);
     expect(report.violations).toEqual([]);
     expect(report.counts[0].crashPoints).toBeGreaterThan(300);
     expect(imagesOf(report)).toBeGreaterThan(20_000);

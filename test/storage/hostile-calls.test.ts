@@ -14,27 +14,27 @@ const fresh = useFolder({ inMemory: true });
 const pattern = (length: number): Uint8Array<ArrayBuffer> => Uint8Array.from({ length }, (_, i) => (i * 7) % 251);
 
 /** Its subarrays, copies and species are always of 32 zeros. */
-class Forgetful extends Uint8Array {
+class AlwaysZeros extends Uint8Array {
   constructor() {
     super(32);
   }
 }
 
 /** Says another length than it has. */
-function boastful(bytes: Uint8Array, length: number): Uint8Array {
+function withLength(bytes: Uint8Array, length: number): Uint8Array {
   return Object.defineProperty(bytes.slice(), "length", { get: () => length });
 }
 
 describe("bytes whose methods are the caller's", () => {
   const bytes = pattern(200_000);
   const sources: readonly (readonly [string, (part: Uint8Array) => Uint8Array])[] = [
-    ["a subclass with a constructor of its own", (part) => Object.setPrototypeOf(part.slice(), Forgetful.prototype)],
-    ["a length of its own, too long", (part) => boastful(part, 1_000_000)],
-    ["a length of its own, too short", (part) => boastful(part, 1)],
+    ["a subclass with a constructor of its own", (part) => Object.setPrototypeOf(part.slice(), AlwaysZeros.prototype)],
+    ["a length of its own, too long", (part) => withLength(part, 1_000_000)],
+    ["a length of its own, too short", (part) => withLength(part, 1)],
     ["a subarray of its own", (part) => Object.assign(part.slice(), { subarray: () => new Uint8Array(9) })],
     [
       "a constructor of its own",
-      (part) => Object.defineProperty(part.slice(), "constructor", { get: () => Forgetful }),
+      (part) => Object.defineProperty(part.slice(), "constructor", { get: () => AlwaysZeros }),
     ],
     ["a Buffer", (part) => Buffer.from(part)],
   ];

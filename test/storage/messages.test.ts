@@ -12,16 +12,16 @@ import { paper } from "../support/papers.ts";
 
 const fresh = useFolder({ inMemory: true, spoiled: true });
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
-const steering = "a\x1b[31mred\n\x9b0m.cellar";
+const controlName = "a\x1b[31mred\n\x9b0m.cellar";
 
 describe("a path with control characters", () => {
   const taken = (): string => {
-    const path = fresh(steering);
+    const path = fresh(controlName);
     writeFileSync(path, "no storage");
     return path;
   };
   test.each([
-    ["a missing file", (path: string) => StorageReader.open(join(path, "..", `missing${steering}`))],
+    ["a missing file", (path: string) => StorageReader.open(join(path, "..", `missing${controlName}`))],
     ["a file of another kind", (path: string) => StorageReader.open(path)],
     ["a name that is taken", (path: string) => StorageWriter.create(path)],
     ["a config that cannot be", (path: string) => StorageWriter.create(path, { bytesPerCell: 1 })],
@@ -30,7 +30,7 @@ describe("a path with control characters", () => {
     const error = errorOf(() => call(taken()));
     expect(error.message).not.toMatch(CONTROL);
     expect(error.message).toContain(String.raw`a\u001b[31mred\u000a\u009b0m.cellar: `);
-    expect(error.path).toContain(steering);
+    expect(error.path).toContain(controlName);
   });
 
   test("an argument of the wrong type does not bring them either", () => {

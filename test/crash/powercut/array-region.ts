@@ -9,8 +9,8 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
   readonly memory: Uint8Array<ArrayBuffer>;
   readonly address: number;
   sizeBytes = 0;
-  /** Whether `punch` works, as it does on most file systems. */
-  punches = true;
+  /** Whether the file system can deallocate, as most can. */
+  canDeallocate = true;
   /** Bytes that may not be zero; above them everything is. */
   #usedBytes = 0;
 
@@ -52,7 +52,7 @@ export class ArrayRegion implements ReadableRegion, WritableRegion {
   }
 
   deallocate(fromBytes: number, toBytes: number): void {
-    if (this.punches) this.memory.fill(0, fromBytes, toBytes);
+    if (this.canDeallocate) this.memory.fill(0, fromBytes, toBytes);
   }
 
   rewriteUncached(_fromBytes: number, _toBytes: number): void {}

@@ -17,9 +17,9 @@ import { PAGE_BYTES } from "./recording-region.ts";
 
 export type Viewer = "flush reader" | "commit reader" | "writer";
 
-/** A state that somebody sees. */
+/** A state that a viewer sees. */
 export interface Seen {
-  readonly who: Viewer;
+  readonly viewer: Viewer;
   readonly root: number;
   readonly next: number;
   /** The orders of the states of this root and length, and of those of them whose every cell is there. */
@@ -82,9 +82,9 @@ export class Examiner {
     return { seen: this.#seen, faults: this.#faults, version, recovery };
   }
 
-  #read(who: Viewer, follows: Follows): Header {
+  #read(viewer: Viewer, follows: Follows): Header {
     const { header } = new Follower(this.#bench, configIn(this.#bench), follows, false);
-    this.#see(who, header.root, header.next, header.next);
+    this.#see(viewer, header.root, header.next, header.next);
     return header;
   }
 
@@ -127,21 +127,21 @@ export class Examiner {
     if (lost !== undefined) this.#fault("old cells", `the next writer wrote over cells of state ${lost}`);
   }
 
-  #see(who: Viewer, root: number, next: number, length: number): Seen {
+  #see(viewer: Viewer, root: number, next: number, length: number): Seen {
     const { sizeBytes } = this.#bench;
     if (length * this.#history.bytesPerCell > sizeBytes) {
-      this.#fault("past the end", `the ${who} has ${length} cells of a file of ${sizeBytes} bytes`);
+      this.#fault("past the end", `the ${viewer} has ${length} cells of a file of ${sizeBytes} bytes`);
     }
-    const seen = { who, root, next, ...this.#history.find(root, next, this.#bench.memory) };
+    const seen = { viewer, root, next, ...this.#history.find(root, next, this.#bench.memory) };
     this.#seen.push(seen);
     return seen;
   }
 
-  #attempt<T>(who: Viewer, action: () => T): T | undefined {
+  #attempt<T>(viewer: Viewer, action: () => T): T | undefined {
     try {
       return action();
     } catch (error) {
-      this.#fault(`${who} refuses`, error instanceof StorageError ? error.code : String(error));
+      this.#fault(`${viewer} refuses`, error instanceof StorageError ? error.code : String(error));
       return undefined;
     }
   }

@@ -12,7 +12,7 @@ import type { Count, Recorded, Run } from "./run.ts";
 
 /** Crashes the life at every event. `depth` is 1 for the second crash, after which nothing is recovered any more. */
 export async function explore(recorded: Recorded, run: Run, depth: 0 | 1 = 0): Promise<void> {
-  await new Explorer(recorded, run, depth).toTheEnd();
+  await new Explorer(recorded, run, depth).exploreAll();
 }
 
 /** A crash that is to be recovered from. */
@@ -53,15 +53,15 @@ class Explorer {
     this.#memory.set(recorded.image);
     this.#sizeBytes = recorded.image.length;
     this.#bounds = recorded.bounds;
-    run.bench.punches = recorded.punches;
+    run.bench.canDeallocate = recorded.canDeallocate;
   }
 
-  async toTheEnd(): Promise<void> {
+  async exploreAll(): Promise<void> {
     for (const [at, entry] of this.#recorded.log.entries()) {
       this.#at = at;
       this.#crashAt(entry);
       for (const crash of this.#crashes.splice(0)) await this.#recover(crash);
-      if (this.#enough()) return;
+      if (this.#hasEnough()) return;
     }
   }
 
@@ -86,7 +86,7 @@ class Explorer {
       if (image.enumerated) this.#count.enumerated++;
       else this.#count.sampled++;
       this.#crash(compose(this.#disk, image, scratch), this.#bounds, null);
-      if (this.#enough()) return;
+      if (this.#hasEnough()) return;
     }
   }
 
@@ -172,7 +172,7 @@ class Explorer {
     return `${name}, ${kind} after event ${this.#at} (${itemAt(log, this.#at).kind})`;
   }
 
-  #enough(): boolean {
+  #hasEnough(): boolean {
     return this.#run.violations.length >= this.#run.effort.maxViolations;
   }
 }

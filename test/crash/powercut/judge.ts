@@ -88,14 +88,14 @@ export function judge(outcome: Outcome, history: History, bounds: Bounds, crash:
 }
 
 /** The latest of the states that the viewer may take what it sees for. */
-export function stateSeen(outcome: Outcome, who: Viewer, begun: number): number {
-  const latest = seenBy(outcome, who).whole.findLast((order) => order <= begun);
-  if (latest === undefined) throw new Error(`the ${who} sees no known state`);
+export function stateSeen(outcome: Outcome, viewer: Viewer, begun: number): number {
+  const latest = seenBy(outcome, viewer).whole.findLast((order) => order <= begun);
+  if (latest === undefined) throw new Error(`the ${viewer} sees no known state`);
   return latest;
 }
 
 function judgeSeen(seen: Seen, bounds: Bounds): Fault | null {
-  const what = `${seen.who} sees root ${seen.root}, next ${seen.next}`;
+  const what = `${seen.viewer} sees root ${seen.root}, next ${seen.next}`;
   const isBegun = (order: number): boolean => order <= bounds.begun;
   if (!seen.named.some(isBegun)) return { check: "unknown state", detail: what };
   const latest = seen.whole.findLast(isBegun);
@@ -103,13 +103,15 @@ function judgeSeen(seen: Seen, bounds: Bounds): Fault | null {
   if (latest < bounds.flushed) {
     return { check: "flush lost", detail: `${what}: state ${latest}, when ${bounds.flushed} had been acknowledged` };
   }
-  const least = { "flush reader": bounds.flushed, "commit reader": bounds.shown, writer: bounds.committed }[seen.who];
+  const least = { "flush reader": bounds.flushed, "commit reader": bounds.shown, writer: bounds.committed }[
+    seen.viewer
+  ];
   if (latest < least) return { check: "commit lost", detail: `${what}: state ${latest}, when ${least} had returned` };
   return null;
 }
 
-function seenBy(outcome: Outcome, who: Viewer): Seen {
-  const seen = outcome.seen.find((candidate) => candidate.who === who);
-  if (seen === undefined) throw new Error(`the ${who} sees nothing`);
+function seenBy(outcome: Outcome, viewer: Viewer): Seen {
+  const seen = outcome.seen.find((candidate) => candidate.viewer === viewer);
+  if (seen === undefined) throw new Error(`the ${viewer} sees nothing`);
   return seen;
 }

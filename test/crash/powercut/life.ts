@@ -68,7 +68,7 @@ export class Life {
       await step(this);
       this.#place.region.observe();
     }
-    while (this.#place.region.drain()) await settled();
+    while (this.#place.region.drain()) await runContinuations();
     for (const error of await Promise.all(this.#flushes)) if (error !== null) throw error;
   }
 
@@ -103,7 +103,7 @@ export class Life {
 
   flush(): void {
     const order = this.#begins();
-    this.#told(order, this.#writer.flushSync());
+    this.#checkAnswer(order, this.#writer.flushSync());
     this.#done(order);
   }
 
@@ -118,7 +118,7 @@ export class Life {
     const acknowledged = flushed.then((state) => {
       // Unless a later commit has overtaken it, which may have been a truncation.
       if (order > this.#returned) this.#returns(order);
-      this.#told(order, state);
+      this.#checkAnswer(order, state);
       this.#durable(order);
       return null;
     });
@@ -128,7 +128,7 @@ export class Life {
   /** Lets the oldest asynchronous sync return, if there is one, and what waits for it go on. */
   async syncReturns(): Promise<void> {
     this.#place.region.drain();
-    await settled();
+    await runContinuations();
   }
 
   truncate(): void {
@@ -236,14 +236,14 @@ export class Life {
   }
 
   /** A flush says what it made durable: the state at its call, or a later one. */
-  #told(order: number, told: { readonly root: number | null; readonly length: number }): void {
+  #checkAnswer(order: number, answer: { readonly root: number | null; readonly length: number }): void {
     const later = this.#place.history.states.slice(order);
-    if (later.some(({ root, next }) => root === (told.root ?? 0) && next === told.length)) return;
-    throw new Error(`flush ${order} was told root ${told.root}, length ${told.length}: no state since its call`);
+    if (later.some(({ root, next }) => root === (answer.root ?? 0) && next === answer.length)) return;
+    throw new Error(`flush ${order} answered root ${answer.root}, length ${answer.length}: no state since its call`);
   }
 }
 
 /** Lets every continuation run that can. */
-function settled(): Promise<void> {
+function runContinuations(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -102,7 +102,7 @@ export class RecordingRegion extends ArrayRegion {
   /** What is given back must be reserved again. */
   override deallocate(fromBytes: number, toBytes: number): void {
     this.observe();
-    if (!this.punches) return;
+    if (!this.canDeallocate) return;
     const spans: Span[] = [];
     for (let start = fromBytes; start < toBytes; start = (Math.floor(start / PAGE_BYTES) + 1) * PAGE_BYTES) {
       const bytes = new Uint8Array(Math.min(PAGE_BYTES - (start % PAGE_BYTES), toBytes - start));
@@ -124,7 +124,7 @@ export class RecordingRegion extends ArrayRegion {
     this.#endSync(this.beginSync(toBytes));
   }
 
-  /** Goes on until {@link settle}. */
+  /** Goes on until {@link drain}. */
   override syncLater(): Promise<void> {
     const id = this.beginSync(this.sizeBytes);
     return new Promise((resolve) => this.#pending.push({ id, resolve }));

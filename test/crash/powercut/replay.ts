@@ -112,7 +112,7 @@ export function imagesOf({ counts }: Report): number {
 }
 
 /** The report in words. */
-export function tell(report: Report): string {
+export function reportText(report: Report): string {
   const { seed, milliseconds, counts, violations } = report;
   const names = ["first crash", "crash in recovery"];
   const lines = counts.map(({ crashPoints, kills, enumerated, sampled, opened }, i) => {
@@ -128,14 +128,14 @@ export function tell(report: Report): string {
 
 /** Lives through the workload. Null, and a violation, if that fails already. */
 async function record(workload: Workload, bytesPerCell: number, run: Run): Promise<Recorded | null> {
-  const { steps, stepBytes = null, punches = true, recoverOneIn } = workload;
+  const { steps, stepBytes = null, canDeallocate = true, recoverOneIn } = workload;
   const name = `${workload.name}, cells of ${bytesPerCell}`;
   const config = checkConfig({ headString: "powercut", version: 1, bytesPerCell, maxIndex: 2 ** 32 - 1 });
   const history = new History(bytesPerCell);
   const image = new Uint8Array(Math.ceil((stepBytes ?? FILE_BYTES) / bytesPerCell) * bytesPerCell);
   const region = run.recorder;
   region.load(image);
-  region.punches = punches;
+  region.canDeallocate = canDeallocate;
   try {
     await Life.create({ region, history, stepBytes, salt: 0 }, config).run(steps);
   } catch (error) {
@@ -146,7 +146,7 @@ async function record(workload: Workload, bytesPerCell: number, run: Run): Promi
   if (!makes(log, image, region))
     run.violations.push({ check: "log", detail: "it does not make the file", where: name });
   const disk = Disk.created(image.length);
-  return { name, image, disk, log, history, steps, stepBytes, punches, recoverOneIn, bounds: null };
+  return { name, image, disk, log, history, steps, stepBytes, canDeallocate, recoverOneIn, bounds: null };
 }
 
 /** Whether the log, from the image on, makes the region as it is: then nothing has bypassed it. */
@@ -166,6 +166,6 @@ if (import.meta.main) {
   const forms: Record<string, Form> = { short: shortForm, long: longForm, mutant: mutantForm };
   const [, , form = "short", workload] = process.argv;
   const report = await replay({ ...(forms[form] ?? shortForm), workload }, seedOfRun());
-  process.stdout.write(`${tell(report)}\n`);
+  process.stdout.write(`${reportText(report)}\n`);
   process.exitCode = report.violations.length === 0 ? 0 : 1;
 }

@@ -19,7 +19,7 @@ export interface Recorded {
   readonly history: History;
   readonly steps: readonly Step[];
   readonly stepBytes: number | null;
-  readonly punches: boolean;
+  readonly canDeallocate: boolean;
   /** At least one image in so many is recovered. */
   readonly recoverOneIn?: number | undefined;
   /** What a crash at the start must leave; null before the file has its name. */

@@ -8,8 +8,8 @@ export interface Workload {
   readonly steps: readonly Step[];
   /** Bytes by which the file grows; default as the library's. */
   readonly stepBytes?: number;
-  /** For file systems that cannot punch holes. */
-  readonly punches?: false;
+  /** For file systems that cannot deallocate. */
+  readonly canDeallocate?: false;
   /** Of short lives: one image in so many is recovered, and crashed again within that. */
   readonly recoverOneIn?: number;
 }
@@ -83,7 +83,11 @@ export const workloads: readonly Workload[] = [
   },
   { name: "cells filled through a view", steps: [allocate(20), commit, allocate(150), flush, allocate(3), commit] },
   { name: "many commits", steps: [...manyCommits, flush, write(20), commit] },
-  { name: "truncate", steps: [write(6000), flush, write(3000), commit, truncate, allocate(30), flush], punches: false },
+  {
+    name: "truncate",
+    steps: [write(6000), flush, write(3000), commit, truncate, allocate(30), flush],
+    canDeallocate: false,
+  },
   {
     name: "truncate, write the same again",
     steps: [write(5000), flush, truncate, write(5000), commit, write(900), flush],

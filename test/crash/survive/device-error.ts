@@ -11,7 +11,7 @@ import type { Step } from "./events.ts";
 import { Expected } from "./expected.ts";
 import type { Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
-import { Hand } from "./lives.ts";
+import { SteppedWriter } from "./lives.ts";
 import { Random } from "../../support/random.ts";
 import { Workplace } from "./workplace.ts";
 
@@ -40,7 +40,7 @@ export async function deviceError({ runs, seed }: DeviceErrorOptions): Promise<F
   const random = new Random(seed);
   using workplace = new Workplace();
   await using inspector = new Inspector(workplace);
-  await using hand = new Hand(workplace);
+  await using stepped = new SteppedWriter(workplace);
   const storages: Expected[] = [];
   const tally: Tally = { failed: 0, reopened: 0, refusedAgain: 0, calls: new Map() };
   for (let i = 0; i < runs; i++) {
@@ -52,7 +52,7 @@ export async function deviceError({ runs, seed }: DeviceErrorOptions): Promise<F
     // program was told of the error before, or not.
     const sync = flushes[Math.floor(i / 2) % flushes.length] ?? [];
     const [recovers, toldBefore] = [i % 2 === 0, i % 8 >= 4];
-    await failAndReopen({ hand, inspector, expected, memory, disk, random, tally, sync, recovers, toldBefore });
+    await failAndReopen({ stepped, inspector, expected, memory, disk, random, tally, sync, recovers, toldBefore });
     expected.annotate(`run ${i}`);
     disk.release();
     memory.unmount();
@@ -69,7 +69,7 @@ export async function deviceError({ runs, seed }: DeviceErrorOptions): Promise<F
 }
 
 interface Run {
-  readonly hand: Hand;
+  readonly stepped: SteppedWriter;
   readonly inspector: Inspector;
   readonly expected: Expected;
   readonly memory: Mount;
@@ -85,7 +85,7 @@ interface Run {
 }
 
 async function failAndReopen({
-  hand,
+  stepped,
   inspector,
   expected,
   memory,
@@ -98,17 +98,17 @@ async function failAndReopen({
 }: Run): Promise<void> {
   const path = disk.mount.path("storage.cellar");
   const limits = { bytesPerCell: 32, maxBlobBytes: 200_000, maxStorageBytes: 2 ** 30, fillBytes: DIRTY_BYTES };
-  await hand.begin({ path, seed: random.seed(), firstNumber: 1, ...limits }, expected);
-  await hand.do("open", "writeLarge", "setRoot", "flushSync");
+  await stepped.begin({ path, seed: random.seed(), firstNumber: 1, ...limits }, expected);
+  await stepped.do("open", "writeLarge", "setRoot", "flushSync");
   const ballast = new Ballast(memory.folder);
   ballast.leave(random.between(1, 8) * MEGABYTE);
-  await hand.do("fill", "setRoot", "commit");
+  await stepped.do("fill", "setRoot", "commit");
   if (toldBefore && !failsToSync(path)) expected.violations.push("a device without space did not fail another's sync");
-  const { refused } = await hand.do(...sync);
+  const { refused } = await stepped.do(...sync);
   const first = refused.find(({ call }) => call.startsWith("flush"));
   if (first === undefined) {
     expected.violations.push("a device without space did not fail the sync");
-    await hand.do("close");
+    await stepped.do("close");
     return;
   }
   tally.failed++;
@@ -117,17 +117,17 @@ async function failAndReopen({
   if (first.code !== "FAILED") expected.violations.push(`the sync failed with ${first.code}`);
   // Nothing is claimed any more, whatever the kernel says by now, and nothing is taken.
   for (const step of ["flushSync", "flush", "writeSmall", "setRoot", "commit", "truncate", "allocate"] as const) {
-    const again = await hand.do(step, "settle");
+    const again = await stepped.do(step, "settle");
     if (again.refused[0]?.code !== "FAILED") expected.violations.push(`${step} after FAILED was not refused`);
   }
-  const { refused: atClose } = await hand.do("close");
+  const { refused: atClose } = await stepped.do("close");
   if (atClose.length > 0) expected.violations.push("close of a refusing writer threw");
   if (recovers) ballast.free();
   expected.ended("kill");
-  const { refused: atOpen } = await hand.do("open");
+  const { refused: atOpen } = await stepped.do("open");
   if (atOpen.length === 0) {
     tally.reopened++;
-    await hand.do("writeSmall", "setRoot", "flushSync", "close");
+    await stepped.do("writeSmall", "setRoot", "flushSync", "close");
   } else tally.refusedAgain++;
   ballast.free();
   // Memory forgets: from here on only the disk counts.

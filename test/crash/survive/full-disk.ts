@@ -9,7 +9,7 @@ import type { Step, VictimOrders } from "./events.ts";
 import { Expected } from "./expected.ts";
 import type { Figures } from "./figures.ts";
 import { Inspector } from "./inspector.ts";
-import { Hand } from "./lives.ts";
+import { SteppedWriter } from "./lives.ts";
 import { Random } from "../../support/random.ts";
 import { run, Workplace } from "./workplace.ts";
 
@@ -90,7 +90,7 @@ class Scenes implements AsyncDisposable {
   readonly #random: Random;
   readonly #workplace: Workplace;
   readonly #inspector: Inspector;
-  readonly #hand: Hand;
+  readonly #stepped: SteppedWriter;
   readonly #storages: Expected[] = [];
   readonly #tally = { notCreated: 0, refusals: 0, filledByOthers: 0, wentOn: 0 };
 
@@ -99,11 +99,11 @@ class Scenes implements AsyncDisposable {
     this.#seed = seed;
     this.#random = new Random(seed);
     this.#inspector = new Inspector(workplace);
-    this.#hand = new Hand(workplace);
+    this.#stepped = new SteppedWriter(workplace);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#hand[Symbol.asyncDispose]();
+    await this.#stepped[Symbol.asyncDispose]();
     await this.#inspector[Symbol.asyncDispose]();
   }
 
@@ -134,7 +134,7 @@ class Scenes implements AsyncDisposable {
   async limited(limitBytes: number): Promise<void> {
     const moreBytes = 500_000;
     const limit = (bytes: number | "unlimited"): void => {
-      run("prlimit", "--pid", String(this.#hand.pid), `--fsize=${bytes}:`);
+      run("prlimit", "--pid", String(this.#stepped.pid), `--fsize=${bytes}:`);
     };
     limit(limitBytes);
     const give = (): number => {
@@ -149,7 +149,7 @@ class Scenes implements AsyncDisposable {
   async #play(name: string, path: string, space: Space): Promise<void> {
     const expected = new Expected();
     this.#storages.push(expected);
-    await this.#hand.begin(this.#orders(path, space.enoughBytes), expected);
+    await this.#stepped.begin(this.#orders(path, space.enoughBytes), expected);
     await this.#fillAndGoOn(path, expected, space);
     expected.annotate(name);
   }
@@ -189,7 +189,7 @@ class Scenes implements AsyncDisposable {
 
   /** Does the steps. Only what needs space may be refused, and only for want of it; answers how often it was. */
   async #do(...steps: readonly Step[]): Promise<number> {
-    const { refused, expected } = await this.#hand.do(...steps);
+    const { refused, expected } = await this.#stepped.do(...steps);
     for (const { call, code } of refused) {
       if (code === "DISK_FULL" && NEED_SPACE.includes(call)) continue;
       expected.violations.push(`${call} was refused with ${code}`);

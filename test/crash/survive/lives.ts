@@ -37,13 +37,13 @@ export async function liveTraced(
 }
 
 /** A writer in another process, that the supervisor leads step by step. */
-export class Hand implements AsyncDisposable {
+export class SteppedWriter implements AsyncDisposable {
   readonly #child: Child;
   readonly #workplace: Workplace;
   #expected: Expected = new Expected();
 
   constructor(workplace: Workplace) {
-    this.#child = startChild(workplace, "hand.ts");
+    this.#child = startChild(workplace, "stepped-writer.ts");
     this.#workplace = workplace;
   }
 

@@ -52,7 +52,7 @@ export async function syscallError({ runs, seed }: SyscallOptions): Promise<Figu
     Array.from({ length: LANES }, async () => {
       await using inspector = new Inspector(workplace);
       for (let fault = rest.pop(); fault !== undefined; fault = rest.pop()) {
-        storages.push(await suffer(workplace, inspector, fault, tally));
+        storages.push(await liveWithFault(workplace, inspector, fault, tally));
       }
       return inspector.counts;
     }),
@@ -70,7 +70,7 @@ export async function syscallError({ runs, seed }: SyscallOptions): Promise<Figu
 }
 
 /** A life with one fault, and what it left. */
-async function suffer(
+async function liveWithFault(
   workplace: Workplace,
   inspector: Inspector,
   { start, site, lifeSeed, error, times }: Fault,

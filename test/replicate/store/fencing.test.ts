@@ -43,7 +43,7 @@ describe.each(kinds)("%s", (_name, open) => {
 });
 
 /** A store that answers conditional PUTs in its own way. */
-function strange(put: (store: ObjectStore, nth: number) => ReturnType<ObjectStore["put"]>): ObjectStore {
+function storeWithPut(put: (store: ObjectStore, nth: number) => ReturnType<ObjectStore["put"]>): ObjectStore {
   const store = openStore(path());
   let nth = 0;
   return {
@@ -75,10 +75,16 @@ describe("refused is a store", () => {
   });
 
   test("that answers two of eight, or a later one, or has nothing then, or another's bytes", async () => {
-    const twice = strange(async (store, nth) => (await store.put("replica", bytes), nth < 2 ? "created" : "exists"));
-    const later = strange(async (store, nth) => (await store.put("replica", bytes), nth === 8 ? "created" : "exists"));
-    const none = strange(async () => "exists");
-    const mixed = strange(async (store, nth) => (await store.put("replica", others), nth === 0 ? "created" : "exists"));
+    const twice = storeWithPut(
+      async (store, nth) => (await store.put("replica", bytes), nth < 2 ? "created" : "exists"),
+    );
+    const later = storeWithPut(
+      async (store, nth) => (await store.put("replica", bytes), nth === 8 ? "created" : "exists"),
+    );
+    const none = storeWithPut(async () => "exists");
+    const mixed = storeWithPut(
+      async (store, nth) => (await store.put("replica", others), nth === 0 ? "created" : "exists"),
+    );
     const says = ["2 of 8", "created replica again", "is not there", "two writers"];
     for (const [i, store] of [twice, later, none, mixed].entries())
       await expect(checkFencing(store, "replica", bytes)).rejects.toMatchObject({

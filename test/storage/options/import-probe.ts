@@ -24,10 +24,10 @@ process.env = new Proxy(process.env, {
   },
 });
 
-const deed = process.argv[2];
-if (deed !== "nothing") {
+const action = process.argv[2];
+if (action !== "nothing") {
   const { StorageWriter } = await import("../../../src/index.ts");
-  if (deed === "open") StorageWriter.inMemory().close();
+  if (action === "open") StorageWriter.inMemory().close();
 }
 process.stdout.write(JSON.stringify(reads));
 

@@ -181,6 +181,21 @@ test("a recovery that gives out cells again which readers may hold counts as a t
   expect([writer.stats().truncations, reader.refresh(), reader.truncations]).toEqual([1, true, 1]);
 });
 
+test("a recovery ends the truncation that a kill left under way, and counts it", () => {
+  const path = fresh();
+  const [flushed, emptied] = [
+    { next: 50, root: 0 },
+    { next: 8, root: 0 },
+  ] as const;
+  const record = (sequence: number): image.Proof => ({ ...emptied, base: 8, cellsCrc: 0, sequence, truncations: 5 });
+  const area = { disk: [flushed, flushed], process: [emptied, emptied], records: [record(3), record(4)] } as const;
+  writeFileSync(path, image.fileOf(area, 100));
+  using reader = StorageReader.open(path);
+  using writer = StorageWriter.open(path);
+  expect([writer.recovery.ignored, writer.length]).toEqual(["older", 50]);
+  expect([writer.stats().truncations, reader.refresh(), reader.truncations]).toEqual([3, true, 3]);
+});
+
 test("what a truncation that failed has left can be copied", async () => {
   const path = fresh();
   const writer = StorageWriter.create(path);

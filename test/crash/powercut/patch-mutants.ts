@@ -20,6 +20,7 @@ const lonePages = "a commit whose first and last cell are alone in their pages";
 const mixes = "test/crash/mixes.test.ts";
 const liveReaders = "test/crash/live-readers.test.ts";
 const headerChoice = "test/state/header-choice.test.ts";
+const readerTrust = "test/state/reader-trust.test.ts";
 const flush = "test/state/flush.test.ts";
 const commitRecord = "test/format/commit-record.test.ts";
 
@@ -130,12 +131,12 @@ export const patchMutants: readonly PatchMutant[] = [
   {
     name: "truncation: opening leaves an odd count as it is",
     patches: [["isTruncating(latest?.truncations ?? 0) || ", ""]],
-    test: liveReaders,
+    test: readerTrust,
   },
   {
     name: "truncation: opening that may give out cells again does not count",
     patches: [[' || ignored === "pastEnd" || ignored === "torn"', ""]],
-    test: "test/state/reader-trust.test.ts",
+    test: readerTrust,
   },
   {
     name: "truncation: every state that is shown while one is under way came after it",

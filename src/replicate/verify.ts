@@ -44,9 +44,9 @@ export async function* verify(target: Target, options: VerifyOptions = {}): Asyn
   const log = await openLog(openTarget(target), signal);
   const history = yield* verifyLog(log, signal);
   if (history === null) return;
-  const histories = yield* verifyEpochs(log, history, signal);
-  yield* verifyBlocks(log, histories, signal);
-  if (download) yield* verifyObjects(log, history, signal);
+  const { histories, fulls } = yield* verifyEpochs(log, history, signal);
+  yield* verifyBlocks(log, history, histories, signal);
+  if (download) yield* verifyObjects(log, history, fulls, signal);
   if (path !== undefined) yield* verifyFile(history, path, log.replica.blockBytes, signal);
 }
 
@@ -66,7 +66,11 @@ async function* verifyLog(log: Log, signal?: AbortSignal): AsyncGenerator<Findin
 }
 
 /** Checks every full record. Returns the last history of each epoch. */
-async function* verifyEpochs(log: Log, history: History, signal?: AbortSignal): AsyncGenerator<Finding, History[]> {
+async function* verifyEpochs(
+  log: Log,
+  history: History,
+  signal?: AbortSignal,
+): AsyncGenerator<Finding, { readonly histories: readonly History[]; readonly fulls: readonly number[] }> {
   const lasts = new Map([[history.epoch, history]]);
   let good = 0;
   let fulls: number[] = [];
@@ -88,12 +92,13 @@ async function* verifyEpochs(log: Log, history: History, signal?: AbortSignal): 
     }
   }
   yield { part: "full records", level: "ok", message: `${good} are intact` };
-  return [...lasts.values()];
+  return { histories: [...lasts.values()], fulls };
 }
 
 /** Checks that every named block exists. */
 async function* verifyBlocks(
   log: Log,
+  history: History,
   histories: readonly History[],
   signal?: AbortSignal,
 ): AsyncGenerator<Finding, void> {
@@ -104,7 +109,13 @@ async function* verifyBlocks(
   const named = missing.size;
   let others = 0;
   for await (const key of keysOf(log, signal)) if (!missing.delete(key)) others++;
-  for (const key of missing) yield { part: key, level: "damage", message: `${key}: it is missing` };
+  for (const key of missing) {
+    const isOld = (blockNameOf(key)?.epoch ?? 0) < history.epoch;
+    const hint = isOld
+      ? "; if its epoch was pruned, a late PUT has brought back its record: prune the epochs again"
+      : "";
+    yield { part: key, level: "damage", message: `${key}: it is missing${hint}` };
+  }
   if (missing.size === 0) yield { part: "blocks", level: "ok", message: `all ${named} exist` };
   if (others === 0) return;
   const message = `no record names ${others} blocks: their uploads were killed, or still run; prune deletes the old ones`;
@@ -112,9 +123,15 @@ async function* verifyBlocks(
 }
 
 /** Checks that every object matches its line. */
-async function* verifyObjects(log: Log, history: History, signal?: AbortSignal): AsyncGenerator<Finding, void> {
+async function* verifyObjects(
+  log: Log,
+  history: History,
+  fulls: readonly number[],
+  signal?: AbortSignal,
+): AsyncGenerator<Finding, void> {
   let good = 0;
   let late = 0;
+  let forgotten = 0;
   const options = signal === undefined ? {} : { signal };
   for await (const key of keysOf(log, signal)) {
     const name = blockNameOf(key);
@@ -133,6 +150,8 @@ async function* verifyObjects(log: Log, history: History, signal?: AbortSignal):
         const stored = await log.get(sequence, signal);
         const isNamed = stored?.record.kind === "state" || stored?.record.kind === "blocks";
         if (isNamed && sequence < history.full) late++;
+        if (stored?.record.kind === "full" && sequence < history.full && !fulls.includes(sequence)) forgotten++;
+        if (stored !== null && stored.record.kind !== "opening") release(stored.record.blocks);
       });
       if (damage === null) good++;
       else yield { part: logKey(sequence), level: "damage", message: damage };
@@ -140,9 +159,14 @@ async function* verifyObjects(log: Log, history: History, signal?: AbortSignal):
     upTo = page.length < PAGE ? 0 : (page.at(-1) ?? 1) - 1;
   }
   yield { part: "objects", level: "ok", message: `${good} were read and are intact` };
-  if (late === 0) return;
-  const message = `${late} records are not needed, because a full record names their states: prune deletes them`;
-  yield { part: "log", level: "note", message };
+  if (late > 0) {
+    const message = `${late} records are not needed, because a full record names their states: prune deletes them`;
+    yield { part: "log", level: "note", message };
+  }
+  if (forgotten > 0) {
+    const message = `${forgotten} full records of pruned states came back by a late PUT: the same prune deletes them again`;
+    yield { part: "log", level: "note", message };
+  }
 }
 
 /** Checks that the file's cells match the hashes of the newest state. */

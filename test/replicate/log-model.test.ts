@@ -1,6 +1,6 @@
 /**
- * The model of the log, as far as a few seconds go: `bun --smol test/replicate/model/run.ts` goes on to hundreds of
- * thousands of states each.
+ * The model of the log, as far as a few seconds go: `bun --smol test/replicate/model/run.ts` goes on to 60,000
+ * states each, in a minute.
  */
 
 import { expect, setDefaultTimeout, test } from "bun:test";

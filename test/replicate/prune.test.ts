@@ -178,6 +178,51 @@ describe("prune", () => {
     expect([...store.objects.keys()].sort()).toEqual(pruned);
   });
 
+  test("removes again full records that a late PUT has brought back; verify names them", async () => {
+    const { store, primary: made, middle } = await several();
+    await using primary = made;
+    await primary.stop();
+    const notesOf = async (): Promise<string[]> => {
+      const notes: string[] = [];
+      for await (const { part, level, message } of verify(store, { download: true })) {
+        if (part === "log" && level === "note") notes.push(message);
+      }
+      return notes;
+    };
+    const original = new Map(store.objects);
+    const bringBack = async (sequence: number): Promise<void> => {
+      expect(store.objects.has(logKey(sequence))).toBeFalse();
+      await store.put(logKey(sequence), original.get(logKey(sequence)) ?? new Uint8Array(0));
+    };
+    const { previousEpoch } = await (await openLog(store)).readToEnd();
+    const first = 2;
+    // A remaining record refers to it: its states are back until the next prune.
+    const all = await sequencesOf(store);
+    await prune(store, { before: middle });
+    const remaining = await sequencesOf(store);
+    await bringBack(first);
+    expect(await damageIn(store)).toEqual([]);
+    expect(await sequencesOf(store)).toEqual(all.filter((one) => one === first || remaining.includes(one)));
+    await prune(store, { before: middle });
+    expect(await sequencesOf(store)).toEqual(remaining);
+    // No remaining record refers to it.
+    await prune(store, { epochs: true });
+    const pruned = [...store.objects.keys()].sort();
+    expect(await notesOf()).toEqual([]);
+    await bringBack(first);
+    expect(await damageIn(store)).toEqual([]);
+    expect(await notesOf()).toEqual([expect.stringMatching(/^1 full records of pruned states/)]);
+    await prune(store, { epochs: true });
+    expect([...store.objects.keys()].sort()).toEqual(pruned);
+    // The newest epoch refers to it, and its blocks are gone.
+    await bringBack(previousEpoch);
+    const damage = await damageIn(store);
+    expect(damage.length).toBeGreaterThan(0);
+    for (const one of damage) expect(one).toContain("prune the epochs again");
+    await prune(store, { epochs: true });
+    expect([...store.objects.keys()].sort()).toEqual(pruned);
+  });
+
   test("of a damaged record deletes no block: what it names is not known", async () => {
     const { store, primary: made } = await several();
     await using primary = made;

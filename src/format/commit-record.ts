@@ -26,20 +26,22 @@ export interface CommitRecord {
   readonly baseRoot: number;
 }
 
+// Shared by all calls of `encodeCommitRecord`, because calls never nest.
+const encoded: Uint8Array = new Uint8Array(FILE.commitRecord1.sizeBytes);
+const encodedFields: DataView = new DataView(encoded.buffer);
+const coveredByCrc: Uint8Array = encoded.subarray(0, COMMIT_RECORD.recordCrc.offset);
+
 /** The 32 bytes of a commit record. */
 export function encodeCommitRecord(record: CommitRecord): Uint8Array {
-  const buffer = new ArrayBuffer(FILE.commitRecord1.sizeBytes);
-  const raw = new Uint8Array(buffer);
-  const view = new DataView(buffer);
-  view.setUint32(COMMIT_RECORD.base.offset, record.base, true);
-  view.setUint32(COMMIT_RECORD.next.offset, record.next, true);
-  view.setUint32(COMMIT_RECORD.root.offset, record.root, true);
-  view.setUint32(COMMIT_RECORD.cellsCrc.offset, record.cellsCrc, true);
-  view.setUint32(COMMIT_RECORD.sequence.offset, record.sequence, true);
-  view.setUint32(COMMIT_RECORD.truncations.offset, record.truncations, true);
-  view.setUint32(COMMIT_RECORD.baseRoot.offset, record.baseRoot, true);
-  view.setUint32(COMMIT_RECORD.recordCrc.offset, crc32(raw.subarray(0, COMMIT_RECORD.recordCrc.offset)), true);
-  return raw;
+  encodedFields.setUint32(COMMIT_RECORD.base.offset, record.base, true);
+  encodedFields.setUint32(COMMIT_RECORD.next.offset, record.next, true);
+  encodedFields.setUint32(COMMIT_RECORD.root.offset, record.root, true);
+  encodedFields.setUint32(COMMIT_RECORD.cellsCrc.offset, record.cellsCrc, true);
+  encodedFields.setUint32(COMMIT_RECORD.sequence.offset, record.sequence, true);
+  encodedFields.setUint32(COMMIT_RECORD.truncations.offset, record.truncations, true);
+  encodedFields.setUint32(COMMIT_RECORD.baseRoot.offset, record.baseRoot, true);
+  encodedFields.setUint32(COMMIT_RECORD.recordCrc.offset, crc32(coveredByCrc), true);
+  return encoded.slice();
 }
 
 /** The commit record in 32 raw bytes, or null if its own CRC is wrong. */

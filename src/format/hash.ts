@@ -3,7 +3,7 @@
  * is not a truncated hash.
  */
 
-import { blake2bOneBlock } from "./blake2b.ts";
+import { blake2bOneBlock, storeBlake2b } from "./blake2b.ts";
 
 /** A BLAKE2b-96 function. Offline checks pass a second implementation. */
 export type Hash96 = (bytes: Uint8Array) => Uint8Array;
@@ -18,6 +18,12 @@ export function hash96(bytes: Uint8Array): Uint8Array {
  */
 export function keyedHash96(key: Uint8Array, bytes: Uint8Array): Uint8Array {
   return blake2bOneBlock(key, bytes);
+}
+
+/** Stores `hash96` of bytes, or `keyedHash96` if there is a key, in `target` at `offset`. */
+export function storeHash96(target: Uint8Array, offset: number, bytes: Uint8Array, key: Uint8Array | null): void {
+  if (key === null) storeBlake2b(target, offset, bytes);
+  else storeBlake2b(target, offset, key, bytes);
 }
 
 /** The CRC-32 of zlib over `bytes`, continued from `crc`. (`node:zlib` has it too, but takes milliseconds to load.) */

@@ -6,7 +6,7 @@
  * points inside the file). Only a checked header is used.
  */
 
-import { type Hash96, hash96, keyedHash96, sameBytes } from "./hash.ts";
+import { type Hash96, hash96, keyedHash96, sameBytes, storeHash96 } from "./hash.ts";
 import { HEADER, HEADER_BYTES, type Place, startIndexOf } from "./layout.ts";
 
 /** A decoded header: the length in cells, and the root's index or 0. */
@@ -38,21 +38,35 @@ export function boundsOf(
 const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.offset, place.offset + place.sizeBytes);
 const hashed = (raw: Uint8Array): Uint8Array => raw.subarray(HEADER.root.offset, HEADER_BYTES);
 
+// What the hashes cover, the last bytes of a copy. Shared by all calls, because calls never nest.
+const hashedBytes: Uint8Array = new Uint8Array(HEADER_BYTES - HEADER.root.offset);
+const hashedFields: DataView = new DataView(hashedBytes.buffer);
+
 /**
  * Encodes a header as 32 bytes. For process sync the second hash is made with the writer's key. For disk sync (`null`)
- * it is the first hash again, as in Plebeia.
+ * it is the first hash again, as in the original's code.
  */
 export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint8Array {
-  // Make the buffer first: `.buffer` of a small array takes a microsecond.
-  const buffer = new ArrayBuffer(HEADER_BYTES);
-  const raw = new Uint8Array(buffer);
-  const view = new DataView(buffer);
-  view.setUint32(HEADER.root.offset, header.root, true);
-  view.setUint32(HEADER.next.offset, header.next, true);
-  const hash = hash96(hashed(raw));
-  raw.set(hash, HEADER.hash.offset);
-  raw.set(writerKey === null ? hash : keyedHash96(writerKey, hashed(raw)), HEADER.keyedHash.offset);
+  const raw = new Uint8Array(HEADER_BYTES);
+  storeHeader(raw, header, writerKey);
   return raw;
+}
+
+/** The same, twice: both copies, which are adjacent in the file. */
+export function encodeHeaderTwice(header: Header, writerKey: Uint8Array | null): Uint8Array {
+  const raw = new Uint8Array(2 * HEADER_BYTES);
+  storeHeader(raw, header, writerKey);
+  raw.copyWithin(HEADER_BYTES, 0, HEADER_BYTES);
+  return raw;
+}
+
+function storeHeader(raw: Uint8Array, header: Header, writerKey: Uint8Array | null): void {
+  hashedFields.setUint32(0, header.root, true);
+  hashedFields.setUint32(HEADER.next.offset - HEADER.root.offset, header.next, true);
+  raw.set(hashedBytes, HEADER.root.offset);
+  storeHash96(raw, HEADER.hash.offset, hashedBytes, null);
+  if (writerKey !== null) storeHash96(raw, HEADER.keyedHash.offset, hashedBytes, writerKey);
+  else raw.copyWithin(HEADER.keyedHash.offset, HEADER.hash.offset, HEADER.keyedHash.offset);
 }
 
 /** Decodes the header in 32 raw bytes. Returns null if its hash is wrong: the copy is torn, or was never written. */

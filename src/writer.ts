@@ -171,7 +171,9 @@ export class StorageWriter extends Storage {
    * @throws FAILED an earlier sync has failed; FILE_CHANGED; CLOSED
    */
   commit(): void {
-    this.#publisher.commit(this.#header());
+    this.#writable.check();
+    this.#publisher.checkFile("changesOnly");
+    this.#publisher.commit(this.#drained());
   }
 
   /**
@@ -273,6 +275,10 @@ export class StorageWriter extends Storage {
   #header(): Header {
     this.#writable.check();
     this.#publisher.checkFile();
+    return this.#drained();
+  }
+
+  #drained(): Header {
     this.#writable.drain();
     return { next: this.#cells.length, root: this.#cells.root };
   }

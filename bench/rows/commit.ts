@@ -67,13 +67,13 @@ export const commit: Row = row<Sizes>({
       "cellar commit",
       "bun:sqlite, WAL, NORMAL",
       0.8,
-      "A commit is two BLAKE2b hashes in JavaScript, a lock and an unlock.",
+      "A commit is two BLAKE2b hashes in JavaScript, a lock and an unlock, a look at the file and three writes.",
     ),
     atMostTimes(
       "cellar commit",
       "lmdb, noSync",
       1.2,
-      "A commit is two BLAKE2b hashes in JavaScript, a lock and an unlock; lmdb takes no hash.",
+      "A commit is two BLAKE2b hashes in JavaScript, a lock and an unlock, a look at the file and three writes; lmdb takes no hash.",
     ),
   ],
 });

@@ -27,6 +27,7 @@ export const F_UNLCK = 2;
 
 /** unistd.h: lseek */
 export const SEEK_SET = 0;
+export const SEEK_END = 2;
 export const SEEK_DATA: number = linux ? 3 : 4;
 export const SEEK_HOLE: number = linux ? 4 : 3;
 

@@ -5,8 +5,8 @@ import { constants } from "node:os";
 import { dirname, isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import { StorageError, wrongType } from "../error.ts";
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE } from "./constants.ts";
-import { fsError, libcError, systemError, withFsErrors } from "./errno.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, RLIMIT_FSIZE, SEEK_END } from "./constants.ts";
+import { libcError, systemError, withFsErrors } from "./errno.ts";
 import { libc } from "./libc.ts";
 import { pageSizeBytes } from "./mapping.ts";
 import { releaseAfter } from "./release.ts";
@@ -71,6 +71,16 @@ function openWithoutLease(path: string, flags: number): number {
 /** The file's size. */
 export function sizeOf(fd: number, path: string): number {
   return withFsErrors(path, () => fs.fstatSync(fd).size);
+}
+
+/**
+ * The same in a third of the time. It moves the descriptor's position, from which `lockf` counts: call it with a
+ * descriptor that takes no such locks.
+ */
+export function seekEnd(fd: number, path: string): number {
+  const sizeBytes = libc().lseek(fd, 0, SEEK_END);
+  if (sizeBytes < 0) throw libcError("lseek", path);
+  return sizeBytes;
 }
 
 /** The numbers that `fstat` returns for a file. */
@@ -210,17 +220,18 @@ export function checkFileSizeLimit(sizeBytes: number, path: string): void {
  * @throws DISK_FULL, SYSTEM; a part may have been written
  */
 export function writeFile(fd: number, offset: number, bytes: Uint8Array, path: string): boolean {
-  try {
-    for (let done = 0; done < bytes.length;) {
-      const written = fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
+  for (let done = 0; done < bytes.length;) {
+    const rest = done === 0 ? bytes : bytes.subarray(done);
+    const written = libc().pwrite(fd, rest, rest.length, offset + done);
+    if (written >= 0) {
       done += checkProgress(written, path);
+      continue;
     }
-    return true;
-  } catch (thrown) {
-    const error = fsError(thrown, path);
-    if (error instanceof StorageError && error.errno === EFBIG) return false;
-    throw error;
+    const error = libcError("pwrite", path);
+    if (error.errno === EFBIG) return false;
+    if (error.errno !== EINTR) throw error;
   }
+  return true;
 }
 
 /** Writes zeros over `[fromBytes, toBytes)`. @throws DISK_FULL, SYSTEM; a part may have been written */

@@ -32,6 +32,8 @@ export interface Libc {
   flock(fd: number, operation: number): number;
   /** `int ftruncate(int fd, off_t length)` */
   ftruncate(fd: number, lengthBytes: number): number;
+  /** `ssize_t pwrite(int fd, const void *buf, size_t count, off_t offset)` */
+  pwrite(fd: number, bytes: NodeJS.TypedArray, lengthBytes: number, offset: number): number;
   /** `off_t lseek(int fd, off_t offset, int whence)` */
   lseek(fd: number, offset: number, whence: number): number;
   /** `long sysconf(int name)` */
@@ -92,6 +94,7 @@ const everywhere = {
   lockf: { args: [i32, i32, i64], returns: i32 },
   flock: { args: [i32, i32], returns: i32 },
   ftruncate: { args: [i32, i64], returns: i32 },
+  pwrite: { args: [i32, ptr, u64, i64], returns: i64 },
   lseek: { args: [i32, i64, i32], returns: i64 },
   sysconf: { args: [i32], returns: i64 },
   getrlimit: { args: [i32, ptr], returns: i32 },

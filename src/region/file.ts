@@ -10,6 +10,7 @@ import {
   readStart,
   readStartInto,
   reopenFile,
+  seekEnd,
   sizeOf,
   statOf,
   syncFile,
@@ -136,14 +137,21 @@ export class FileRegion implements WritableRegion, Measured {
     libc().memcpy(this.address + offset, bytes, bytes.length);
   }
 
-  fileFault(): FileFault | null {
+  fileFault(changesOnly?: "changesOnly"): FileFault | null {
+    if (changesOnly !== undefined) return (this.#change ??= this.#changeOf(this.#measure()));
     const { sizeBytes, links } = statOf(this.#fd, this.path);
     this.#change ??= this.#changeOf(sizeBytes);
     return this.#change ?? (links === 0 && this.#isAnnounced ? "gone" : null);
   }
 
   #findCut(): void {
-    if (sizeOf(this.#fd, this.path) < this.#sizeBytes) this.#change ??= "cut";
+    if (this.#measure() < this.#sizeBytes) this.#change ??= "cut";
+  }
+
+  /** The size of the file now. The descriptor for syncs takes no locks, so its position may move. */
+  #measure(): number {
+    const { asyncFd } = this.#held;
+    return asyncFd === null ? sizeOf(this.#fd, this.path) : seekEnd(asyncFd, this.path);
   }
 
   #changeOf(sizeBytes: number): FileFault | null {

@@ -17,8 +17,8 @@
 
 import { encodeAnnexHead } from "../format/annex-head.ts";
 import { doneTruncations, encodeCommitRecord, isTruncating, placeOfRecord } from "../format/commit-record.ts";
-import { encodeHeader, type Header } from "../format/header.ts";
-import { CONFIG, FILE, HEADER_BYTES, MAX_U32 } from "../format/layout.ts";
+import { encodeHeader, encodeHeaderTwice, type Header } from "../format/header.ts";
+import { CONFIG, FILE, MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { loadArea } from "./choose-state.ts";
 import type { CommitChecksum } from "./commit-checksum.ts";
@@ -83,10 +83,7 @@ export class HeaderStores {
       sequence: this.#sequence,
       truncations: this.#counted,
     });
-    const copy = encodeHeader(header, this.#writerKey);
-    const copies = new Uint8Array(2 * HEADER_BYTES);
-    copies.set(copy);
-    copies.set(copy, HEADER_BYTES);
+    const copies = encodeHeaderTwice(header, this.#writerKey);
     // Set it before the store: other processes may see a commit whose store throws, so its cells must not be allocated
     // again.
     this.#committed = header;

@@ -86,10 +86,10 @@ export class Publisher {
   }
 
   /** Checks the file. The next `checkFailure` or flush throws what it finds. @throws SYSTEM */
-  inspectFile(): void {
+  inspectFile(changesOnly?: "changesOnly"): void {
     if (this.#failure !== null) return;
-    const fault = this.#region.fileFault();
-    this.#isGone = fault === "gone";
+    const fault = this.#region.fileFault(changesOnly);
+    if (changesOnly === undefined) this.#isGone = fault === "gone";
     if (fault === null || fault === "gone") return;
     this.#failure = fileChanged(this.#region.path, fault);
     this.#onFileChanged(this.#failure);
@@ -98,10 +98,11 @@ export class Publisher {
   /**
    * Checks the file. Call it before a store into the file, so that a backup that was copied over the file is not
    * damaged. A file that is gone is no error here: its data can still be copied.
+   * @param changesOnly for a commit, which does not depend on whether the file is gone
    * @throws FAILED; FILE_CHANGED, which every later call throws too; SYSTEM
    */
-  checkFile(): void {
-    this.inspectFile();
+  checkFile(changesOnly?: "changesOnly"): void {
+    this.inspectFile(changesOnly);
     this.checkFailure();
   }
 

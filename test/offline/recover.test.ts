@@ -3,6 +3,7 @@
 
 import { afterEach, describe, expect, mock, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
+import { constants } from "node:os";
 import { basename, dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import { recover, StorageError, StorageReader, StorageWriter } from "../../src/index.ts";
@@ -89,9 +90,8 @@ describe("nothing is changed, and nothing is left, when", () => {
 
   test("there is no room for the copy: the message names the option", async () => {
     const { path, bytes } = broken();
-    spyOn(fs, "writeSync").mockImplementation(() => {
-      throw Object.assign(new Error("ENOSPC"), { errno: -28, code: "ENOSPC", syscall: "write" });
-    });
+    spyOn(libc(), "pwrite").mockReturnValue(-1);
+    spyOn(libc(), "errno").mockReturnValue(constants.errno.ENOSPC);
     const { code, message } = errorOf(() => recover(path, { apply: true }));
     mock.restore();
     expect(code).toBe("DISK_FULL");

@@ -103,6 +103,7 @@ describe("the prototypes", () => {
     int: ["i32"],
     "unsigned int": ["u32"],
     long: ["i64"],
+    ssize_t: ["i64"],
     size_t: ["u64"],
     "unsigned long": ["u64"],
     off_t: ["i64"],

@@ -32,18 +32,27 @@ function sparse(sizeBytes: number, pages: readonly number[]): string {
 /** The pages that a rewriting of a range writes. */
 function pagesWritten(path: string, fromBytes: number, toBytes: number): number[] {
   const written = new Set<number>();
-  const { writeSync } = fs;
-  const spy = spyOn(fs, "writeSync").mockImplementation(((fd: number, bytes: Uint8Array, ...place: number[]) => {
-    const [, lengthBytes = 0, offset = 0] = place;
+  const add = (lengthBytes: number, offset: number): void => {
     for (let at = offset; at < offset + lengthBytes; at += PAGE_BYTES) written.add(Math.floor(at / PAGE_BYTES));
+  };
+  const { writeSync } = fs;
+  const direct = spyOn(fs, "writeSync").mockImplementation(((fd: number, bytes: Uint8Array, ...place: number[]) => {
+    const [, lengthBytes = 0, offset = 0] = place;
+    add(lengthBytes, offset);
     return writeSync(fd, bytes, ...(place as [number, number, number]));
   }) as typeof fs.writeSync);
+  const { pwrite } = libc();
+  const cached = spyOn(libc(), "pwrite").mockImplementation((fd, bytes, lengthBytes, offset) => {
+    add(lengthBytes, offset);
+    return pwrite(fd, bytes, lengthBytes, offset);
+  });
   const fd = fs.openSync(path, "r+");
   try {
     rewriteUncached(fd, path, fromBytes, toBytes);
   } finally {
     fs.closeSync(fd);
-    spy.mockRestore();
+    direct.mockRestore();
+    cached.mockRestore();
   }
   return [...written].sort((a, b) => a - b);
 }

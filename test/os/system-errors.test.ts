@@ -13,6 +13,7 @@ import { useFolder } from "../support/folder.ts";
 const fresh = useFolder();
 const inMemory = useFolder({ inMemory: true });
 const TMPFS_MAGIC = 0x01021994;
+const EINTR = 4;
 const EIO = 5;
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const bytesOf = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -24,6 +25,12 @@ afterEach(() => mock.restore());
 /** What node:fs throws when the device fails. */
 function deviceError(syscall: string): Error {
   return Object.assign(new Error(`EIO: i/o error, ${syscall}`), { code: "EIO", errno: -EIO, syscall });
+}
+
+/** All writes fail from now on, as on a device that fails. */
+function failWrites(): void {
+  spyOn(libc(), "pwrite").mockReturnValue(-1);
+  spyOn(libc(), "errno").mockReturnValue(EIO);
 }
 
 /** What a flush resolves to, or the code of its error. */
@@ -43,10 +50,34 @@ function flushed(): StorageWriter {
   return writer;
 }
 
+test("a write that is interrupted is tried again, and one that ends early is continued", () => {
+  using writer = StorageWriter.create(fresh());
+  const index = writer.write(large);
+  writer.root = index;
+  const { pwrite, errno } = libc();
+  const calls: (readonly [number, number])[] = [];
+  spyOn(libc(), "pwrite").mockImplementation((fd, bytes, lengthBytes, offset) => {
+    calls.push([lengthBytes, offset]);
+    return calls.length === 1 ? -1 : pwrite(fd, bytes, Math.min(lengthBytes, 50_000), offset);
+  });
+  spyOn(libc(), "errno").mockImplementation(() => (calls.length === 1 ? EINTR : errno()));
+  writer.commit();
+  mock.restore();
+  const [[lengthBytes, offset] = [0, 0]] = calls;
+  expect(calls.slice(0, 3)).toEqual([
+    [lengthBytes, offset],
+    [lengthBytes, offset],
+    [lengthBytes - 50_000, offset + 50_000],
+  ]);
+  writer.close();
+  using reader = StorageReader.open(writer.path);
+  expect(reader.read(index)).toEqual(large);
+});
+
 test("a write that writes nothing is an error, and not asked for ever; what was staged is there for the next try", () => {
   using writer = StorageWriter.create(fresh());
   const index = writer.write(large);
-  const spy = spyOn(fs, "writeSync").mockReturnValue(0);
+  const spy = spyOn(libc(), "pwrite").mockReturnValue(0);
   const error = errorOf(() => writer.commit());
   expect([error.code, error.errno, error.path]).toEqual(["SYSTEM", EIO, writer.path]);
   expect(spy).toHaveBeenCalledTimes(1);
@@ -61,7 +92,7 @@ describe("a close that cannot write what is staged", () => {
     writer.root = writer.write(bytesOf("asked for"));
     const flush = outcomeOf(writer.flush());
     writer.write(large);
-    spyOn(fs, "writeSync").mockImplementation(() => thrown(deviceError("write")));
+    failWrites();
     expect(codeOf(() => writer.close())).toBe("SYSTEM");
     const lockf = spyOn(libc(), "lockf");
     expect(await flush).toBe("CLOSED");
@@ -75,7 +106,7 @@ describe("a close that cannot write what is staged", () => {
   test("releases the file: it can be opened again at once", () => {
     const writer = flushed();
     writer.write(large);
-    spyOn(fs, "writeSync").mockImplementation(() => thrown(deviceError("write")));
+    failWrites();
     expect(codeOf(() => writer.close())).toBe("SYSTEM");
     mock.restore();
     expect([writer.closed, codeOf(() => writer.flushSync())]).toEqual([true, "CLOSED"]);

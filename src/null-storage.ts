@@ -17,8 +17,8 @@ class NullStorage extends Storage {
   readonly #cells: Cells;
 
   constructor() {
-    const cells = new Cells(region, config, 0, 0);
-    cells.closed = true;
+    const cells = new Cells(region, config.bytesPerCell, { next: 0, root: 0 });
+    cells.close();
     super({ region, config, cells, snapshot: unreachable });
     this.#cells = cells;
   }

@@ -38,8 +38,7 @@ export class StorageReader extends Storage {
   readonly #detector: ChangeDetector;
 
   private constructor(region: ReadableRegion & Measured, config: CheckedConfig, follower: Follower) {
-    const { next, root } = follower.header;
-    const cells = new Cells(region, config, next, root);
+    const cells = new Cells(region, config.bytesPerCell, follower.header);
     const snapshot = (): Snapshot => readerSnapshot(region, follower, config.bytesPerCell, () => this.#show());
     super({ region, config, cells, snapshot });
     this.#region = region;
@@ -193,8 +192,7 @@ export class StorageReader extends Storage {
 
   #show(): void {
     this.#showVersion();
-    this.#cells.setLength(this.#follower.readableCells);
-    this.#cells.root = this.#follower.header.root;
+    this.#cells.setState(this.#follower.readableCells, this.#follower.header.root);
   }
 
   #showVersion(): void {

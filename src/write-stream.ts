@@ -26,14 +26,12 @@ interface Pieces {
 
 /**
  * Stores the bytes that the source yields.
- * @param checkWritable called after each await, and after each access to an object of the source
  * @returns the blob's index
  */
 export async function storeStream(
   source: ByteSource,
   options: WriteStreamOptions,
   blob: StreamedBlob,
-  checkWritable: () => void,
 ): Promise<number> {
   checkOptions(options);
   const signal = signalFrom(options.signal);
@@ -41,10 +39,6 @@ export async function storeStream(
   const signals = signal === undefined ? [closeSignal] : [signal, closeSignal];
   const pieces = piecesOf(source);
   let isOpen = true;
-  const check = (): void => {
-    checkWritable();
-    blob.check();
-  };
   try {
     for (;;) {
       for (const each of signals) each.throwIfAborted();
@@ -58,10 +52,10 @@ export async function storeStream(
       isOpen = !isLast;
       const bytes = isLast ? null : asBytes(piece.value);
       if (bytes === null) {
-        check();
+        blob.check();
         return blob.end();
       }
-      await append(bytes, blob, check, signals);
+      await append(bytes, blob, signals);
     }
   } catch (error) {
     blob.discard();
@@ -71,18 +65,13 @@ export async function storeStream(
 }
 
 /** Stores a piece in steps, between which the event loop may run other work. */
-async function append(
-  bytes: Uint8Array,
-  blob: StreamedBlob,
-  check: () => void,
-  signals: readonly AbortSignal[],
-): Promise<void> {
+async function append(bytes: Uint8Array, blob: StreamedBlob, signals: readonly AbortSignal[]): Promise<void> {
   // Read the length once: after a turn the memory may be gone, and the length 0.
   const lengthBytes = bytes.length;
   let done = 0;
   // Yield at least once, so that a source of empty pieces does not block the event loop either.
   do {
-    check();
+    blob.check();
     blob.append(asBytes(bytes).subarray(done, Math.min(done + STEP_BYTES, lengthBytes)));
     done += STEP_BYTES;
     await shareEventLoop();

@@ -8,7 +8,6 @@ import { asBytes, capacityFrom, type CreateOptions, type OpenWriterOptions } fro
 import type { Measured, WritableRegion } from "./region/region.ts";
 import { storageStats, type WriterStats } from "./stats.ts";
 import { StreamedBlob } from "./cells/streamed-blob.ts";
-import { Cells } from "./cells/cells.ts";
 import { storeProcessId, storeVersion } from "./state/header-stores.ts";
 import type { Publisher } from "./state/publisher.ts";
 import type { Recovery } from "./state/choose-state.ts";
@@ -31,21 +30,20 @@ export class StorageWriter extends Storage {
   /** What opening found in the file, and which state it chose. */
   readonly recovery: Recovery;
   readonly #region: WritableRegion & Measured;
-  readonly #cells: Cells;
-  readonly #writable: WritableCells;
+  readonly #cells: WritableCells;
   readonly #publisher: Publisher;
   readonly #writerKey: Uint8Array;
 
   private constructor({ region, config, store, writerKey }: OpenedWriter) {
-    const cells = new Cells(region, config, store.space.length, store.root);
-    super({ region, config, cells, snapshot: () => writerSnapshot(store.publisher, region.path) });
-    this.recovery = store.recovery;
+    const { space, publisher, header, recovery } = store;
+    const cells = new WritableCells(region, config.bytesPerCell, space, publisher, header);
+    super({ region, config, cells, snapshot: () => writerSnapshot(publisher, region.path) });
+    this.recovery = recovery;
     this.#region = region;
     this.#cells = cells;
-    this.#publisher = store.publisher;
-    this.#writable = new WritableCells(region, cells, store.space, store.publisher);
+    this.#publisher = publisher;
     this.#writerKey = writerKey;
-    store.publisher.whenFileChanged((error) => cells.refuse(error));
+    publisher.whenFileChanged((error) => cells.refuse(error));
   }
 
   /**
@@ -94,10 +92,10 @@ export class StorageWriter extends Storage {
   set root(index: number | null) {
     // Do not check for FILE_CHANGED here: the `write` that found the change has returned an index, and setting it as
     // root must not throw. Later calls throw.
-    if (this.#cells.closed || this.#publisher.failed) this.#writable.check();
+    if (this.#cells.closed || this.#publisher.failed) this.#cells.check();
     if (index !== null && typeof index !== "number") throw wrongType("root", "an index or null", index);
     if (index !== null) this.#cells.checkIndex(index);
-    this.#cells.root = index ?? 0;
+    this.#cells.setRoot(index ?? 0);
   }
 
   /** A copy of the key of this writer's process-sync header. Readers of Plebeia need it. */
@@ -111,7 +109,7 @@ export class StorageWriter extends Storage {
    * @throws INDEX_OVERFLOW maxIndex is reached; DISK_FULL; both leave the storage as it was; FAILED, CLOSED; TypeError
    */
   allocate(count = 1): number {
-    return this.#writable.allocate(count);
+    return this.#cells.allocate(count);
   }
 
   /**
@@ -120,22 +118,22 @@ export class StorageWriter extends Storage {
    * @throws INDEX_OUT_OF_RANGE; TypeError, also for a value that does not fit; FAILED, CLOSED
    */
   setU8(index: number, offset: number, value: number): void {
-    this.#writable.setU8(index, offset, value);
+    this.#cells.setU8(index, offset, value);
   }
 
   /** Stores a little-endian u16. @throws as `setU8` */
   setU16(index: number, offset: number, value: number): void {
-    this.#writable.setU16(index, offset, value);
+    this.#cells.setU16(index, offset, value);
   }
 
   /** Stores a little-endian u32. @throws as `setU8` */
   setU32(index: number, offset: number, value: number): void {
-    this.#writable.setU32(index, offset, value);
+    this.#cells.setU32(index, offset, value);
   }
 
   /** Stores a little-endian u64. @throws as `setU8` */
   setU64(index: number, offset: number, value: bigint): void {
-    this.#writable.setU64(index, offset, value);
+    this.#cells.setU64(index, offset, value);
   }
 
   /**
@@ -146,8 +144,8 @@ export class StorageWriter extends Storage {
    * CLOSED; TypeError
    */
   write(bytes: ArrayBufferView | ArrayBufferLike): number {
-    this.#writable.check();
-    return this.#writable.write(asBytes(bytes));
+    this.#cells.check();
+    return this.#cells.write(asBytes(bytes));
   }
 
   /**
@@ -160,9 +158,8 @@ export class StorageWriter extends Storage {
    * INDEX_OVERFLOW, DISK_FULL; FAILED, CLOSED; TypeError (all as rejections)
    */
   async writeStream(source: ByteSource, options: WriteStreamOptions = {}): Promise<number> {
-    this.#writable.check();
-    const blob = new StreamedBlob(this.#cells, this.#writable, this.#publisher);
-    return storeStream(source, options, blob, () => this.#writable.check());
+    this.#cells.check();
+    return storeStream(source, options, new StreamedBlob(this.#cells, this.#publisher));
   }
 
   /**
@@ -171,7 +168,7 @@ export class StorageWriter extends Storage {
    * @throws FAILED an earlier sync has failed; FILE_CHANGED; CLOSED
    */
   commit(): void {
-    this.#writable.check();
+    this.#cells.check();
     this.#publisher.checkFile("changesOnly");
     this.#publisher.commit(this.#drained());
   }
@@ -203,14 +200,14 @@ export class StorageWriter extends Storage {
    * CLOSED; TypeError
    */
   truncate(options: Pick<CreateOptions, "capacityCells"> = {}): void {
-    this.#writable.check();
+    this.#cells.check();
     const { startIndex } = this.#cells;
     const capacity = capacityFrom(options, startIndex, this.config.maxIndex);
-    this.#writable.check();
+    this.#cells.check();
     this.#publisher.checkFile();
-    if (capacity !== null) this.#writable.reserve(capacity);
+    if (capacity !== null) this.#cells.reserve(capacity);
     this.#publisher.truncate({ next: startIndex, root: 0 });
-    this.#writable.empty();
+    this.#cells.empty();
   }
 
   /**
@@ -219,7 +216,7 @@ export class StorageWriter extends Storage {
    * @throws INVALID_CONFIG not a u32; FAILED, CLOSED; TypeError
    */
   overrideVersion(version: number): void {
-    this.#writable.check();
+    this.#cells.check();
     if (typeof version !== "number") throw wrongType("version", "a number", version);
     const config = checkConfig({ ...this.config, version }, this.path);
     this.#publisher.checkFile();
@@ -233,7 +230,7 @@ export class StorageWriter extends Storage {
     return {
       mode: "writer",
       ...storageStats(this.#region, this.#cells, truncations),
-      reservedBytes: this.#writable.reservedCells * this.#cells.bytesPerCell,
+      reservedBytes: this.#cells.reservedCells * this.#cells.bytesPerCell,
       unflushedCells: this.length - durable.next,
       commits: metrics.commits,
       flushes: metrics.flushes,
@@ -273,13 +270,13 @@ export class StorageWriter extends Storage {
    * Returns the current state, after writing all staged cells. @throws FAILED a sync has failed; FILE_CHANGED; CLOSED
    */
   #header(): Header {
-    this.#writable.check();
+    this.#cells.check();
     this.#publisher.checkFile();
     return this.#drained();
   }
 
   #drained(): Header {
-    this.#writable.drain();
+    this.#cells.drain();
     return { next: this.#cells.length, root: this.#cells.root };
   }
 }

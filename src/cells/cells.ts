@@ -3,7 +3,7 @@
 import { StorageError, wrongType } from "../error.ts";
 import { chunkCells } from "../format/chunk.ts";
 import { MAX_CHUNK_BYTES, startIndexOf } from "../format/layout.ts";
-import type { StorageConfig } from "../format/config.ts";
+import type { Header } from "../format/header.ts";
 import type { ReadableRegion } from "../region/region.ts";
 import { FieldAccess } from "./field-access.ts";
 import { ReadAhead } from "./read-ahead.ts";
@@ -13,14 +13,10 @@ export const MAX_VIEW_BYTES: number = 2 ** 31;
 
 type CellMemory = Pick<ReadableRegion, "path" | "address" | "sizeBytes" | "view">;
 
-/** How a writer takes part in accesses to its cells. */
-export interface CellOwner {
-  /** Writes the staged blobs to the region, and sets `inMemory`. */
-  drain(): void;
-  /** A view of cells below `end` is returned to the caller. */
-  exposed(end: number): void;
-}
+/** Where the index of a cell comes from, for messages. */
+export const INDEX_ORIGIN = "an index comes from write(), allocate() or root";
 
+/** The cells of a reader. Those of a writer are a subclass: some of them may not be in memory yet. */
 export class Cells {
   readonly region: CellMemory;
   readonly path: string;
@@ -29,28 +25,22 @@ export class Cells {
   /** For loads and stores of checked fields. */
   readonly fields: FieldAccess;
   readonly readAhead: ReadAhead;
-  /** 0 for none. Set by the owner of the storage. */
-  root: number;
-  closed = false;
+  #length: number;
+  #root: number;
+  #closed = false;
   /** Thrown by every access if not null: FILE_CHANGED, after which nothing in the file may be read. */
   #refusal: StorageError | null = null;
-  /** Set by a writer. */
-  owner: CellOwner | null = null;
-  #length: number;
-  #inMemory: number;
-  #closeController: AbortController | undefined;
 
-  constructor(region: CellMemory, config: Pick<StorageConfig, "bytesPerCell">, length: number, root: number) {
+  constructor(region: CellMemory, bytesPerCell: number, { next, root }: Header) {
     this.region = region;
     this.path = region.path;
-    this.bytesPerCell = config.bytesPerCell;
-    this.startIndex = startIndexOf(config.bytesPerCell);
-    this.fields = new FieldAccess(region, config.bytesPerCell);
-    const chunkBytes = chunkCells(MAX_CHUNK_BYTES, config.bytesPerCell) * config.bytesPerCell;
-    this.readAhead = new ReadAhead(region, this.startIndex * config.bytesPerCell, chunkBytes);
-    this.root = root;
-    this.#length = length;
-    this.#inMemory = length;
+    this.bytesPerCell = bytesPerCell;
+    this.startIndex = startIndexOf(bytesPerCell);
+    this.fields = new FieldAccess(region, bytesPerCell);
+    const chunkBytes = chunkCells(MAX_CHUNK_BYTES, bytesPerCell) * bytesPerCell;
+    this.readAhead = new ReadAhead(region, this.startIndex * bytesPerCell, chunkBytes);
+    this.#length = next;
+    this.#root = root;
   }
 
   /** The number of cells in use, including the header area. */
@@ -58,30 +48,24 @@ export class Cells {
     return this.#length;
   }
 
-  /** How many of them are in memory; the others are staged. */
-  get inMemory(): number {
-    return this.#inMemory;
+  /** 0 for none. */
+  get root(): number {
+    return this.#root;
   }
 
-  setLength(length: number, inMemory: number = length): void {
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The length and the root from now on. */
+  setState(length: number, root: number): void {
     this.#length = length;
-    this.#inMemory = inMemory;
-  }
-
-  /** Aborted with the reason CLOSED when the storage is closed, to end waiting operations. */
-  get closeSignal(): AbortSignal {
-    if (this.#closeController === undefined) {
-      this.#closeController = new AbortController();
-      // A getter of the caller may have closed the storage; then the signal is aborted at once.
-      if (this.closed) this.#closeController.abort(closedError(this.path));
-    }
-    return this.#closeController.signal;
+    this.#root = root;
   }
 
   /** The storage is closed from now on. */
   close(): void {
-    this.closed = true;
-    this.#closeController?.abort(closedError(this.path));
+    this.#closed = true;
   }
 
   /** Lets every access throw `error` from now on, until the storage is closed. */
@@ -91,7 +75,7 @@ export class Cells {
 
   /** @throws CLOSED, FILE_CHANGED */
   checkOpen(): void {
-    if (this.closed) throw closedError(this.path);
+    if (this.#closed) throw closedError(this.path);
     if (this.#refusal !== null) throw this.#refusal;
   }
 
@@ -101,7 +85,7 @@ export class Cells {
    */
   reach(index: number): void {
     this.checkIndex(index);
-    if (index >= this.#inMemory) this.owner?.drain();
+    this.ensureInMemory(index);
   }
 
   /** @throws INDEX_OUT_OF_RANGE not an index of data; TypeError not a number */
@@ -111,13 +95,19 @@ export class Cells {
     if (typeof index !== "number") throw wrongType("index", "a number", index);
     const empty = this.#length === this.startIndex;
     const range = empty ? "there are no cells yet" : `expected an index from ${this.startIndex} to ${this.#length - 1}`;
-    // The most frequent mistake with a reader: the cell exists, but the reader shows an earlier state.
-    const isNewer = this.owner === null && index >= this.#length;
-    const advice = isNewer
-      ? "a newer cell can be read after the writer's commit(), or flush() if the reader follows flushes, and then the reader's refresh()"
-      : "an index comes from write(), allocate() or root";
-    this.#outOfRange(index, `${range}, got ${index}: ${advice}`);
+    this.#outOfRange(index, `${range}, got ${index}: ${this.adviceOn(index)}`);
   }
+
+  /** What to do instead of accessing a cell that is not there. */
+  protected adviceOn(index: number): string {
+    // The most frequent mistake with a reader: the cell exists, but the reader shows an earlier state.
+    return index >= this.#length
+      ? "a newer cell can be read after the writer's commit(), or flush() if the reader follows flushes, and then the reader's refresh()"
+      : INDEX_ORIGIN;
+  }
+
+  /** Brings the cells up to `index` into memory, where a reader's always are. */
+  protected ensureInMemory(_index: number): void {}
 
   /** Returns a view of `count` units of `unitBytes` bytes, from the first byte of the cell. */
   view(index: number, count: number, unitBytes: number): Uint8Array<ArrayBuffer> {
@@ -137,11 +127,6 @@ export class Cells {
 
   /** Returns a view of bytes whose bounds the caller has checked. */
   viewBytes(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
-    if (this.owner !== null) {
-      const endBytes = offset + lengthBytes;
-      if (endBytes > this.#inMemory * this.bytesPerCell) this.owner.drain();
-      this.owner.exposed(Math.ceil(endBytes / this.bytesPerCell));
-    }
     return this.region.view(offset, lengthBytes);
   }
 
@@ -152,7 +137,9 @@ export class Cells {
    */
   checkField(index: number, offset: number, lengthBytes: number): void {
     this.checkOpen();
-    this.reach(index);
+    // As `reach`, but written out: the compiler inlines only so many levels of calls.
+    this.checkIndex(index);
+    this.ensureInMemory(index);
     if (typeof offset === "number" && offset >= 0 && offset <= this.bytesPerCell - lengthBytes) {
       if (Number.isInteger(offset)) return;
     }
@@ -166,7 +153,7 @@ export class Cells {
       const what = `a field of ${lengthBytes} bytes from index ${index} on: expected an offset from 0 to ${mostBytes}`;
       this.#outOfRange(index, `${what}, got ${offset}: the storage ends there`);
     }
-    if (this.#inMemory < this.#length) this.owner?.drain();
+    this.ensureInMemory(index + Math.floor((offset + lengthBytes - 1) / this.bytesPerCell));
   }
 
   #outOfRange(index: number, what: string): never {
@@ -174,7 +161,7 @@ export class Cells {
   }
 }
 
-function closedError(path: string): StorageError {
+export function closedError(path: string): StorageError {
   return new StorageError(
     "CLOSED",
     `${path}: the storage is closed: open it again; a stream, a copy or a flush must be awaited before close()`,

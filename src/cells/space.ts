@@ -1,7 +1,7 @@
 /**
- * The space of a storage, by three marks: `length <= reserved <= file`. No index above `reserved` is allocated, because
+ * The disk space of a storage, by two marks: `length <= reserved <= file`. No cell above `reserved` is allocated, because
  * a store into a hole of the file on a full disk would kill the process. Cells behind `length` may hold any bytes,
- * except that they are zero up to a fourth mark.
+ * except that they are zero up to a third mark.
  */
 
 import { StorageError } from "../error.ts";
@@ -30,36 +30,27 @@ export class Space {
   readonly #maxIndex: number;
   readonly #stepBytes: number | null;
   readonly #beforeGrowth: () => void;
-  #length: number;
   #reserved: number;
   /** Bytes from `length` up to this offset are known to be zero. */
   #zeroedBytes = 0;
 
   /**
-   * Sets the marks of an open region: `length` is that of its header.
-   * @param beforeGrowth checks the file before it grows: the growth would hide that the file was cut
    * @param reserved cells whose disk space is known to be reserved
+   * @param beforeGrowth checks the file before it grows: the growth would hide that the file was cut
    */
   constructor(
     region: WritableRegion,
     config: CheckedConfig,
     stepBytes: number | null,
-    length: number,
+    reserved: number,
     beforeGrowth: () => void,
-    reserved: number = length,
   ) {
     this.#region = region;
     this.#bytesPerCell = config.bytesPerCell;
     this.#maxIndex = config.maxIndex;
     this.#stepBytes = stepBytes;
     this.#beforeGrowth = beforeGrowth;
-    this.#length = length;
     this.#reserved = reserved;
-  }
-
-  /** Cells in use, including the header area: the next index. */
-  get length(): number {
-    return this.#length;
   }
 
   /** Cells that can be in use without growing, including the header area. */
@@ -68,60 +59,45 @@ export class Space {
   }
 
   /** Cells in the file; at most `maxIndex`, whatever the file's size. */
-  get fileCells(): number {
+  get #fileCells(): number {
     return Math.min(Math.floor(this.#region.sizeBytes / this.#bytesPerCell), this.#maxIndex);
   }
 
   /**
-   * Allocates `count` cells, and returns the first index. Their bytes stay as they are: see {@link zero}.
+   * Makes sure that `cells` cells can be in use. Their bytes stay as they are: see {@link zero}.
    * @throws INDEX_OVERFLOW, DISK_FULL; nothing has changed
-   */
-  take(count: number): number {
-    const first = this.#length;
-    const next = first + count;
-    if (next > this.#reserved) this.#reserve(next);
-    this.#length = next;
-    return first;
-  }
-
-  /**
-   * Zeroes cells just allocated, and some after them. It calls `write`, because a page fault on a block that is only
-   * reserved costs many times as much. It writes in small pieces, because the kernel caches each piece as a unit, and a
-   * flush writes the whole unit that a store has touched.
-   * @throws DISK_FULL, SYSTEM
-   */
-  zero(fromBytes: number, toBytes: number): void {
-    const reservedBytes = this.#reserved * this.#bytesPerCell;
-    this.#zeroedBytes = Math.max(this.#zeroedBytes, fromBytes);
-    while (this.#zeroedBytes < toBytes) {
-      const lengthBytes = Math.min(zeros.length, reservedBytes - this.#zeroedBytes);
-      this.#region.write(this.#zeroedBytes, zeros.subarray(0, lengthBytes));
-      this.#zeroedBytes += lengthBytes;
-    }
-  }
-
-  /**
-   * Makes sure that `cells` cells can be in use without growing.
-   * @throws INDEX_OVERFLOW, DISK_FULL
    */
   ensure(cells: number): void {
     if (cells > this.#reserved) this.#reserve(cells);
   }
 
   /**
-   * Frees the cells from `length` on, which nothing may refer to. They keep their bytes until they are allocated again.
+   * Zeroes the cells `[from, to)`, which are being allocated, and some after them. It calls `write`, because a page fault on a block that is only
+   * reserved costs many times as much. It writes in small pieces, because the kernel caches each piece as a unit, and a
+   * flush writes the whole unit that a store has touched.
+   * @throws DISK_FULL, SYSTEM
    */
-  giveBack(length: number): void {
+  zero(from: number, to: number): void {
+    const reservedBytes = this.#reserved * this.#bytesPerCell;
+    this.#zeroedBytes = Math.max(this.#zeroedBytes, from * this.#bytesPerCell);
+    while (this.#zeroedBytes < to * this.#bytesPerCell) {
+      const lengthBytes = Math.min(zeros.length, reservedBytes - this.#zeroedBytes);
+      this.#region.write(this.#zeroedBytes, zeros.subarray(0, lengthBytes));
+      this.#zeroedBytes += lengthBytes;
+    }
+  }
+
+  /** Call it when cells are freed. They keep their bytes until they are allocated again. */
+  forgetZeros(): void {
     this.#zeroedBytes = 0;
-    this.#length = length;
   }
 
   /**
-   * Frees disk space that is reserved past the next step, except that of the first `keptCells`. Called when a blob is
-   * discarded that had reserved it.
+   * Frees disk space that is reserved past the step after `length`, except that of the first `keptCells`. Called when a
+   * blob is discarded that had reserved it.
    */
-  releaseReserve(keptCells: number): void {
-    const kept = Math.max(keptCells, this.#length + this.#stepCells());
+  releaseReserve(length: number, keptCells: number): void {
+    const kept = Math.max(keptCells, length + this.#stepCells(length));
     if (kept >= this.#reserved) return;
     this.#beforeGrowth();
     this.#region.deallocate(alignToPages(kept * this.#bytesPerCell), this.#reserved * this.#bytesPerCell);
@@ -154,9 +130,9 @@ export class Space {
   }
 
   #target(required: number): number {
-    const fileCells = this.fileCells;
-    if (required <= fileCells) return Math.min(fileCells, Math.max(required, this.#reserved + this.#stepCells()));
-    const stepCells = this.#stepCells();
+    const fileCells = this.#fileCells;
+    const stepCells = this.#stepCells(this.#reserved);
+    if (required <= fileCells) return Math.min(fileCells, Math.max(required, this.#reserved + stepCells));
     // With a step set by the user: grow by whole steps, as many as the original does (it may take one more than
     // needed).
     const steps = Math.floor((required - fileCells) / stepCells) + 1;
@@ -164,9 +140,9 @@ export class Space {
     return Math.min(target, this.#maxIndex);
   }
 
-  #stepCells(): number {
-    const lengthBytes = this.#length * this.#bytesPerCell;
-    const stepBytes = this.#stepBytes ?? clamp(lengthBytes, MIN_STEP_BYTES, MAX_STEP_BYTES);
+  /** The step of growth at a length. */
+  #stepCells(length: number): number {
+    const stepBytes = this.#stepBytes ?? clamp(length * this.#bytesPerCell, MIN_STEP_BYTES, MAX_STEP_BYTES);
     return Math.max(1, Math.floor(stepBytes / this.#bytesPerCell));
   }
 }

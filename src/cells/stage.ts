@@ -5,10 +5,9 @@
  */
 
 import { wrongType } from "../error.ts";
-import { blobCells, chunkCells } from "../format/chunk.ts";
+import { chunkCells } from "../format/chunk.ts";
 import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
-import type { Space } from "./space.ts";
 
 /** Bytes per write, aligned to a multiple of it in the file: smaller than a processor's cache. */
 const PIECE_BYTES = 256 * 1024;
@@ -23,40 +22,39 @@ export type Feed = (firstIndex: number, bytes: Uint8Array) => void;
 export class Stage {
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
-  readonly #space: Space;
   readonly #feed: Feed;
   #bytes: Uint8Array = new Uint8Array(0);
   #fields: DataView = new DataView(this.#bytes.buffer);
   #usedBytes = 0;
-  /** The cell of the first staged byte. */
-  #firstIndex: number;
+  /** The cell of the first staged byte. Cells below it are in the region. */
+  #firstIndex = 0;
 
-  constructor(region: WritableRegion, bytesPerCell: number, space: Space, feed: Feed) {
+  constructor(region: WritableRegion, bytesPerCell: number, feed: Feed) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
-    this.#space = space;
     this.#feed = feed;
-    this.#firstIndex = space.length;
   }
 
-  /** The first cell that is not in the region yet. */
-  get drained(): number {
-    return this.#usedBytes === 0 ? this.#space.length : this.#firstIndex;
+  /** The first cell that may not be in the region. */
+  get firstIndex(): number {
+    return this.#firstIndex;
+  }
+
+  /** Tells whether a cell in use is staged. */
+  holds(index: number): boolean {
+    return this.#usedBytes > 0 && index >= this.#firstIndex;
   }
 
   /**
-   * Allocates cells and stages the blob in them, or a part of a blob whose chunk before ends at `previous`.
-   * @returns the blob's index, which is the last of its last chunk
-   * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM; TypeError the blob's length changed meanwhile. The caller then calls
-   * `takeBack`; some of the cells may have been written
+   * Stages the `lengthBytes` bytes of a blob, or of a part of a blob whose chunk before ends at `previous`, in the cells
+   * from `first` on, which follow the cells staged before.
+   * @throws DISK_FULL, SYSTEM; TypeError the blob's length changed meanwhile. The caller then calls `takeBack`; some of
+   * the cells may have been written
    */
-  add(blob: Uint8Array, previous: number): number {
-    // Read the length once: another thread may grow a shared buffer.
-    const lengthBytes = blob.length;
-    const first = this.#space.take(blobCells(lengthBytes, this.#bytesPerCell));
+  add(first: number, blob: Uint8Array, lengthBytes: number, previous: number): void {
     if (this.#usedBytes === 0) this.#firstIndex = first;
-    if (lengthBytes <= MAX_CHUNK_BYTES) return this.#addChunk(first, blob, lengthBytes, previous);
-    return this.#addChunks(first, blob, lengthBytes, previous);
+    if (lengthBytes <= MAX_CHUNK_BYTES) this.#addChunk(first, blob, lengthBytes, previous);
+    else this.#addChunks(first, blob, lengthBytes, previous);
   }
 
   /**
@@ -67,20 +65,14 @@ export class Stage {
     if (this.#usedBytes > 0) this.#drainFirst(this.#usedBytes);
   }
 
-  /** Frees the cells from `first` on, staged or written. */
+  /** Drops the staged cells from `first` on. */
   takeBack(first: number): void {
-    this.#space.giveBack(first);
-    const staged = (first - this.#firstIndex) * this.#bytesPerCell;
-    if (staged >= 0) this.#usedBytes = Math.min(this.#usedBytes, staged);
-    else this.restart();
+    const keptBytes = Math.max(0, (first - this.#firstIndex) * this.#bytesPerCell);
+    this.#usedBytes = Math.min(this.#usedBytes, keptBytes);
+    this.#firstIndex = Math.min(this.#firstIndex, first);
   }
 
-  /** Drops the staged bytes, whose cells were freed. */
-  restart(): void {
-    this.#usedBytes = 0;
-  }
-
-  #addChunks(firstIndex: number, blob: Uint8Array, lengthBytes: number, previousOfFirst: number): number {
+  #addChunks(firstIndex: number, blob: Uint8Array, lengthBytes: number, previousOfFirst: number): void {
     let first = firstIndex;
     let previous = previousOfFirst;
     for (let done = 0; done < lengthBytes; done += MAX_CHUNK_BYTES) {
@@ -88,7 +80,6 @@ export class Stage {
       previous = this.#addChunk(first, blob.subarray(done, end), end - done, previous);
       first = previous + 1;
     }
-    return previous;
   }
 
   /** Stages a chunk: its data, zeros up to the footer, and the footer. Returns its last index. */

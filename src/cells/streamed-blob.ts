@@ -4,7 +4,6 @@
  */
 
 import { MAX_CHUNK_BYTES } from "../format/layout.ts";
-import type { Cells } from "./cells.ts";
 import type { Publisher } from "../state/publisher.ts";
 import { type Snapshot, writerSnapshot } from "../state/snapshot.ts";
 import type { WritableCells } from "./writable.ts";
@@ -14,8 +13,7 @@ const MAX_STORE_BYTES = 1024 * MAX_CHUNK_BYTES;
 
 /** Call `end` or `discard` last. Nothing refers to the blob's cells before `end`. */
 export class StreamedBlob {
-  readonly #cells: Cells;
-  readonly #writable: WritableCells;
+  readonly #cells: WritableCells;
   readonly #publisher: Publisher;
   readonly #truncations: number;
   readonly #snapshot: Snapshot;
@@ -29,11 +27,10 @@ export class StreamedBlob {
   /** The first cell of the run of this blob's cells that ends at `#last`. */
   #runStart = 0;
 
-  constructor(cells: Cells, writable: WritableCells, publisher: Publisher) {
+  constructor(cells: WritableCells, publisher: Publisher) {
     this.#cells = cells;
-    this.#writable = writable;
     this.#publisher = publisher;
-    this.#reservedCells = writable.reservedCells;
+    this.#reservedCells = cells.reservedCells;
     this.#truncations = publisher.truncations;
     this.#snapshot = writerSnapshot(publisher, cells.path);
   }
@@ -43,14 +40,15 @@ export class StreamedBlob {
     return this.#cells.closeSignal;
   }
 
-  /** @throws TRUNCATED the chunks stored so far are gone */
+  /** @throws CLOSED, FILE_CHANGED, FAILED; TRUNCATED the chunks stored so far are gone */
   check(): void {
+    this.#cells.check();
     this.#snapshot.check();
   }
 
   /** Takes the next bytes; the caller may use them again afterwards. @throws INDEX_OVERFLOW, DISK_FULL */
   append(piece: Uint8Array): void {
-    const bytes = this.#writable.apart(piece);
+    const bytes = this.#cells.apart(piece);
     for (let done = 0; done < bytes.length;) {
       const leftBytes = bytes.length - done;
       if (this.#restBytes === 0 && leftBytes >= MAX_CHUNK_BYTES) {
@@ -83,9 +81,9 @@ export class StreamedBlob {
     const { length } = this.#cells;
     if (length === this.#last + 1) {
       const from = Math.max(this.#runStart, this.#publisher.claimedCells, this.#cells.root + 1);
-      if (from < length) this.#writable.giveBack(from);
+      if (from < length) this.#cells.giveBack(from);
     }
-    this.#writable.releaseReserve(this.#reservedCells);
+    this.#cells.releaseReserve(this.#reservedCells);
   }
 
   #storeRest(): void {
@@ -96,7 +94,7 @@ export class StreamedBlob {
   /** Stores whole chunks, or the end of the blob. */
   #store(bytes: Uint8Array): void {
     const first = this.#cells.length;
-    const last = this.#writable.write(bytes, this.#last);
+    const last = this.#cells.write(bytes, this.#last);
     if (this.#last === 0 || first !== this.#last + 1) this.#runStart = first;
     this.#last = last;
   }

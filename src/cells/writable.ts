@@ -1,10 +1,12 @@
-/** A writer's operations on cells: allocates them, and stores blobs and fields in them. */
+/** The cells of a writer: allocates them, and stores blobs and fields in them. */
 
 import { StorageError, wrongType } from "../error.ts";
+import { blobCells } from "../format/chunk.ts";
+import type { Header } from "../format/header.ts";
 import { MAX_U32 } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import { addressOf } from "../os/libc.ts";
-import { type Cells, MAX_VIEW_BYTES } from "./cells.ts";
+import { Cells, closedError, INDEX_ORIGIN, MAX_VIEW_BYTES } from "./cells.ts";
 import type { CommitChecksum } from "../state/commit-checksum.ts";
 import type { Publisher } from "../state/publisher.ts";
 import type { Space } from "./space.ts";
@@ -14,9 +16,8 @@ const MAX_U64 = 2n ** 64n - 1n;
 
 type Failing = Pick<Publisher, "running" | "checkFailure">;
 
-/** Every operation throws CLOSED, and FAILED after a sync has failed. */
-export class WritableCells {
-  readonly #cells: Cells;
+/** Every operation that changes cells throws CLOSED, FILE_CHANGED, and FAILED after a sync has failed. */
+export class WritableCells extends Cells {
   readonly #space: Space;
   readonly #publisher: Failing;
   readonly #running: CommitChecksum;
@@ -24,16 +25,16 @@ export class WritableCells {
   readonly #firstAddress: number;
   /** Cells from `length` up to this one were allocated before and then freed: old views may lie over them. */
   #takenBack = 0;
+  #closeController: AbortController | undefined;
 
-  constructor(region: WritableRegion, cells: Cells, space: Space, publisher: Failing) {
+  constructor(region: WritableRegion, bytesPerCell: number, space: Space, publisher: Failing, header: Header) {
+    super(region, bytesPerCell, header);
     const { running } = publisher;
-    this.#cells = cells;
     this.#firstAddress = region.address;
     this.#space = space;
     this.#publisher = publisher;
     this.#running = running;
-    this.#stage = new Stage(region, cells.bytesPerCell, space, (first, bytes) => running.feed(first, bytes));
-    cells.owner = { drain: () => this.drain(), exposed: (end) => running.exposed(end) };
+    this.#stage = new Stage(region, bytesPerCell, (first, bytes) => running.feed(first, bytes));
   }
 
   /** Cells whose disk space is reserved, including those in use. */
@@ -41,16 +42,50 @@ export class WritableCells {
     return this.#space.reserved;
   }
 
-  /** @throws CLOSED, FAILED */
+  /** Aborted with the reason CLOSED when the storage is closed, to end waiting operations. */
+  get closeSignal(): AbortSignal {
+    if (this.#closeController === undefined) {
+      this.#closeController = new AbortController();
+      // A getter of the caller may have closed the storage; then the signal is aborted at once.
+      if (this.closed) this.#closeController.abort(closedError(this.path));
+    }
+    return this.#closeController.signal;
+  }
+
+  override close(): void {
+    super.close();
+    this.#closeController?.abort(closedError(this.path));
+  }
+
+  /** @throws CLOSED, FILE_CHANGED, FAILED */
   check(): void {
-    this.#cells.checkOpen();
+    this.checkOpen();
     this.#publisher.checkFailure();
+  }
+
+  setRoot(root: number): void {
+    this.setState(this.length, root);
   }
 
   /** Writes the staged blobs to the region. @throws DISK_FULL, SYSTEM */
   drain(): void {
     this.#stage.drain();
-    this.#cells.setLength(this.#space.length);
+  }
+
+  protected override adviceOn(): string {
+    return INDEX_ORIGIN;
+  }
+
+  protected override ensureInMemory(index: number): void {
+    if (this.#stage.holds(index)) this.#stage.drain();
+  }
+
+  override viewBytes(offset: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
+    const end = Math.ceil((offset + lengthBytes) / this.bytesPerCell);
+    this.ensureInMemory(end - 1);
+    // The caller may store into the view.
+    this.#running.exposed(end);
+    return super.viewBytes(offset, lengthBytes);
   }
 
   /** Allocates `count` consecutive cells, all zero, and returns the first index. */
@@ -58,39 +93,37 @@ export class WritableCells {
     this.check();
     if (!Number.isInteger(count) || count < 1) throw wrongType("count", "a positive whole number", count);
     this.drain();
-    const first = this.#space.take(count);
-    const { bytesPerCell } = this.#cells;
-    const [fromBytes, toBytes] = [first * bytesPerCell, (first + count) * bytesPerCell];
-    try {
-      this.#space.zero(fromBytes, toBytes);
-    } catch (error) {
-      this.giveBack(first);
-      throw error;
-    }
-    this.#cells.setLength(this.#space.length);
+    const first = this.length;
+    const end = first + count;
+    this.#space.ensure(end);
+    this.#space.zero(first, end);
+    this.setState(end, this.root);
     return first;
   }
 
   /**
-   * Stages a blob, or a part of one whose chunk before ends at `previous`, and returns its index.
+   * Stages a blob, or a part of one whose chunk before ends at `previous`, and returns its index: the last of its cells.
    * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM, UNSUPPORTED; nothing has changed
    */
   write(blob: Uint8Array, previous = 0): number {
     this.check();
-    if (blob.length > MAX_VIEW_BYTES) {
-      const { path } = this.#cells;
-      const message = `${path}: a blob has at most 2^31 bytes, got ${blob.length}: use writeStream`;
-      throw new StorageError("UNSUPPORTED", message, { path });
+    // Read the length once: another thread may grow a shared buffer.
+    const lengthBytes = blob.length;
+    if (lengthBytes > MAX_VIEW_BYTES) {
+      const message = `${this.path}: a blob has at most 2^31 bytes, got ${lengthBytes}: use writeStream`;
+      throw new StorageError("UNSUPPORTED", message, { path: this.path });
     }
-    const first = this.#space.length;
+    const first = this.length;
+    const end = first + blobCells(lengthBytes, this.bytesPerCell);
+    this.#space.ensure(end);
+    this.setState(end, this.root);
     try {
-      return this.#stage.add(this.apart(blob), previous);
+      this.#stage.add(first, this.apart(blob), lengthBytes, previous);
     } catch (error) {
       this.giveBack(first);
       throw error;
-    } finally {
-      this.#cells.setLength(this.#space.length, this.#stage.drained);
     }
+    return end - 1;
   }
 
   /**
@@ -98,46 +131,48 @@ export class WritableCells {
    * it will be stored in, so it is copied first.
    */
   apart(bytes: Uint8Array): Uint8Array {
-    const { inMemory, bytesPerCell, region } = this.#cells;
-    if (inMemory >= this.#takenBack || bytes.length === 0) return bytes;
-    const offset = addressOf(bytes) - region.address;
-    const isElsewhere = offset >= this.#takenBack * bytesPerCell || offset + bytes.length <= inMemory * bytesPerCell;
+    const { firstIndex } = this.#stage;
+    if (firstIndex >= this.#takenBack || bytes.length === 0) return bytes;
+    const offset = addressOf(bytes) - this.region.address;
+    const { bytesPerCell } = this;
+    const isElsewhere = offset >= this.#takenBack * bytesPerCell || offset + bytes.length <= firstIndex * bytesPerCell;
     // After a file was mapped again, the same cells have two addresses.
-    return isElsewhere && region.address === this.#firstAddress ? bytes : bytes.slice();
+    return isElsewhere && this.region.address === this.#firstAddress ? bytes : bytes.slice();
   }
 
   /** Frees the cells from `first` on, which nothing may refer to. */
   giveBack(first: number): void {
-    this.#takenBack = Math.max(this.#takenBack, this.#space.length);
+    this.#takenBack = Math.max(this.#takenBack, this.length);
     // Drop a CRC of these cells that was taken ahead of the commit.
-    this.#running.exposed(this.#space.length);
+    this.#running.exposed(this.length);
     this.#stage.takeBack(first);
-    this.#cells.setLength(this.#space.length, this.#stage.drained);
+    this.#space.forgetZeros();
+    this.setState(first, this.root);
   }
 
-  /** Frees reserved disk space, except that of the first `keptCells`. */
+  /** Frees disk space that is reserved past the next step, except that of the first `keptCells`. */
   releaseReserve(keptCells: number): void {
-    this.#space.releaseReserve(keptCells);
+    this.#space.releaseReserve(this.length, keptCells);
   }
 
   setU8(index: number, offset: number, value: number): void {
     this.#change(index, offset, 1, value, 0xff);
-    this.#cells.fields.setU8(index, offset, value);
+    this.fields.setU8(index, offset, value);
   }
 
   setU16(index: number, offset: number, value: number): void {
     this.#change(index, offset, 2, value, 0xffff);
-    this.#cells.fields.setU16(index, offset, value);
+    this.fields.setU16(index, offset, value);
   }
 
   setU32(index: number, offset: number, value: number): void {
     this.#change(index, offset, 4, value, MAX_U32);
-    this.#cells.fields.setU32(index, offset, value);
+    this.fields.setU32(index, offset, value);
   }
 
   setU64(index: number, offset: number, value: bigint): void {
     this.#change(index, offset, 8, value, MAX_U64);
-    this.#cells.fields.setU64(index, offset, value);
+    this.fields.setU64(index, offset, value);
   }
 
   /** Reserves disk space for `cells` cells in all. @throws DISK_FULL; nothing has changed */
@@ -150,19 +185,15 @@ export class WritableCells {
    * cell.
    */
   empty(): void {
-    const { startIndex } = this.#cells;
-    this.#takenBack = Math.max(this.#takenBack, this.#space.length);
-    this.#space.giveBack(startIndex);
-    this.#stage.restart();
-    this.#cells.setLength(startIndex);
-    this.#cells.root = 0;
+    this.giveBack(this.startIndex);
+    this.setRoot(0);
   }
 
   /** Checks a store of `value` into a field, and reports the change of its cells to the running CRC. */
   #change(index: number, offset: number, lengthBytes: number, value: number | bigint, most: number | bigint): void {
     this.check();
-    const { bytesPerCell } = this.#cells;
-    this.#cells.checkField(index, offset, lengthBytes);
+    const { bytesPerCell } = this;
+    this.checkField(index, offset, lengthBytes);
     const fits = typeof value === typeof most && value >= 0 && value <= most;
     if (!fits || (typeof value === "number" && !Number.isInteger(value))) {
       throw wrongType("value", `a ${typeof most === "bigint" ? "bigint" : "whole number"} from 0 to ${most}`, value);

@@ -187,9 +187,9 @@ function change(region: WritableRegion, { config, report: { damagedConfig }, res
   if (found !== null) restore(region, config, found);
   // The writer's options do not matter: the file does not grow here, and no reader follows by this key.
   const writerKey = crypto.getRandomValues(new Uint8Array(32));
-  const { publisher, space, root } = openStore(region, config, { writerKey, stepBytes: null });
+  const { publisher, header } = openStore(region, config, { writerKey, stepBytes: null });
   // Close it cleanly, as a writer does.
-  publisher.flushSync({ next: space.length, root });
+  publisher.flushSync(header);
   storeProcessId(region, 0);
 }
 

@@ -73,6 +73,8 @@ export class FollowerFile {
   /** The epoch of its cells. */
   readonly epoch: number;
   readonly #opened: OpenedWriter;
+  /** The cells that were written so far, header area included. */
+  #length: number;
   /** The application's version in the file now. */
   #version: number;
 
@@ -80,6 +82,7 @@ export class FollowerFile {
     this.path = path;
     this.epoch = epoch;
     this.#opened = opened;
+    this.#length = opened.store.header.next;
     this.#version = opened.config.version;
   }
 
@@ -102,20 +105,20 @@ export class FollowerFile {
   async advance(log: Log, history: History, signal?: AbortSignal): Promise<void> {
     const { store, region } = this.#opened;
     const { next, root, geometry, config } = history;
-    const { space, publisher } = store;
-    if (geometry === null || next < space.length)
+    const { publisher } = store;
+    if (geometry === null || next < this.#length)
       throw new Error("the follower's file is longer than the newest state");
     // After a failure, the cells written so far stay. They are cells of the replica, so the next try continues from
     // them.
     for (let block = 0; block < history.stateBlocks; block++) {
       const end = firstOfBlock(geometry, block + 1);
-      if (end > space.length) {
+      if (end > this.#length) {
         const cells = await blockCells(log, history, block, signal);
         await this.#write(firstOfBlock(geometry, block), cells);
         release(cells);
       }
     }
-    if (next > space.length) await this.#write(tailStart(geometry, next), history.tail.bytes);
+    if (next > this.#length) await this.#write(tailStart(geometry, next), history.tail.bytes);
     signal?.throwIfAborted();
     const version = versionIn(config);
     if (version !== this.#version) storeVersion(region, version);
@@ -139,12 +142,14 @@ export class FollowerFile {
     const { bytesPerCell } = config;
     const { space, publisher } = store;
     const stepBytes = Math.max(1, Math.floor(STEP_BYTES / bytesPerCell)) * bytesPerCell;
-    let offset = (space.length - first) * bytesPerCell;
+    let offset = (this.#length - first) * bytesPerCell;
     while (offset < cells.length) {
       const step = cells.subarray(offset, offset + stepBytes);
-      const index = space.take(step.length / bytesPerCell);
-      region.write(index * bytesPerCell, step);
-      publisher.running.feed(index, step);
+      const end = this.#length + step.length / bytesPerCell;
+      space.ensure(end);
+      region.write(this.#length * bytesPerCell, step);
+      publisher.running.feed(this.#length, step);
+      this.#length = end;
       offset += step.length;
       await yieldToEventLoop();
     }

@@ -16,7 +16,8 @@ import { alignFileEnd, alignToPages, Space } from "../cells/space.ts";
 export interface OpenStore {
   readonly publisher: Publisher;
   readonly space: Space;
-  readonly root: number;
+  /** The state that it was opened at. */
+  readonly header: Header;
   readonly recovery: Recovery;
 }
 
@@ -38,11 +39,11 @@ export function createStore(region: WritableRegion, config: CheckedConfig, choic
   const publisher = new Publisher(region, config.bytesPerCell, choices.writerKey, from);
   // The disk space of a new file is reserved as a whole.
   const reserved = Math.min(config.maxIndex, Math.floor(region.sizeBytes / config.bytesPerCell));
-  const space = new Space(region, config, choices.stepBytes, startIndex, () => publisher.inspectFile(), reserved);
+  const space = new Space(region, config, choices.stepBytes, reserved, () => publisher.inspectFile());
   region.store({ offset: FILE.config.offset, bytes: encodeConfig(config) });
   storeProcessId(region, process.pid);
   publisher.flushSync(header);
-  return { publisher, space, root: 0, recovery: created };
+  return { publisher, space, header, recovery: created };
 }
 
 /**
@@ -78,7 +79,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   // cells to the disk. Do it after the flush, because a reader may still show a state that the flush replaced.
   if (!closed) region.deallocate(alignToPages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
   const space = new Space(region, config, choices.stepBytes, header.next, () => publisher.inspectFile());
-  return { publisher, space, root: header.root, recovery };
+  return { publisher, space, header, recovery };
 }
 
 /**

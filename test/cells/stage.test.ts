@@ -6,7 +6,6 @@ import { checkConfig } from "../../src/format/config.ts";
 import { HEADER_AREA_BYTES } from "../../src/format/layout.ts";
 import { MemoryRegion } from "../../src/region/memory.ts";
 import { readBlob } from "../../src/cells/blob.ts";
-import { Cells } from "../../src/cells/cells.ts";
 import { CommitChecksum } from "../../src/state/commit-checksum.ts";
 import { Space } from "../../src/cells/space.ts";
 import { WritableCells } from "../../src/cells/writable.ts";
@@ -37,34 +36,32 @@ class FailingRegion extends MemoryRegion {
 
 function open(bytesPerCell = 32): {
   region: FailingRegion;
-  cells: Cells;
-  writable: WritableCells;
+  cells: WritableCells;
   running: CommitChecksum;
 } {
   const region = new FailingRegion();
   const used = checkConfig({ ...config, bytesPerCell });
-  const cells = new Cells(region, used, START, 0);
   const running = new CommitChecksum(region, bytesPerCell, START);
   const space = new Space(region, used, null, START, () => undefined);
+  const publisher = { running, checkFailure: () => undefined };
   return {
     region,
-    cells,
     running,
-    writable: new WritableCells(region, cells, space, { running, checkFailure: () => undefined }),
+    cells: new WritableCells(region, bytesPerCell, space, publisher, { next: START, root: 0 }),
   };
 }
 
 for (const failAt of [1, 2, 3]) {
   test(`a blob of which part ${failAt} fails to be written is taken back, and what was staged before it is there`, () => {
-    const { region, cells, writable, running } = open();
-    const before = writable.write(bytes(1000, 1));
+    const { region, cells, running } = open();
+    const before = cells.write(bytes(1000, 1));
     const { length } = cells;
     region.failAt = failAt;
-    expect(codeOf(() => writable.write(bytes(1_000_000, 2)))).toBe("DISK_FULL");
+    expect(codeOf(() => cells.write(bytes(1_000_000, 2)))).toBe("DISK_FULL");
     expect(cells.length).toBe(length);
     expect(Buffer.compare(readBlob(cells, before), bytes(1000, 1))).toBe(0);
-    const again = writable.write(bytes(1_000_000, 3));
-    writable.drain();
+    const again = cells.write(bytes(1_000_000, 3));
+    cells.drain();
     const end = cells.length;
     expect(running.extendTo(end)).toBe(new CommitChecksum(region, 32, START).extendTo(end));
     expect(Buffer.compare(readBlob(cells, again), bytes(1_000_000, 3))).toBe(0);
@@ -74,24 +71,24 @@ for (const failAt of [1, 2, 3]) {
 }
 
 test("cells that are given out after a blob was taken back are zero", () => {
-  const { region, cells, writable } = open();
+  const { region, cells } = open();
   region.failAt = 2;
-  expect(codeOf(() => writable.write(bytes(600_000, 2)))).toBe("DISK_FULL");
-  const first = writable.allocate(20_000);
+  expect(codeOf(() => cells.write(bytes(600_000, 2)))).toBe("DISK_FULL");
+  const first = cells.allocate(20_000);
   expect(first).toBe(START);
   expect(cells.view(first, 20_000, 32).every((byte) => byte === 0)).toBe(true);
   region.close();
 });
 
 test("cells whose pages cannot be filled are taken back, and zero when they are given out later", () => {
-  const { region, cells, writable, running } = open();
-  writable.allocate(3);
+  const { region, cells, running } = open();
+  cells.allocate(3);
   for (const failAt of [1, 4, 8]) {
     const { length } = cells;
     region.failAt = failAt;
-    expect(codeOf(() => writable.allocate(4000))).toBe("DISK_FULL");
+    expect(codeOf(() => cells.allocate(4000))).toBe("DISK_FULL");
     expect(cells.length).toBe(length);
-    const first = writable.allocate(4500);
+    const first = cells.allocate(4500);
     expect(first).toBe(length);
     expect(cells.view(first, 4500, 32).every((byte) => byte === 0)).toBe(true);
   }
@@ -100,12 +97,12 @@ test("cells whose pages cannot be filled are taken back, and zero when they are 
 });
 
 test("cells that are allocated among blobs are zero, and leave the blobs as they are", () => {
-  const { region, cells, writable } = open();
+  const { region, cells } = open();
   const kept: (readonly [index: number, salt: number])[] = [];
   for (let i = 0; i < 300; i++) {
-    kept.push([writable.write(bytes(i * 10, i)), i]);
+    kept.push([cells.write(bytes(i * 10, i)), i]);
     const count = 1 + (i % 7) * 40;
-    const view = cells.view(writable.allocate(count), count, 32);
+    const view = cells.view(cells.allocate(count), count, 32);
     expect(view.every((byte) => byte === 0)).toBe(true);
     view.fill(0xaa);
   }
@@ -114,8 +111,8 @@ test("cells that are allocated among blobs are zero, and leave the blobs as they
 });
 
 test("a blob that cannot be brought into memory stays staged", () => {
-  const { region, cells, writable } = open();
-  const index = writable.write(bytes(1000, 1));
+  const { region, cells } = open();
+  const index = cells.write(bytes(1000, 1));
   region.failAt = 1;
   expect(codeOf(() => readBlob(cells, index))).toBe("DISK_FULL");
   expect(Buffer.compare(readBlob(cells, index), bytes(1000, 1))).toBe(0);
@@ -123,17 +120,17 @@ test("a blob that cannot be brought into memory stays staged", () => {
 });
 
 test("the CRC that is taken on the way is the one of the cells", () => {
-  const { region, cells, writable, running } = open();
-  for (let i = 0; i < 2000; i++) writable.write(bytes(i, i));
-  writable.allocate(3);
-  writable.write(bytes(400_000, 1));
+  const { region, cells, running } = open();
+  for (let i = 0; i < 2000; i++) cells.write(bytes(i, i));
+  cells.allocate(3);
+  cells.write(bytes(400_000, 1));
   const view = cells.view(START + 10, 5, 32);
   view.fill(9);
-  writable.drain();
+  cells.drain();
   const committed = cells.length;
   expect(running.extendTo(committed)).toBe(new CommitChecksum(region, 32, START).extendTo(committed));
-  writable.write(bytes(100, 3));
-  writable.drain();
+  cells.write(bytes(100, 3));
+  cells.drain();
   const { length } = cells;
   // Truncating flushes the last commit once more, when later cells are in memory already.
   expect(running.extendTo(committed)).toBe(new CommitChecksum(region, 32, START).extendTo(committed));
@@ -151,15 +148,15 @@ describe("while a flush is under way", () => {
   const changes: Readonly<Record<string, (opened: ReturnType<typeof open>, index: number) => void>> = {
     "nothing is changed": () => undefined,
     "a view is changed before the commit": ({ cells }, index) => void cells.view(index, 2, 32).fill(7),
-    "a field is stored": ({ writable }, index) => writable.setU32(index, 4, 77),
+    "a field is stored": ({ cells }, index) => cells.setU32(index, 4, 77),
   };
   for (const [what, change] of Object.entries(changes)) {
     test(`the CRC of what comes after it is taken too; ${what}`, () => {
       const opened = open();
-      const { region, cells, writable, running } = opened;
+      const { region, cells, running } = opened;
       const write = (count: number): number => {
-        for (let i = 0; i < count; i++) writable.write(bytes(1000 + i, i));
-        writable.drain();
+        for (let i = 0; i < count; i++) cells.write(bytes(1000 + i, i));
+        cells.drain();
         return cells.length;
       };
       const flushed = write(300);
@@ -194,15 +191,15 @@ test("bytes that another thread makes longer meanwhile are refused, and nothing 
     [10, 100],
     [100, 10],
   ] as const) {
-    const { region, cells, writable } = open();
-    const kept = writable.write(bytes(50, 1));
+    const { region, cells } = open();
+    const kept = cells.write(bytes(50, 1));
     const { length } = cells;
     let looks = 0;
     // As a view of a growable shared buffer: its length is another once its cells are taken.
     const growing = Object.defineProperty(bytes(after, 2), "length", { get: () => (looks++ < 2 ? before : after) });
-    expect(() => writable.write(growing)).toThrow(TypeError);
+    expect(() => cells.write(growing)).toThrow(TypeError);
     expect(cells.length).toBe(length);
-    const next = writable.write(bytes(300, 3));
+    const next = cells.write(bytes(300, 3));
     expect(Buffer.compare(readBlob(cells, kept), bytes(50, 1))).toBe(0);
     expect(Buffer.compare(readBlob(cells, next), bytes(300, 3))).toBe(0);
     region.close();
@@ -211,12 +208,12 @@ test("bytes that another thread makes longer meanwhile are refused, and nothing 
 
 describe.each([32, 36, 1000, 65535])("cells of %d bytes", (bytesPerCell) => {
   test("go to the region in whole cells, up to multiples of 256 KiB, and are covered by the CRC", () => {
-    const { region, cells, writable, running } = open(bytesPerCell);
+    const { region, cells, running } = open(bytesPerCell);
     const blobs = [100, 300_000, 65_535, 3_000_000, 0, 1_000_000, 65_536].map((length, salt) => {
-      return [writable.write(bytes(length, salt)), bytes(length, salt)] as const;
+      return [cells.write(bytes(length, salt)), bytes(length, salt)] as const;
     });
     const pieces = [...region.written];
-    writable.drain();
+    cells.drain();
     for (const [index, blob] of blobs) expect(Buffer.compare(readBlob(cells, index), blob)).toBe(0);
     expect(running.extendTo(cells.length)).toBe(new CommitChecksum(region, bytesPerCell, START).extendTo(cells.length));
     expect(pieces.length).toBeGreaterThan(10);

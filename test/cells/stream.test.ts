@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { checkConfig } from "../../src/format/config.ts";
 import { StreamedBlob } from "../../src/cells/streamed-blob.ts";
-import { Cells } from "../../src/cells/cells.ts";
 import { Space } from "../../src/cells/space.ts";
 import { WritableCells } from "../../src/cells/writable.ts";
 import { blobStream } from "../../src/cells/blob-stream.ts";
@@ -148,9 +147,9 @@ describe("stream", () => {
 
   test("errors when its cells are given out again while a chunk is copied", async () => {
     const { region, publisher } = stubbed();
-    const cells = new Cells(region, { bytesPerCell: 32 }, 208, 0);
     const space = new Space(region, stubConfig, null, 208, () => undefined);
-    const blob = new StreamedBlob(cells, new WritableCells(region, cells, space, publisher), publisher);
+    const cells = new WritableCells(region, 32, space, publisher, { next: 208, root: 0 });
+    const blob = new StreamedBlob(cells, publisher);
     blob.append(pattern(100, 1));
     const index = blob.end();
     for (const last of [1, 2, 3, 4]) {

@@ -70,3 +70,13 @@ describe.each([
     expect(Buffer.compare(writer.read(writer.write(view)), bytes.subarray(0, view.length))).toBe(0);
   });
 });
+
+test("a view of a blob, in cells so large that the copy overtakes the view", () => {
+  using writer = StorageWriter.inMemory({ bytesPerCell: 40_000 });
+  writer.write(new Uint8Array(1_000_000));
+  const view = writer.bytes(1, 1_000_000);
+  view.set(Uint8Array.from({ length: view.length }, (_, i) => i * 13));
+  const bytes = view.slice();
+  writer.truncate();
+  expect(Buffer.compare(writer.read(writer.write(view)), bytes)).toBe(0);
+});

@@ -114,8 +114,8 @@ class Mix {
     });
     this.#see("a writer", () => {
       this.#bench.load(this.#bytes);
-      const { root, space, recovery } = openStore(this.#bench, configIn(this.#bench), choicesOf(null, 1));
-      return { root, next: space.length - recovery.skippedCells };
+      const { header, recovery } = openStore(this.#bench, configIn(this.#bench), choicesOf(null, 1));
+      return { root: header.root, next: header.next - recovery.skippedCells };
     });
   }
 

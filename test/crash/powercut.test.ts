@@ -177,8 +177,8 @@ describe("a recovery that is killed at any word of its stores", () => {
 
   /** The length that opening gives out cells from; the region has what it stored. */
   function open(region: ArrayRegion): number {
-    const { space } = openStore(region, configIn(region), choicesOf(null, 0));
-    return space.length;
+    const { header } = openStore(region, configIn(region), choicesOf(null, 0));
+    return header.next;
   }
 
   test.each(copies)("gives no cell out again that a reader may hold: %s", (_what, process1, process2) => {

@@ -17,8 +17,12 @@ export interface Stubbed {
 export function stubbed(): Stubbed {
   const region = new StubRegion();
   const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 1000 });
-  const { publisher, space } = createStore(region, config, { writerKey: new Uint8Array(32), stepBytes: null });
-  const first = space.take(200);
+  const {
+    publisher,
+    header: { next: first },
+    space,
+  } = createStore(region, config, { writerKey: new Uint8Array(32), stepBytes: null });
+  space.ensure(first + 200);
   region.clearLog();
   return { region, publisher, header: (cells) => ({ next: first + cells, root: cells === 0 ? 0 : first }) };
 }

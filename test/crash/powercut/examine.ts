@@ -92,10 +92,10 @@ export class Examiner {
     const bench = this.#bench;
     const store = openStore(bench, configIn(bench), choicesOf(this.#stepBytes, GO_ON_SALT));
     const { skippedCells } = store.recovery;
-    const { length } = store.space;
-    const found = this.#see("writer", store.root, length - skippedCells, length);
+    const { next: length, root } = store.header;
+    const found = this.#see("writer", root, length - skippedCells, length);
     if (this.#faults.length > 0) return store.recovery;
-    const kind = [store.root, length, ...Object.values(store.recovery)].join();
+    const kind = [root, length, ...Object.values(store.recovery)].join();
     if (!this.#kinds.has(kind) || this.#images++ % GO_ON_ONE_IN === 0) this.#goOn(store, found);
     this.#kinds.add(kind);
     return store.recovery;
@@ -109,7 +109,7 @@ export class Examiner {
     const cells = Math.ceil(PAGE_BYTES / bytesPerCell) + 1;
     const zeros = writer.cells(writer.allocate(cells), cells);
     if (zeros.some((byte) => byte !== 0))
-      this.#fault("allocate", `${cells} cells at ${store.space.length} are not zero`);
+      this.#fault("allocate", `${cells} cells at ${store.header.next} are not zero`);
     zeros.fill(0xee);
     const blob = new Uint8Array(3 * bytesPerCell).fill(0x77);
     const root = writer.write(blob);
@@ -117,8 +117,8 @@ export class Examiner {
     writer.flushSync();
     const again = openStore(bench, configIn(bench), choicesOf(this.#stepBytes, GO_ON_SALT + 1));
     const { state } = again.recovery;
-    if (again.root !== root || again.space.length !== writer.length || state !== "clean") {
-      const told = `root ${again.root}, next ${again.space.length}, ${state}`;
+    if (again.header.root !== root || again.header.next !== writer.length || state !== "clean") {
+      const told = `root ${again.header.root}, next ${again.header.next}, ${state}`;
       this.#fault("reopened", `${told} after root ${root}, next ${writer.length}`);
     } else if (Buffer.compare(blobAt(bench.memory, root, bytesPerCell), blob) !== 0) {
       this.#fault("reopened", `the blob at ${root} is not what was written`);

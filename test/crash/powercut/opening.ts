@@ -39,9 +39,9 @@ export function openAfterCrash(
   const begin = region.log.length;
   const choices = choicesOf(stepBytes, salt);
   const store = openStore(region, configIn(region), choices);
-  const next = store.space.length;
+  const { next, root } = store.header;
   const order = history.publish({
-    root: store.root,
+    root,
     next,
     wholeTo: next - store.recovery.skippedCells,
     versions: history.resumeAtVersion(configIn(region).version),

@@ -78,7 +78,7 @@ export function growthTests(fresh: () => string): void {
     const grown: number[] = [];
     const space = new Space(regionOf(64 * KIB, grown, Infinity), config, null, 8, () => undefined);
     // One window of 4 KiB after the other, to 1 GiB.
-    while (space.length * 32 < 1024 * MIB) space.take(128);
+    for (let cells = 8; cells * 32 < 1024 * MIB; cells += 128) space.ensure(cells + 128);
     expect(Math.min(...grown)).toBe(0);
     const steps = grown.filter((bytes) => bytes > 0);
     expect(steps[0]).toBe(64 * KIB);
@@ -95,16 +95,16 @@ export function growthTests(fresh: () => string): void {
   test("one call may take more than a step", () => {
     const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 0xffffffff });
     const space = new Space(regionOf(64 * KIB, [], Infinity), config, null, 8, () => undefined);
-    expect(space.take(2 ** 30)).toBe(8);
-    expect(space.fileCells).toBe(2 ** 30 + 8);
+    space.ensure(2 ** 30 + 8);
+    expect(space.reserved).toBe(2 ** 30 + 8);
   });
 
   test("with less room than a step, takes what there is", () => {
     const config = checkConfig({ headString: "", version: 1, bytesPerCell: 32, maxIndex: 0xffffffff });
     const space = new Space(regionOf(320, [], 3200), config, 64 * KIB, 10, () => undefined);
-    for (let index = 10; index < 100; index++) expect(space.take(1)).toBe(index);
-    expect(() => space.take(1)).toThrow(StorageError);
-    expect([space.length, space.fileCells]).toEqual([100, 100]);
+    for (let cells = 11; cells <= 100; cells++) space.ensure(cells);
+    expect(() => space.ensure(101)).toThrow(StorageError);
+    expect(space.reserved).toBe(100);
   });
 }
 

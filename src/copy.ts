@@ -13,7 +13,7 @@ import { SequentialReadAhead } from "./os/mapping.ts";
 import { NewFile } from "./os/new-file.ts";
 import { releaseAfter } from "./os/release.ts";
 import { yieldToEventLoop } from "./os/event-loop.ts";
-import type { Measured, ReadableRegion } from "./region/region.ts";
+import type { Addressed, Measured } from "./region/region.ts";
 import type { Cells } from "./cells/cells.ts";
 import { loadArea } from "./state/choose-state.ts";
 import { type Snapshot, type StorageState, stateOf } from "./state/snapshot.ts";
@@ -36,7 +36,7 @@ export interface CopyProgress {
 
 /** An open storage, and the state to copy. */
 export interface CopySource {
-  readonly region: Pick<ReadableRegion, "address"> & Measured;
+  readonly region: Addressed & Measured;
   readonly config: CheckedConfig;
   readonly cells: Cells;
   readonly snapshot: Snapshot;

@@ -4,14 +4,12 @@ import { StorageError, wrongType } from "../error.ts";
 import { chunkCells } from "../format/chunk.ts";
 import { MAX_CHUNK_BYTES, startIndexOf } from "../format/layout.ts";
 import type { Header } from "../format/header.ts";
-import type { ReadableRegion } from "../region/region.ts";
+import type { CellMemory } from "../region/region.ts";
 import { FieldAccess } from "./field-access.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 /** The longest view, and the longest blob that `read` returns. */
 export const MAX_VIEW_BYTES: number = 2 ** 31;
-
-type CellMemory = Pick<ReadableRegion, "path" | "address" | "sizeBytes" | "view">;
 
 /** Where the index of a cell comes from, for messages. */
 export const INDEX_ORIGIN = "an index comes from write(), allocate() or root";

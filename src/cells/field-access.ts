@@ -7,7 +7,7 @@
  */
 
 import { libc } from "../os/libc.ts";
-import type { ReadableRegion } from "../region/region.ts";
+import type { CellMemory } from "../region/region.ts";
 
 const WINDOW_BYTES = 16 * 1024 * 1024;
 const MAX_WINDOWS = 16;
@@ -17,11 +17,9 @@ const MAX_WINDOWS = 16;
  */
 const MISSES_PER_WINDOW = 2048;
 
-type WindowedRegion = Pick<ReadableRegion, "address" | "sizeBytes" | "view">;
-
 /** Offsets count from the first byte of the cell; numbers are little-endian. */
 export class FieldAccess {
-  readonly #region: WindowedRegion;
+  readonly #region: CellMemory;
   readonly #bytesPerCell: number;
   /** A window has 2^shift cells, so that its slot is computed without a division. */
   readonly #shift: number;
@@ -33,7 +31,7 @@ export class FieldAccess {
   readonly #misses: (number | undefined)[] = [];
   readonly #copy: DataView = new DataView(new ArrayBuffer(8));
 
-  constructor(region: WindowedRegion, bytesPerCell: number) {
+  constructor(region: CellMemory, bytesPerCell: number) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
     this.#shift = Math.floor(Math.log2(WINDOW_BYTES / bytesPerCell));

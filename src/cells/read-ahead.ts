@@ -9,7 +9,7 @@
 
 import { libc } from "../os/libc.ts";
 import { readAhead } from "../os/mapping.ts";
-import type { ReadableRegion } from "../region/region.ts";
+import type { Addressed } from "../region/region.ts";
 
 /** A touch that takes longer has waited for a disk. A page that is in memory takes 1 to 12 µs to map. */
 const SLOW_NS = 20_000;
@@ -37,7 +37,7 @@ export interface Range {
 
 /** Learns from the reads of a storage whether its blobs are in memory, and how long they are. */
 export class ReadAhead {
-  readonly #region: Pick<ReadableRegion, "address">;
+  readonly #region: Addressed;
   readonly #startBytes: number;
   /** The distance between adjacent chunks of a chain. */
   readonly #strideBytes: number;
@@ -49,7 +49,7 @@ export class ReadAhead {
   #views = 0;
   #wasSlow = false;
 
-  constructor(region: Pick<ReadableRegion, "address">, startBytes: number, strideBytes: number) {
+  constructor(region: Addressed, startBytes: number, strideBytes: number) {
     this.#region = region;
     this.#startBytes = startBytes;
     this.#strideBytes = strideBytes;

@@ -8,7 +8,7 @@ import { StorageError } from "../error.ts";
 import type { CheckedConfig } from "../format/config.ts";
 import { MAX_U32 } from "../format/layout.ts";
 import { pageSizeBytes } from "../os/mapping.ts";
-import type { WritableRegion } from "../region/region.ts";
+import type { RepairableRegion, WritableRegion } from "../region/region.ts";
 
 /**
  * The default step doubles the file, within these bounds: ten blobs take little space, and 100 GB grow in few steps.
@@ -158,7 +158,7 @@ function clamp(value: number, least: number, most: number): number {
  * @returns the number of whole cells that the file has now
  */
 export function alignFileEnd(
-  region: Pick<WritableRegion, "sizeBytes" | "grow">,
+  region: RepairableRegion,
   { bytesPerCell, maxIndex }: CheckedConfig,
   cells: number,
 ): number {

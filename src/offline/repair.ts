@@ -15,7 +15,7 @@ import {
   sameHeader,
 } from "../format/header.ts";
 import { FILE, HEADER_AREA_BYTES, type Place } from "../format/layout.ts";
-import type { WritableRegion } from "../region/region.ts";
+import type { RepairableRegion } from "../region/region.ts";
 import type { CellsMatch } from "../state/choose-state.ts";
 import { alignFileEnd } from "../cells/space.ts";
 
@@ -74,7 +74,7 @@ export function restorable(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMa
  * file with a disk-sync copy of this state.
  */
 export function restore(
-  region: Pick<WritableRegion, "sizeBytes" | "store" | "grow" | "rewriteUncached" | "sync">,
+  region: RepairableRegion,
   config: CheckedConfig,
   { header, unflushedFrom, misleading }: Pick<Restorable, "header" | "unflushedFrom" | "misleading">,
 ): void {

@@ -17,12 +17,16 @@ export interface Closable {
   close(): void;
 }
 
-/** The region of a reader. */
-export interface ReadableRegion {
-  /** For messages. */
-  readonly path: string;
+/** Memory that is copied from by its address. */
+export interface Addressed {
   /** Native address of byte 0, in memory that is never given to the user. May change when the region grows. */
   readonly address: number;
+}
+
+/** The bytes of a region, for accesses to cells. */
+export interface CellMemory extends Addressed {
+  /** For messages. */
+  readonly path: string;
   /** The number of bytes that exist. Bytes at or past it must not be touched. */
   readonly sizeBytes: number;
   /**
@@ -30,6 +34,10 @@ export interface ReadableRegion {
    * `address`, for the library's own loads and a writer's stores.
    */
   view(offset: number, lengthBytes: number, own?: boolean): Uint8Array<ArrayBuffer>;
+}
+
+/** What the regions of a reader and of a writer share. */
+export interface Region extends CellMemory {
   /**
    * Tells whether another program has interfered with the file. A reader's region detects only `gone`. A writer's
    * region stores nothing more in a file that was cut or overwritten: `write` and `grow` then do nothing.
@@ -37,14 +45,18 @@ export interface ReadableRegion {
    * @throws SYSTEM
    */
   fileFault(changesOnly?: "changesOnly"): FileFault | null;
+  /** Detaches every view and releases all resources. */
+  close(): void;
+}
+
+/** The region of a reader. */
+export interface ReadableRegion extends Region {
   /** Reads the file's size again. */
   measure(): void;
   /** Tells whether a live writer keeps the header in memory current, so that it may be believed. */
   isWriterLive(): boolean;
   /** Calls back after changes of the file until closed. Returns null if the system reports no changes. */
   watch(callback: () => void): Closable | null;
-  /** Detaches every view and releases all resources. */
-  close(): void;
 }
 
 /** The disk space and other resources that a region uses. */
@@ -72,13 +84,9 @@ export interface HeaderStore {
   readonly bytes: Uint8Array;
 }
 
-/** The region of a writer. */
-export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWriterLive" | "watch"> {
-  /**
-   * Writes cells that `grow` made storable. Cheaper than stores into fresh pages of the mapping.
-   * @throws DISK_FULL, SYSTEM on a file system that allocates new blocks for a write; the range may then hold any bytes
-   */
-  write(offset: number, bytes: Uint8Array): void;
+/** What a repair needs: header stores, and syncs that order them. */
+export interface RepairableRegion {
+  readonly sizeBytes: number;
   /**
    * Performs the stores in order, under the header lock. All are visible to other processes on return.
    * @throws SYSTEM the lock cannot be released; all stores have happened then
@@ -90,18 +98,27 @@ export interface WritableRegion extends Omit<ReadableRegion, "measure" | "isWrit
    */
   grow(fromBytes: number, toBytes: number): void;
   /**
-   * Frees the disk space of the range if the file system can. The range then reads as zeros, and needs `grow` before
-   * the next store. With `diskOnly` a file in memory (tmpfs) keeps its bytes: there is no disk that could differ from
-   * them, and on tmpfs reading a hole takes space, which may not be available.
-   */
-  deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void;
-  /**
    * After a crash: writes `[fromBytes, toBytes)` to the disk again past the page cache, whatever earlier syncs
    * reported.
    */
   rewriteUncached(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)` and the file's size are on the disk. */
   sync(toBytes: number): void;
-  /** The same for the whole file, without blocking the event loop. Stores go on meanwhile. */
+}
+
+/** The region of a writer. */
+export interface WritableRegion extends Region, RepairableRegion {
+  /**
+   * Writes cells that `grow` made storable. Cheaper than stores into fresh pages of the mapping.
+   * @throws DISK_FULL, SYSTEM on a file system that allocates new blocks for a write; the range may then hold any bytes
+   */
+  write(offset: number, bytes: Uint8Array): void;
+  /**
+   * Frees the disk space of the range if the file system can. The range then reads as zeros, and needs `grow` before
+   * the next store. With `diskOnly` a file in memory (tmpfs) keeps its bytes: there is no disk that could differ from
+   * them, and on tmpfs reading a hole takes space, which may not be available.
+   */
+  deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void;
+  /** Like `sync` of the whole file, without blocking the event loop. Stores go on meanwhile. */
   syncLater(): Promise<void>;
 }

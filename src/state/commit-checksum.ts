@@ -7,15 +7,13 @@ import type { CommitRecord } from "../format/commit-record.ts";
 import { crc32 } from "../format/hash.ts";
 import { libc } from "../os/libc.ts";
 import { SequentialReadAhead } from "../os/mapping.ts";
-import type { ReadableRegion } from "../region/region.ts";
+import type { Addressed } from "../region/region.ts";
 
 /**
  * One step of a CRC. The step is copied, because a copy within the processor's cache costs less than a view, whose
  * buffer the garbage collector must track.
  */
 const STEP_BYTES = 64 * 1024;
-
-type Addressed = Pick<ReadableRegion, "address">;
 
 /**
  * Returns the CRC-32 of the cells `[from, to)`, continued from `crc`.

@@ -1,12 +1,9 @@
 /** A region without memory, which keeps the order of what is asked of it. */
 
 import { StorageError } from "../../src/error.ts";
-import type { HeaderStore, WritableRegion } from "../../src/region/region.ts";
+import type { HeaderStore, RepairableRegion } from "../../src/region/region.ts";
 
-export class RecordingStub implements Pick<
-  WritableRegion,
-  "sizeBytes" | "store" | "grow" | "rewriteUncached" | "sync"
-> {
+export class RecordingStub implements RepairableRegion {
   readonly calls: (readonly [name: string, ...places: number[]])[] = [];
   sizeBytes: number;
   /** Nothing grows then. */

@@ -23,11 +23,6 @@ class NullStorage extends Storage {
     this.#cells = cells;
   }
 
-  /** Always null. */
-  get root(): null {
-    return null;
-  }
-
   stats(): never {
     this.#cells.checkOpen();
     return unreachable();

@@ -83,11 +83,6 @@ export class StorageReader extends Storage {
     }
   }
 
-  /** The root's index, or null. */
-  get root(): number | null {
-    return this.#cells.root === 0 ? null : this.#cells.root;
-  }
-
   /**
    * Which states `refresh` follows now. A reader of commits follows "flushes" until there is a commit that it can
    * believe.

@@ -42,7 +42,9 @@ export abstract class Storage implements Disposable, AsyncDisposable {
   }
 
   /** The root's index, or null. */
-  abstract readonly root: number | null;
+  get root(): number | null {
+    return this.#cells.root === 0 ? null : this.#cells.root;
+  }
 
   /** The file's path as it was given, or "(in memory)". */
   get path(): string {

@@ -84,12 +84,12 @@ export class StorageWriter extends Storage {
   }
 
   /** The root's index, or null. Other processes see it at the next commit. */
-  get root(): number | null {
-    return this.#cells.root === 0 ? null : this.#cells.root;
+  override get root(): number | null {
+    return super.root;
   }
 
   /** @throws INDEX_OUT_OF_RANGE it is neither null nor an index of data; FAILED, CLOSED; TypeError */
-  set root(index: number | null) {
+  override set root(index: number | null) {
     // Do not check for FILE_CHANGED here: the `write` that found the change has returned an index, and setting it as
     // root must not throw. Later calls throw.
     if (this.#cells.closed || this.#publisher.failed) this.#cells.check();

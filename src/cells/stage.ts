@@ -8,6 +8,7 @@ import { wrongType } from "../error.ts";
 import { chunkCells } from "../format/chunk.ts";
 import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
+import type { CommitChecksum } from "../state/commit-checksum.ts";
 
 /** Bytes per write, aligned to a multiple of it in the file: smaller than a processor's cache. */
 const PIECE_BYTES = 256 * 1024;
@@ -16,23 +17,20 @@ const PIECE_BYTES = 256 * 1024;
  */
 const STAGE_BYTES = PIECE_BYTES + 128 * 1024;
 
-/** Receives the bytes of each run of cells when they are written. */
-export type Feed = (firstIndex: number, bytes: Uint8Array) => void;
-
 export class Stage {
   readonly #region: WritableRegion;
   readonly #bytesPerCell: number;
-  readonly #feed: Feed;
+  readonly #running: CommitChecksum;
   #bytes: Uint8Array = new Uint8Array(0);
   #fields: DataView = new DataView(this.#bytes.buffer);
   #usedBytes = 0;
   /** The cell of the first staged byte. Cells below it are in the region. */
   #firstIndex = 0;
 
-  constructor(region: WritableRegion, bytesPerCell: number, feed: Feed) {
+  constructor(region: WritableRegion, bytesPerCell: number, running: CommitChecksum) {
     this.#region = region;
     this.#bytesPerCell = bytesPerCell;
-    this.#feed = feed;
+    this.#running = running;
   }
 
   /** The first cell that may not be in the region. */
@@ -111,7 +109,7 @@ export class Stage {
   #drainFirst(lengthBytes: number): void {
     const bytes = this.#bytes.subarray(0, lengthBytes);
     this.#region.write(this.#firstIndex * this.#bytesPerCell, bytes);
-    this.#feed(this.#firstIndex, bytes);
+    this.#running.feed(this.#firstIndex, bytes);
     this.#firstIndex += lengthBytes / this.#bytesPerCell;
     this.#bytes.copyWithin(0, lengthBytes, this.#usedBytes);
     this.#usedBytes -= lengthBytes;

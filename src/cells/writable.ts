@@ -34,7 +34,7 @@ export class WritableCells extends Cells {
     this.#space = space;
     this.#publisher = publisher;
     this.#running = running;
-    this.#stage = new Stage(region, bytesPerCell, (first, bytes) => running.feed(first, bytes));
+    this.#stage = new Stage(region, bytesPerCell, running);
   }
 
   /** Cells whose disk space is reserved, including those in use. */

@@ -12,7 +12,7 @@ import { findFile, FollowerFile, followerKey, ownWrites, restoreAnew } from "./f
 import { completeBlocks, firstOfBlock, tailStart } from "./geometry.ts";
 import type { History, ReplicaState } from "./history.ts";
 import { type Log, openLog, rereading } from "./log.ts";
-import { Misfit } from "./object.ts";
+import { Misfit, release } from "./object.ts";
 import { PatientStore, Stop, Stopped } from "./patient-store.ts";
 import { FIXED_CONFIG_CHARACTERS, Source } from "./source.ts";
 import { openTarget, type Target } from "./store/open.ts";
@@ -220,8 +220,11 @@ async function isBeginning(log: Log, source: Source, { next }: Header, history: 
   await source.read(first, rest);
   const isInTail = first >= firstOfBlock(geometry, history.stateBlocks);
   if (rest.length === 0) return true;
-  const expected = isInTail ? history.tail.bytes : await blockCells(log, history, complete);
-  return firstDifference(rest, expected.subarray(0, rest.length)) === null;
+  if (isInTail) return firstDifference(rest, history.tail.bytes.subarray(0, rest.length)) === null;
+  const cells = await blockCells(log, history, complete);
+  const isSame = firstDifference(rest, cells.subarray(0, rest.length)) === null;
+  release(cells);
+  return isSame;
 }
 
 function noState(log: Log): StorageError {

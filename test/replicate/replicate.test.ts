@@ -139,6 +139,32 @@ describe("random histories", () => {
   });
 });
 
+test.each([63, 64, 65, 128, 200])(
+  "a first upload of %d blocks at once restores, in the first epoch and in the next",
+  async (blocks) => {
+    const file = path();
+    const store = new MemoryStore();
+    await smallReplica(store);
+    using writer = StorageWriter.create(file);
+    const flushed = new Flushed(file);
+    const replicator = started(file, store, { intervalMs: 1 });
+    for (const epoch of [1, 2]) {
+      if (epoch > 1) writer.truncate();
+      writer.root = writer.write(new Uint8Array(blocks * SMALL_BLOCK_BYTES).fill(epoch));
+      for (const size of [0, 70_000, 10]) {
+        writer.root = writer.write(new Uint8Array(size).fill(size));
+        const print = flushed.flush(writer);
+        const state = await replicator.replicated({ compared: true });
+        expect(state.epoch).toBe(epoch);
+        flushed.acknowledge(state, print);
+      }
+    }
+    await replicator.close();
+    expect(await flushed.check(store, path())).toHaveLength(6);
+    expect((await openLog(store).then((log) => log.readToEnd())).blocks.count).toBeGreaterThanOrEqual(blocks);
+  },
+);
+
 test("64 MiB of records are followed by a full one", async () => {
   const file = path();
   using writer = StorageWriter.create(file, { bytesPerCell: 4096 });

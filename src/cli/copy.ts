@@ -30,7 +30,7 @@ export const copy: Command = command({
       reader.copyTo(to, {
         signal,
         onProgress: ({ copiedBytes, totalBytes }) => show(copiedBytes, totalBytes),
-        allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+        allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
       }),
     );
     const byteLength = length * reader.config.bytesPerCell;

@@ -30,7 +30,7 @@ export const create: Command = command({
       bytesPerCell: numberOption(values, "bytes-per-cell"),
       maxIndex: numberOption(values, "max-index"),
       capacityCells: numberOption(values, "capacity-cells", 1),
-      allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+      allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
     };
     checkConfigOptions(options);
     using writer = StorageWriter.create(path, options);

@@ -30,9 +30,9 @@ export const follow: Command = command({
     await untilStopped(async (signal) => {
       const states = start(store, path, {
         intervalMs,
-        once: values.once === true,
+        once: values.once,
         signal,
-        allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+        allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
       });
       for await (const state of states) await (json ? printJson(stateFields(state)) : print(stateLine(state)));
     });

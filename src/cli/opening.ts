@@ -29,7 +29,7 @@ export function openReader(path: string, values: ReadingValues): StorageReader {
   if (follow !== "commits" && follow !== "flushes") {
     throw new UsageError(`--follow: expected "commits" or "flushes", got ${JSON.stringify(follow)}`);
   }
-  return StorageReader.open(path, { follow, allowUnsafeFilesystem: values[unsafe] === true });
+  return StorageReader.open(path, { follow, allowUnsafeFilesystem: values[unsafe] });
 }
 
 /** Parses a whole number. */

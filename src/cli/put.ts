@@ -39,7 +39,7 @@ export const put: Command = command({
     // Open the input before the storage, so that an unreadable input neither creates a file nor recovers one.
     const source = openSource(name, path);
     const options: OpenWriterOptions = {
-      allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+      allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
       lockTimeoutMs: numberOption(values, "lock-timeout-ms"),
     };
     using writer = values.create === true ? StorageWriter.openOrCreate(path, options) : openExisting(path, options);

@@ -41,10 +41,10 @@ export const recoverCommand: Command = command({
   examples: ["cellar recover data.cellar", "cellar recover data.cellar --yes"],
   run: async ({ positionals: [path = ""], values, json }) => {
     const report = recover(path, {
-      apply: values.yes === true,
-      unproven: values.unproven === true,
+      apply: values.yes,
+      unproven: values.unproven,
       keep: values.keep,
-      allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+      allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
     });
     if (json) await printJson(jsonOf(report));
     else await print(report.done ? doneLines(report) : planLines(report));

@@ -117,8 +117,8 @@ async function reportStatus({ store, values, json, signal }: ActionCall): Promis
 async function verifyReplica({ store, values, json, signal }: ActionCall): Promise<number> {
   const { verify } = await import("../replicate/index.ts");
   let isDamaged = false;
-  const download = values.download === true;
-  for await (const { part, level, message } of verify(store, { against: values.against, download, signal })) {
+  const { against, download } = values;
+  for await (const { part, level, message } of verify(store, { against, download, signal })) {
     isDamaged ||= level === "damage";
     if (json) await printJson({ part, level, message });
     else await print(`${paint(styles[level] ?? "bold", level.padEnd(6))}  ${printable(`${part}: ${message}`)}`);
@@ -130,7 +130,7 @@ async function pruneReplica({ store, values, json, signal }: ActionCall): Promis
   const { prune } = await import("../replicate/index.ts");
   const before = values.before === undefined ? undefined : timeFrom("--before", values.before);
   const dryRun = values["dry-run"] === true;
-  const result = await prune(store, { before, epochs: values.epochs === true, dryRun, signal });
+  const result = await prune(store, { before, epochs: values.epochs, dryRun, signal });
   const { records, fullRecords, states, blocks } = result;
   if (json) await printJson({ dryRun, records, fullRecords, states, blocks });
   else {

@@ -40,8 +40,8 @@ export const replicate: Command = command({
       await using replicator = start(path, store, {
         intervalMs,
         signal,
-        newEpoch: values["new-epoch"] === true,
-        allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+        newEpoch: values["new-epoch"],
+        allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
       });
       const isShown = !json && widthOf() !== Infinity && isStderrTerminal();
       const tellOutage = outageTeller(replicator);

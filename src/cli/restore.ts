@@ -35,7 +35,7 @@ export const restore: Command = command({
         at,
         signal,
         onProgress: ({ restoredBytes, totalBytes }) => show(restoredBytes, totalBytes),
-        allowUnsafeFilesystem: values["allow-unsafe-filesystem"] === true,
+        allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
       }),
     );
     if (json) await printJson({ path, ...stateFields(state) });

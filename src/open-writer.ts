@@ -37,13 +37,10 @@ const MAX_ATTEMPTS = 16;
 /** The advice if `expect` contradicts the other options. */
 const CONTRADICTION = "leave out one of them";
 
-export function createWriter(target: string | URL, options: CreateOptions): OpenedWriter {
+/** @param place where the file is created, if `target` is a symbolic link */
+export function createWriter(target: string | URL, options: CreateOptions, place?: string): OpenedWriter {
   const path = pathFrom(target);
-  return createAt(path, path, options);
-}
-
-/** Creates the file at `place`, the target of `path`. */
-function createAt(path: string, place: string, options: CreateOptions): OpenedWriter {
+  place ??= path;
   const config = configFrom(options, path);
   const choices = choicesFrom(options);
   if (!options.allowUnsafeFilesystem) checkFilesystem(dirname(place), path);
@@ -85,7 +82,7 @@ export function openOrCreate(target: string | URL, options: CreateOptions & Open
     }
     checkExpected(path, configFrom(options, path), expected, "a new file would have", CONTRADICTION);
     try {
-      return createAt(path, creationPath(path), options);
+      return createWriter(path, options, creationPath(path));
     } catch (error) {
       // Another process has created the file in between: open it.
       if (!hasCode(error, "ALREADY_EXISTS") || attempt === MAX_ATTEMPTS) throw error;

@@ -39,10 +39,15 @@ function lines(findings: readonly Finding[], path: string): string[] {
   const parts = findings.map(({ part, index }) => (index === undefined ? part : `${part} ${index}`));
   const indent = LEVEL_WIDTH + parts.reduce((longest, part) => Math.max(longest, part.length), 0) + 4;
   const lines = findings.flatMap(({ level, message }, i) => {
-    const label = `${paint(styles[level], level.padEnd(LEVEL_WIDTH))}  ${parts[i]}`;
+    const label = `${levelText(level)}  ${parts[i]}`;
     return labelled(label, printable(asCommands(message, path)), indent);
   });
   // Every finding may be "ok" although no content was read.
   const isEnough = findings.some(({ part, level }) => part === "blob" || level === "damage");
   return isEnough ? lines : [...lines, ...wrap("No blob was checked: give indices, or root.", widthOf())];
+}
+
+/** The level of a finding, in its colour. */
+export function levelText(level: Finding["level"]): string {
+  return paint(styles[level], level.padEnd(LEVEL_WIDTH));
 }

@@ -2,11 +2,12 @@
 
 import { printable } from "../error.ts";
 import type { ObjectStore } from "../replicate/store/store.ts";
+import { levelText } from "./check.ts";
 import { type Call, command, type Command } from "./command.ts";
 import { FAILED, OK, UsageError } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { numberOption } from "./opening.ts";
-import { paint, print, printJson, type Style } from "./output.ts";
+import { print, printJson } from "./output.ts";
 import { openTarget, stateFields, stateLine, storeOptions, targetHelp, timeFrom } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
@@ -48,8 +49,6 @@ const actions: ReadonlyMap<string, Action> = new Map([
 ]);
 
 const MAX_AGE_S = 60;
-
-const styles: Readonly<Record<string, Style>> = { ok: "green", note: "yellow", damage: "red" };
 
 export const replica: Command = command({
   name: "replica",
@@ -121,7 +120,7 @@ async function verifyReplica({ store, values, json, signal }: ActionCall): Promi
   for await (const { part, level, message } of verify(store, { against, download, signal })) {
     isDamaged ||= level === "damage";
     if (json) await printJson({ part, level, message });
-    else await print(`${paint(styles[level] ?? "bold", level.padEnd(6))}  ${printable(`${part}: ${message}`)}`);
+    else await print(`${levelText(level)}  ${printable(`${part}: ${message}`)}`);
   }
   return isDamaged ? FAILED : OK;
 }

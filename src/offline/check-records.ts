@@ -45,13 +45,13 @@ export function checkRecords(fd: number, file: Inspection): RecordFinding[] {
   return [...findings, { part: "cells", level: "ok", message: `${message}: no checksum covers other cells` }];
 }
 
-function compare(fd: number, { config, bounds }: Inspection, record: CommitRecord | null): Compared {
+function compare(fd: number, { path, config, bounds }: Inspection, record: CommitRecord | null): Compared {
   if (record === null) return { result: "torn", record };
   const { base, next } = record;
   const isInside = base >= bounds.startIndex && base <= next && next <= Math.min(bounds.maxIndex, bounds.fileCells);
   if (!isInside) return { result: "outside", record };
   if (base === next) return { result: "empty", record };
-  return { result: cellsOnFileMatch(fd, config.bytesPerCell, record) ? "holds" : "differs", record };
+  return { result: cellsOnFileMatch(fd, path, config.bytesPerCell, record) ? "holds" : "differs", record };
 }
 
 /**

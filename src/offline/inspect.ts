@@ -3,7 +3,7 @@
  * process. Locks and changes nothing. The checker and the command use it on broken files and beside live writers.
  */
 
-import { readSync } from "node:fs";
+import * as fs from "node:fs";
 import { crc32 } from "../format/hash.ts";
 import { RESTORE, StorageError } from "../error.ts";
 import type { AnnexHead } from "../format/annex-head.ts";
@@ -119,12 +119,18 @@ function secondHash(bytes: Uint8Array): Uint8Array {
 }
 
 /** Tells whether the cells in the file match the record's CRC. */
-export function cellsOnFileMatch(fd: number, bytesPerCell: number, { base, next, cellsCrc }: CommitRecord): boolean {
+export function cellsOnFileMatch(
+  fd: number,
+  path: string,
+  bytesPerCell: number,
+  { base, next, cellsCrc }: CommitRecord,
+): boolean {
   const piece = new Uint8Array(PIECE_BYTES);
   const endBytes = next * bytesPerCell;
   let crc = 0;
   for (let offset = base * bytesPerCell; offset < endBytes;) {
-    const lengthBytes = readSync(fd, piece, 0, Math.min(PIECE_BYTES, endBytes - offset), offset);
+    const wanted = Math.min(PIECE_BYTES, endBytes - offset);
+    const lengthBytes = withFsErrors(path, () => fs.readSync(fd, piece, 0, wanted, offset));
     if (lengthBytes === 0) return false;
     crc = crc32(piece.subarray(0, lengthBytes), crc);
     offset += lengthBytes;
@@ -160,9 +166,7 @@ function stateIn(
       const message = `${path}: the file ends before its first cell: ${RESTORE}`;
       throw new StorageError("FILE_CUT", message, { path });
     }
-    const matches = (record: CommitRecord): boolean =>
-      withFsErrors(path, () => cellsOnFileMatch(fd, bytesPerCell, record));
-    return chooseState(area, bounds, matches, path);
+    return chooseState(area, bounds, (record) => cellsOnFileMatch(fd, path, bytesPerCell, record), path);
   } catch (error) {
     if (error instanceof StorageError) return error;
     throw error;
@@ -171,21 +175,12 @@ function stateIn(
 
 function copiesIn(area: HeaderArea, bounds: Bounds, state: StateChoice | StorageError): HeaderCopy[] {
   const behind = !(state instanceof StorageError) && state.recovery.ignored === "older";
-  return [
-    ...pairOf("disk", ["disk1", "disk2"], area, bounds, false),
-    ...pairOf("process", ["process1", "process2"], area, bounds, behind),
-  ];
+  return [...pairOf("disk", area, bounds, false), ...pairOf("process", area, bounds, behind)];
 }
 
-function pairOf(
-  sync: HeaderCopy["sync"],
-  [copy1, copy2]: readonly [CopyName, CopyName],
-  area: HeaderArea,
-  bounds: Bounds,
-  behind: boolean,
-): HeaderCopy[] {
-  const first = copyIn(area, copy1, bounds);
-  const second = copyIn(area, copy2, bounds);
+function pairOf(sync: HeaderCopy["sync"], area: HeaderArea, bounds: Bounds, behind: boolean): HeaderCopy[] {
+  const first = copyIn(area, `${sync}1`, bounds);
+  const second = copyIn(area, `${sync}2`, bounds);
   if (behind && first.state === "good") first.state = "older";
   // Copy 1 is stored first, so a different copy 2 is older.
   const differs = first.header !== null && second.header !== null && !sameHeader(first.header, second.header);

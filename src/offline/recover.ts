@@ -6,7 +6,6 @@
 
 import { dirname } from "node:path";
 import { RESTORE, StorageError, wrongType } from "../error.ts";
-import type { CommitRecord } from "../format/commit-record.ts";
 import { type CheckedConfig, encodeConfig, type StorageConfig } from "../format/config.ts";
 import { FILE, HEADER_AREA_BYTES } from "../format/layout.ts";
 import { closeFile, openFile, pathFrom } from "../os/file.ts";
@@ -124,9 +123,11 @@ function planFor(path: string, kept: string, locked: boolean): Plan {
       const found = { header, evidence, lostCells: 0, lostRoot: null } as const;
       return { report: reportOf({ ...about, needed, opening: recovery }, found), config, restore: null };
     }
+    // A file that cannot be read is not a broken one.
+    if (state.code !== "HEADER_BROKEN" && state.code !== "FILE_CUT") throw state;
     const { area, bounds } = inspection;
-    const matches = (record: CommitRecord): boolean => cellsOnFileMatch(fd, config.bytesPerCell, record);
-    const found = restorable(area, bounds, matches);
+    const { bytesPerCell } = config;
+    const found = restorable(area, bounds, (record) => cellsOnFileMatch(fd, path, bytesPerCell, record));
     if (found === null) throw beyondRecovery(state, inspection);
     return { report: reportOf({ ...about, needed: true, opening: null }, found), config, restore: found };
   } finally {

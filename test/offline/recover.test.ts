@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import { basename, dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import { recover, StorageError, StorageReader, StorageWriter } from "../../src/index.ts";
+import { HEADER_AREA_BYTES } from "../../src/format/layout.ts";
 import { libc } from "../../src/os/libc.ts";
 import { cellar } from "../support/cli.ts";
 import { codeOf, errorOf } from "../support/errors.ts";
@@ -29,6 +30,16 @@ function broken(path = fresh()): { readonly path: string; readonly root: number;
   const root = (writer.root = writer.write(new Uint8Array(1000).fill(7)));
   writer.close();
   return { path, root, bytes: spoil(path, "disk1", "disk2") };
+}
+
+/** The file of a writer that has committed, and not flushed. */
+function killed(): string {
+  const path = fresh();
+  using writer = StorageWriter.create(path);
+  writer.root = writer.write(new Uint8Array(1000).fill(7));
+  writer.commit();
+  fs.copyFileSync(path, `${path}.killed`);
+  return `${path}.killed`;
 }
 
 const isAsBefore = (path: string, bytes: Buffer): boolean => fs.readFileSync(path).equals(bytes);
@@ -54,6 +65,21 @@ test("says what it would do, does it when told to, and then has nothing to do", 
   using reader = StorageReader.open(path);
   expect(reader.root).toBe(root);
   expect(recover(path, { apply: true })).toMatchObject({ needed: false, done: false, opening: { state: "clean" } });
+});
+
+test("cells that cannot be read are an error of the system, not a state to go to", () => {
+  const path = fresh();
+  fs.copyFileSync(killed(), path);
+  const { readSync } = fs;
+  const failing = ((fd: number, bytes: Uint8Array, offset: number, lengthBytes: number, position: number) => {
+    if (position >= HEADER_AREA_BYTES) throw Object.assign(new Error("EIO"), { errno: -constants.errno.EIO });
+    return readSync(fd, bytes, offset, lengthBytes, position);
+  }) as typeof fs.readSync;
+  spyOn(fs, "readSync").mockImplementation(failing);
+  expect(errorOf(() => recover(path))).toMatchObject({ code: "SYSTEM", errno: constants.errno.EIO, path });
+  expect(errorOf(() => recover(path, { apply: true, unproven: true }))).toMatchObject({ code: "SYSTEM" });
+  mock.restore();
+  expect(recover(path)).toMatchObject({ evidence: "proof", lostCells: 0 });
 });
 
 test("paths may be file: URLs", () => {

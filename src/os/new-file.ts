@@ -88,14 +88,10 @@ export class NewFile {
    */
   async place(): Promise<void> {
     this.#name();
+    const directory = dirname(this.#path);
     try {
-      const directory = dirname(this.#path);
       const fd = withFsErrors(directory, () => fs.openSync(directory, fs.constants.O_RDONLY));
-      try {
-        await later(directory, () => fsyncLater(fd));
-      } finally {
-        closeFile(fd, directory);
-      }
+      await later(directory, () => fsyncLater(fd)).finally(() => closeFile(fd, directory));
     } catch (error) {
       this.#unname(error);
     }

@@ -66,7 +66,7 @@ export class ReadAhead {
    */
   before(endBytes: number): void {
     this.advise({ fromBytes: endBytes - this.#expectedBytes, toBytes: endBytes });
-    this.#wasSlow = this.#isSlow(endBytes - 1);
+    this.#wasSlow = this.#touch(endBytes - 1);
   }
 
   /** Call it before reading a blob of one chunk, or a part of it. */
@@ -76,7 +76,7 @@ export class ReadAhead {
       return;
     }
     const range = { fromBytes, toBytes: fromBytes + lengthBytes };
-    const isSlow = this.isSlow(range);
+    const isSlow = this.touch(range);
     if (isSlow) this.advise(range);
     if (isSlow || this.isExpecting) this.learn(lengthBytes, isSlow);
   }
@@ -89,7 +89,7 @@ export class ReadAhead {
 
   /** Call it before reading the footer that ends at `endBytes`, after `count` others of its chain. */
   beforeFooter(count: number, endBytes: number): void {
-    if (count % FOOTERS_AHEAD !== 1 || !this.#isSlow(endBytes - 1)) return;
+    if (count % FOOTERS_AHEAD !== 1 || !this.#touch(endBytes - 1)) return;
     for (let ahead = 1; ahead < FOOTERS_AHEAD; ahead++) {
       const toBytes = endBytes - ahead * this.#strideBytes;
       if (toBytes <= this.#startBytes) return;
@@ -101,8 +101,8 @@ export class ReadAhead {
    * Touches the middle of a range, because its first and last page may belong to a neighbour that was read before.
    * Returns whether the touch was slow, or the touch of `before` was.
    */
-  isSlow({ fromBytes, toBytes }: Range): boolean {
-    const isSlow = this.#isSlow(Math.floor((fromBytes + toBytes) / 2)) || this.#wasSlow;
+  touch({ fromBytes, toBytes }: Range): boolean {
+    const isSlow = this.#touch(Math.floor((fromBytes + toBytes) / 2)) || this.#wasSlow;
     this.#wasSlow = false;
     return isSlow;
   }
@@ -123,7 +123,8 @@ export class ReadAhead {
     readAhead(this.#region.address + start, toBytes - start);
   }
 
-  #isSlow(offset: number): boolean {
+  /** Reads a byte. Returns whether that was slow, because its page was not in memory. */
+  #touch(offset: number): boolean {
     const startedNs = Bun.nanoseconds();
     libc().memcpy(this.#probe, this.#region.address + offset, 1);
     return Bun.nanoseconds() - startedNs > SLOW_NS;
@@ -157,15 +158,16 @@ export class ChunkReadAhead {
 
   /** Call it before copying the chunk. */
   before(chunk: number): void {
-    if (this.#isCold ? chunk + CHUNKS_LEFT < this.#advisedTo : !this.#isSlow(chunk)) return;
+    if (this.#isCold ? chunk + CHUNKS_LEFT < this.#advisedTo : !this.#touchAndLearn(chunk)) return;
     this.#isCold = true;
     const end = Math.min(this.#end, chunk + this.#most);
     this.#advisedTo = Math.max(chunk, this.#advisedTo);
     while (this.#advisedTo < end) this.#advisedTo = this.#adviseRun(this.#advisedTo, end);
   }
 
-  #isSlow(chunk: number): boolean {
-    const isSlow = this.#readAhead.isSlow(this.#chunks.rangeOf(chunk));
+  /** Touches a chunk; records the chain's length the first time. Returns whether the touch was slow. */
+  #touchAndLearn(chunk: number): boolean {
+    const isSlow = this.#readAhead.touch(this.#chunks.rangeOf(chunk));
     if (!this.#hasLearnt && (isSlow || this.#readAhead.isExpecting)) {
       this.#readAhead.learn(this.#chunks.lengthBytes, isSlow);
     }

@@ -15,7 +15,7 @@ import { configDamageText, recoveryText } from "./recovery-text.ts";
 
 const BAR_WIDTH = 40;
 /** A shorter bar is left out: its figures say more. */
-const LEAST_BAR_WIDTH = 8;
+const MIN_BAR_WIDTH = 8;
 const SHARE_WIDTH = 8;
 const INDENT = 13;
 
@@ -105,7 +105,7 @@ function fillLines({ state, config, bounds, sizeBytes, allocatedBytes }: Inspect
 /** A bar if there is room for it, the share in percent, and the whole. */
 function gauge(part: number, whole: number, of: string, width: number): string {
   const share = shareText(part, whole);
-  if (width < LEAST_BAR_WIDTH) return `${share} ${of}`;
+  if (width < MIN_BAR_WIDTH) return `${share} ${of}`;
   const { full, empty } = bar(part, whole, width);
   return `${paint("green", full)}${paint("dim", empty)} ${share.padStart(SHARE_WIDTH)} ${of}`;
 }

@@ -12,9 +12,9 @@ const COMMAND = "cellar:";
 /** Carriage return, and "erase to the end of the line". */
 const LINE_AGAIN = "\r\x1b[K";
 /** Text is never wrapped to fewer columns than this, even on a narrower terminal. */
-const LEAST_WIDTH = 40;
+const MIN_WIDTH = 40;
 /** With fewer columns than this beside a label, the text goes below the label. */
-const LEAST_BESIDE = 20;
+const MIN_BESIDE_WIDTH = 20;
 const BELOW_INDENT = 4;
 
 /**
@@ -100,7 +100,7 @@ export function columns(rows: readonly (readonly string[])[], side: "left" | "ri
 
 /** The columns of a stream's terminal; without a terminal, lines are not limited. */
 export function widthOf(stream: Stream = process.stdout): number {
-  return stream.isTTY ? Math.max(LEAST_WIDTH, stream.columns || 80) : Infinity;
+  return stream.isTTY ? Math.max(MIN_WIDTH, stream.columns || 80) : Infinity;
 }
 
 /** `widthOf` of standard error. */
@@ -115,7 +115,7 @@ export function wrap(text: string, width: number): string[] {
 
 /** A text after a label, with all its lines from column `indent` on; below the label on narrow terminals. */
 export function labelled(label: string, text: string, indent: number, width: number = widthOf()): string[] {
-  const isBeside = width - indent >= LEAST_BESIDE;
+  const isBeside = width - indent >= MIN_BESIDE_WIDTH;
   const margin = " ".repeat(isBeside ? indent : BELOW_INDENT);
   const lines = wrap(text, width - margin.length);
   if (!isBeside) return [label, ...lines.map((line) => margin + line)];

@@ -145,7 +145,7 @@ export async function fullRecordFrom(
 }
 
 /** Returns the state in the form of the API. */
-export function shown({ sequence, epoch, time, root, next }: FoundState): ReplicaState {
+export function replicaStateOf({ sequence, epoch, time, root, next }: FoundState): ReplicaState {
   return stateOf(epoch, { sequence, time, root, next });
 }
 

@@ -14,8 +14,8 @@ export const BLOCK_BYTES: number = 16 * 1024 * 1024;
 const FORMAT = 1;
 const ID_BYTES = 16;
 /** A smaller block could not hold the largest cell; four larger blocks could take too much memory. */
-const LEAST_BLOCK_BYTES = 65536;
-const MOST_BLOCK_BYTES = 64 * 1024 * 1024;
+const MIN_BLOCK_BYTES = 65536;
+const MAX_BLOCK_BYTES = 64 * 1024 * 1024;
 /** Concurrent requests when many records are read. */
 const FETCHES = 8;
 /** Enough for the states of most full records; the others take two requests. */
@@ -44,7 +44,7 @@ export function decodeReplica(object: Uint8Array, url: string): Replica {
     throw new StorageError("UNSUPPORTED", message, { path: url });
   }
   const isSize = typeof blockBytes === "number" && Number.isInteger(blockBytes);
-  const isGood = isSize && blockBytes >= LEAST_BLOCK_BYTES && blockBytes <= MOST_BLOCK_BYTES;
+  const isGood = isSize && blockBytes >= MIN_BLOCK_BYTES && blockBytes <= MAX_BLOCK_BYTES;
   if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id) || !isGood) {
     throw new Misfit(REPLICA_KEY, "a field of its line is missing, or has a wrong type");
   }

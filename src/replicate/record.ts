@@ -4,7 +4,7 @@
 export const NO_HASH: string = "0".repeat(64);
 
 /** The longest host name in characters, so that it fits into the line of a record. */
-export const MOST_HOST_CHARACTERS = 64;
+export const MAX_HOST_CHARACTERS = 64;
 
 /**
  * Identifies the file that a session replicates. A path is not enough: two paths may name one file, and a path may name

@@ -9,7 +9,7 @@ import { checkFilesystem } from "../os/filesystem.ts";
 import { NewFile } from "../os/new-file.ts";
 import { releaseAfter } from "../os/release.ts";
 import { checkContent, type Content, contentOf, writeContent } from "./content.ts";
-import { type FoundState, noSuchState, shown, stateAtTime, stateOfRecord } from "./find-state.ts";
+import { type FoundState, noSuchState, replicaStateOf, stateAtTime, stateOfRecord } from "./find-state.ts";
 import type { History, ReplicaState } from "./history.ts";
 import { type Log, openLog, rereading } from "./log.ts";
 import { openTarget, type Target } from "./store/open.ts";
@@ -60,7 +60,7 @@ export async function restore(target: Target, path: string | URL, options: Resto
   return rereading(log.url, async () => {
     const content = await chosen(log, at, signal);
     await placeContent(log, content, place, { writerKey: makeWriterKey(), signal, onProgress });
-    return shown(content.state);
+    return replicaStateOf(content.state);
   });
 }
 

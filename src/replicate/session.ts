@@ -12,7 +12,7 @@ import { decodeLine } from "./object.ts";
 import {
   type FileIdentity,
   type LogRecord,
-  MOST_HOST_CHARACTERS,
+  MAX_HOST_CHARACTERS,
   type OpeningRecord,
   type RecordHead,
 } from "./record.ts";
@@ -31,7 +31,7 @@ export type RecordBody = OmitEach<
 >;
 
 const SESSION_BYTES = 16;
-const host: string = hostname().slice(0, MOST_HOST_CHARACTERS);
+const host: string = hostname().slice(0, MAX_HOST_CHARACTERS);
 
 export class Session {
   readonly #log: Log;

@@ -21,7 +21,7 @@ import { releaseAfter } from "../os/release.ts";
 import { diskHeader } from "../state/choose-state.ts";
 import { checkedConfig } from "../store/files.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
-import { type FileIdentity, MOST_HOST_CHARACTERS } from "./record.ts";
+import { type FileIdentity, MAX_HOST_CHARACTERS } from "./record.ts";
 
 const CONFIG_BYTES = FILE.config.sizeBytes;
 /** Characters of the config in hex without its version, which may change. */
@@ -61,7 +61,7 @@ export class Source {
     this.geometry = geometryOf(area, blockBytes, path);
     const { ino, birthtimeNs } = withFsErrors(path, () => fs.fstatSync(fd, { bigint: true }));
     this.identity = {
-      host: hostname().slice(0, MOST_HOST_CHARACTERS),
+      host: hostname().slice(0, MAX_HOST_CHARACTERS),
       inode: String(ino),
       created: String(birthtimeNs),
     };

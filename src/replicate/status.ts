@@ -2,7 +2,7 @@
 
 import { checkOptions, signalFrom } from "../options.ts";
 import { pathFrom } from "../os/file.ts";
-import { newestState, shown } from "./find-state.ts";
+import { newestState, replicaStateOf } from "./find-state.ts";
 import type { ReplicaState } from "./history.ts";
 import { openLog, rereading } from "./log.ts";
 import { Source } from "./source.ts";
@@ -32,7 +32,7 @@ export async function status(
   const signal = signalFrom(options.signal);
   const log = await openLog(openTarget(target), signal);
   const found = await rereading(log.url, () => newestState(log, signal));
-  const state = found === null ? null : shown(found);
+  const state = found === null ? null : replicaStateOf(found);
   const ageMs = found === null ? null : Math.max(0, Date.now() - found.time);
   if (path === undefined) return { state, ageMs, isCurrent: null };
   const source = Source.open(path, log.replica.blockBytes, true);

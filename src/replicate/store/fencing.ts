@@ -6,7 +6,7 @@
 import { StorageError } from "../../error.ts";
 import type { CallOptions, ObjectStore } from "./store.ts";
 
-const AT_ONCE = 8;
+const CONCURRENT_WRITERS = 8;
 
 /**
  * Creates an object, if there is none, with eight simultaneous calls. Then tries to create it again.
@@ -39,11 +39,11 @@ async function createAtOnce(
   bytes: Uint8Array,
   options: CallOptions,
 ): Promise<boolean> {
-  const puts = Array.from({ length: AT_ONCE }, () => store.put(key, bytes, { ...options, ifAbsent: true }));
+  const puts = Array.from({ length: CONCURRENT_WRITERS }, () => store.put(key, bytes, { ...options, ifAbsent: true }));
   const answers = await Promise.allSettled(puts);
   const created = answers.filter((one) => one.status === "fulfilled" && one.value === "created").length;
   if (created > 1)
-    throw unsupported(store, `${created} of ${AT_ONCE} writers at once were told that they created ${key}`);
+    throw unsupported(store, `${created} of ${CONCURRENT_WRITERS} writers at once were told that they created ${key}`);
   const reasons = answers.filter((one) => one.status === "rejected").map(({ reason }) => reason as unknown);
   const isVerdict = (reason: unknown): boolean => reason instanceof StorageError && reason.code !== "STORE_UNREACHABLE";
   if (reasons.length > 0) throw reasons.find(isVerdict) ?? reasons[0];

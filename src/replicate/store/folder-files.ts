@@ -24,7 +24,7 @@ function isErrno(thrown: unknown, names: readonly Errno[]): boolean {
 }
 
 /** Returns the result of a call, or null if it failed with one of these errors. */
-export async function unless<T>(names: readonly Errno[], call: Promise<T>): Promise<T | null> {
+export async function nullOn<T>(names: readonly Errno[], call: Promise<T>): Promise<T | null> {
   try {
     return await call;
   } catch (thrown) {
@@ -48,7 +48,7 @@ export async function readObject(
   what: string,
   firstBytes: number = Infinity,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
-  const file = await unless(["ENOENT"], fs.promises.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  const file = await nullOn(["ENOENT"], fs.promises.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   if (file === null) return null;
   try {
     const stat = await file.stat();
@@ -103,7 +103,7 @@ export async function linkOnce(temporaryPath: string, path: string): Promise<"cr
 }
 
 export async function makeFolder(path: string): Promise<void> {
-  await unless(["EEXIST"], fs.promises.mkdir(path));
+  await nullOn(["EEXIST"], fs.promises.mkdir(path));
 }
 
 /**
@@ -115,7 +115,7 @@ export async function syncFolder(path: string, syncs: Slots): Promise<string> {
   try {
     const { dev, ino, birthtimeNs } = await folder.stat({ bigint: true });
     // Network file systems without this call (SMB) make names durable at once.
-    await syncs.run(() => unless(["EINVAL"], folder.sync()));
+    await syncs.run(() => nullOn(["EINVAL"], folder.sync()));
     return `${dev}:${ino}:${birthtimeNs}`;
   } finally {
     await folder.close();
@@ -126,14 +126,14 @@ export async function syncFolder(path: string, syncs: Slots): Promise<string> {
 export async function isFolder(entry: fs.Dirent, parent: string): Promise<boolean> {
   if (entry.isDirectory()) return true;
   if (entry.isFile() || entry.isSymbolicLink()) return false;
-  return (await unless(["ENOENT"], fs.promises.lstat(join(parent, entry.name))))?.isDirectory() ?? false;
+  return (await nullOn(["ENOENT"], fs.promises.lstat(join(parent, entry.name))))?.isDirectory() ?? false;
 }
 
 /** Removes the temp files that killed processes left, once they are a day old. */
-export async function sweep(folder: string): Promise<void> {
+export async function removeOldTemporaries(folder: string): Promise<void> {
   for (const name of await fs.promises.readdir(folder)) {
     const path = join(folder, name);
-    const stat = await unless(["ENOENT"], fs.promises.lstat(path));
+    const stat = await nullOn(["ENOENT"], fs.promises.lstat(path));
     if (stat?.isFile() && stat.mtimeMs < Date.now() - DAY_MS) await fs.promises.rm(path, { force: true });
   }
 }

@@ -14,10 +14,10 @@ import {
   isFolder,
   linkOnce,
   makeFolder,
+  nullOn,
   readObject,
-  sweep,
+  removeOldTemporaries,
   syncFolder,
-  unless,
   writeTemporary,
 } from "./folder-files.ts";
 import { keysBelow, keyOf, segmentsOf } from "./folder-keys.ts";
@@ -102,10 +102,10 @@ export class FolderStore implements ObjectStore {
     const path = this.#pathOf(key);
     return this.#run(`delete ${key}`, path, signal, async () => {
       await this.#look();
-      await unless(["ENOENT"], fs.promises.unlink(path));
+      await nullOn(["ENOENT"], fs.promises.unlink(path));
       // Make the deletion durable before a later one, because the remaining objects may name each other. Sync even if
       // the object did not exist: an earlier call may have failed here.
-      await unless(["ENOENT"], syncFolder(dirname(path), this.#syncs));
+      await nullOn(["ENOENT"], syncFolder(dirname(path), this.#syncs));
       await this.#removeEmpty(dirname(path));
     });
   }
@@ -127,7 +127,7 @@ export class FolderStore implements ObjectStore {
 
   /** Checks that the store's folder exists and is the same as before. @throws STORE_UNREACHABLE, STORE_REFUSED */
   async #look(): Promise<boolean> {
-    const stat = await unless(["ENOENT"], fs.promises.stat(this.#root, { bigint: true }));
+    const stat = await nullOn(["ENOENT"], fs.promises.stat(this.#root, { bigint: true }));
     const identity = stat === null ? null : `${stat.dev}:${stat.ino}`;
     if (this.#identity !== null && identity !== this.#identity) {
       const what = identity === null ? "missing" : "another one than before";
@@ -145,7 +145,7 @@ export class FolderStore implements ObjectStore {
   /** Creates the store's folder, but not its parent, which may be the mount point of a disk that is not mounted. */
   async #create(): Promise<void> {
     if (await this.#look()) return;
-    const parent = await unless(["ENOENT"], fs.promises.stat(dirname(this.#root)));
+    const parent = await nullOn(["ENOENT"], fs.promises.stat(dirname(this.#root)));
     if (parent === null) {
       const message = `${this.url}: there is no ${dirname(this.#root)}: create it, or mount the disk that it is on`;
       throw new StorageError("STORE_REFUSED", message, { path: this.#root });
@@ -162,10 +162,10 @@ export class FolderStore implements ObjectStore {
       await this.#create();
       await makeFolder(folder);
       this.#swept = true;
-      await sweep(folder);
+      await removeOldTemporaries(folder);
     }
     const written = writeTemporary(folder, bytes, this.#syncs);
-    const [path, look] = await Promise.allSettled([unless(["ENOENT"], written), this.#look()]);
+    const [path, look] = await Promise.allSettled([nullOn(["ENOENT"], written), this.#look()]);
     if (look.status === "rejected") {
       if (path.status === "fulfilled" && path.value !== null) await fs.promises.rm(path.value, { force: true });
       throw look.reason;
@@ -186,9 +186,9 @@ export class FolderStore implements ObjectStore {
       return "created";
     };
     for (let attempt = 1; attempt < PLACE_ATTEMPTS; attempt++) {
-      const answer = await unless(["ENOENT"], place());
+      const answer = await nullOn(["ENOENT"], place());
       if (answer !== null) return answer;
-      for (const folder of this.#foldersOf(path).reverse()) await unless(["ENOENT"], makeFolder(folder));
+      for (const folder of this.#foldersOf(path).reverse()) await nullOn(["ENOENT"], makeFolder(folder));
     }
     return place();
   }
@@ -214,7 +214,7 @@ export class FolderStore implements ObjectStore {
   /** Removes folders upwards while they are empty, but not the store's. */
   async #removeEmpty(folder: string): Promise<void> {
     for (const empty of folder === this.#root ? [] : [folder, ...this.#foldersOf(folder)]) {
-      const removed = await unless(["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY"], fs.promises.rmdir(empty));
+      const removed = await nullOn(["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY"], fs.promises.rmdir(empty));
       if (removed === null) return;
     }
   }
@@ -227,7 +227,7 @@ export class FolderStore implements ObjectStore {
   ): AsyncGenerator<string, void> {
     ended.throwIfAborted();
     const folder = join(this.#root, ...folders);
-    const entries = await unless(["ENOENT"], fs.promises.readdir(folder, { withFileTypes: true }));
+    const entries = await nullOn(["ENOENT"], fs.promises.readdir(folder, { withFileTypes: true }));
     const found: { readonly begins: string; readonly folders?: readonly string[] }[] = [];
     for (const entry of entries ?? []) {
       const segments = [...folders, entry.name];

@@ -3,7 +3,17 @@
 import { describe, expect, test } from "bun:test";
 import { blockKey, blockNameOf, logKey, sequenceOf } from "../../src/replicate/keys.ts";
 import { decodeReplica, encodeReplica } from "../../src/replicate/log.ts";
-import { decodeLine, decodeParts, encodeLine, encodeObject, LINE_BYTES, Misfit } from "../../src/replicate/object.ts";
+import {
+  decodeLine,
+  decodeParts,
+  encodeLine,
+  encodeObject,
+  joined,
+  LINE_BYTES,
+  Misfit,
+  sha256InSteps,
+} from "../../src/replicate/object.ts";
+import { hashBody } from "../../src/replicate/store/s3-request.ts";
 import type { FullRecord, LogRecord } from "../../src/replicate/record.ts";
 import {
   decodeNamedStates,
@@ -199,5 +209,42 @@ describe("the object replica", () => {
     for (const blockBytes of [0, 1, 65535, 2 ** 31, "65536", 65536.5]) {
       expect(() => decodeReplica(encodeLine({ ...fields, blockBytes }, []), "url")).toThrow(Misfit);
     }
+  });
+});
+
+describe("long work", () => {
+  const MIB = 1024 * 1024;
+  const block = new Uint8Array(16 * MIB).fill(3);
+
+  /** Counts the turns of the event loop until each of the promises resolves. */
+  async function turnsOf(work: readonly (() => Promise<unknown>)[]): Promise<number[]> {
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns++;
+      if (!isOver) setImmediate(count);
+    };
+    count();
+    const ends = await Promise.all(work.map((one) => one().then(() => turns)));
+    isOver = true;
+    return ends;
+  }
+
+  test.each([
+    ["hashing", () => sha256InSteps(block)],
+    ["hashing a body", () => hashBody(block)],
+    ["copying", () => joined(block)],
+  ])("leaves the event loop free at least after every MiB: %s", async (_, work) => {
+    const [turns] = await turnsOf([work]);
+    expect(turns).toBeGreaterThanOrEqual(15);
+  });
+
+  test.each([
+    ["blocks", () => sha256InSteps(block)],
+    ["bodies", () => hashBody(block)],
+  ])("is done one after the other, so that the first can be sent early: %s", async (_, work) => {
+    const [first = 0, second = 0, third = 0] = await turnsOf([work, work, work]);
+    expect(first).toBeLessThan(0.6 * second);
+    expect(second).toBeLessThan(0.8 * third);
   });
 });

@@ -14,15 +14,19 @@ const MAX_RESERVED_BYTES = 2 ** 40;
 export class MemoryRegion implements WritableRegion, Measured {
   readonly path = "(in memory)";
   readonly address: number;
-  sizeBytes: number;
   readonly #mapping: Mapping;
+  #sizeBytes: number;
 
   /** Maps `sizeBytes` zero bytes, and reserves addresses for up to `maxBytes`, or as many as are available. */
   constructor(sizeBytes: number, maxBytes: number) {
-    this.sizeBytes = sizeBytes;
+    this.#sizeBytes = sizeBytes;
     this.#mapping = Mapping.of("anonymous", -1, Math.min(maxBytes, MAX_RESERVED_BYTES), sizeBytes, this.path);
     this.address = this.#mapping.address;
     releaseWhenCollected(this, Mapping.prototype.abandon.bind(this.#mapping));
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   store(...stores: HeaderStore[]): void {
@@ -52,7 +56,7 @@ export class MemoryRegion implements WritableRegion, Measured {
       const message = `${this.path}: ${toBytes} bytes do not fit in the address space that was reserved: use a file, or a smaller maxIndex`;
       throw new StorageError("DISK_FULL", message, { path: this.path });
     }
-    this.sizeBytes = Math.max(this.sizeBytes, toBytes);
+    this.#sizeBytes = Math.max(this.#sizeBytes, toBytes);
   }
 
   deallocate(): void {}

@@ -1,13 +1,13 @@
 /**
- * The history of a folder, in which equal contents are stored once, whatever their names and snapshots:
+ * Snapshots of a folder. Equal contents are stored once, in all snapshots and under all names:
  *
  *   bun examples/content-store.ts STORE add FOLDER              a new snapshot
  *   bun examples/content-store.ts STORE history                 the snapshots, the latest first
  *   bun examples/content-store.ts STORE restore NUMBER FOLDER   a snapshot's files, in a new folder
  *
- * A content's address is its SHA-256. Each snapshot is a manifest in JSON that names every file's address and index,
- * and the manifest before it; the root is the latest. So there is no separate table of addresses to keep: the
- * manifests are one. Reading compares content with address, which finds what a failing disk has changed.
+ * The address of a content is its SHA-256. A snapshot is a manifest in JSON: it has the address and the index of every
+ * file, and the index of the manifest before it. The root is the latest manifest. The manifests are also the table of
+ * addresses. Each read compares the content with its address, so it detects what a failing disk has changed.
  */
 
 import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
@@ -39,7 +39,7 @@ function* history(storage: Storage): Generator<Snapshot> {
   }
 }
 
-/** Stores the contents of a folder that the storage does not have yet, and a manifest of all. */
+/** Stores the contents that the storage does not have yet, and a manifest of all files of the folder. */
 function add(writer: StorageWriter, folder: string): void {
   const [latest, ...older] = history(writer);
   const known = new Map([latest, ...older].flatMap((one) => one?.files ?? []).map((file) => [file.sha256, file.index]));
@@ -54,7 +54,7 @@ function add(writer: StorageWriter, folder: string): void {
   const time = new Date().toISOString();
   const snapshot: Snapshot = { number: (latest?.number ?? 0) + 1, time, files, previous: writer.root };
   writer.root = writer.write(Buffer.from(JSON.stringify(snapshot)));
-  // Killed before this line, the storage still shows the snapshots before.
+  // After a kill before this line, the storage still shows the previous snapshots.
   writer.flushSync();
   console.log(`${describe(snapshot)}, the store grew by ${writer.byteLength - lengthBefore}`);
 }

@@ -1,4 +1,4 @@
-/** What the demo tells: progress on one line, if stdout is a terminal, and lines that stay. */
+/** The output of the demo: permanent lines, and one progress line if stdout is a terminal. */
 
 const { stdout } = process;
 const ERASE_LINE = stdout.isTTY ? "\r\x1b[2K" : "";
@@ -32,7 +32,7 @@ export function amounts(files: number, bytes: number): string {
   return `${files.toLocaleString("en").padStart(9)} files${bytes.toLocaleString("en").padStart(16)} bytes`;
 }
 
-/** Prints a line. The name of a file may hold anything: what a terminal would obey is escaped. */
+/** Prints a line. A file name may have any characters, so control characters are escaped. */
 export function say(label: string, text: string): void {
   const safe = text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
   console.log(ERASE_LINE + label.padEnd(10) + safe);

@@ -1,4 +1,4 @@
-/** A folder as a snapshot: each file a blob, and one more, the manifest, that lists them in JSON. */
+/** Stores a folder as a snapshot: a blob for each file, and a manifest, a blob that lists the files in JSON. */
 
 import { constants, lstatSync, readdirSync, readFileSync, realpathSync, type Stats } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ export interface StoredFile {
   readonly index: number;
 }
 
-/** Follows no link and waits for no FIFO, should a file have become one since it was looked at. */
+/** If a file has become a link or a FIFO since `lstat`, the open does not follow it and does not wait. */
 const flag = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Stores the regular files of a folder, one at a time in memory, and makes their manifest the root. */
@@ -56,7 +56,7 @@ export function* snapshots(storage: StorageReader | StorageWriter): Generator<Ma
   }
 }
 
-/** Compares every file of the newest snapshot with the folder, names those that are not equal: true if none is. */
+/** Compares every file of the newest snapshot with the folder. Prints differences; returns whether all are equal. */
 export function compareFolder(reader: StorageReader, folder: string, meter: Meter): boolean {
   const [newest] = snapshots(reader);
   for (const file of newest?.files ?? []) {
@@ -79,7 +79,7 @@ function compareFile(reader: StorageReader, file: StoredFile, fullPath: string):
   }
 }
 
-/** What the system said. Any other error is nothing to go on after. */
+/** The system's message of an error. Rethrows any other error. */
 function refusal(error: unknown): string {
   if (error instanceof StorageError || !(error instanceof Error && "errno" in error)) throw error;
   return getSystemErrorMessage(Number(error.errno));

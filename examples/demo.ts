@@ -1,4 +1,4 @@
-/** Stores a folder, and has a second process compare every byte. */
+/** Stores a folder, then a second process compares every byte. */
 
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,12 +11,12 @@ import { compareFolder, snapshots, storeFolder } from "./demo-snapshot.ts";
 const HELP = `Usage: bun run demo [FOLDER] [--storage FILE]
 
 Stores the regular files of a folder (default: this project, with its node_modules) in a storage (default: a file in
-the temp directory, named after the folder), and has a second process compare every byte. Each run adds a snapshot.
-Exit status: 0 every byte is equal, 1 not every byte, 2 wrong usage.`;
+the temp directory, named after the folder). Then a second process compares every byte. Each run adds a snapshot.
+Exit status: 0 all bytes are equal, 1 some differ, 2 wrong usage.`;
 
-const headString = "cellar demo"; // A storage of another kind is refused.
+const headString = "cellar demo"; // A storage with another head string is refused.
 
-/** What the arguments ask for; the task returns false if not every byte is equal. */
+/** Returns the task that the arguments name. The task returns false if some bytes differ. */
 function taskFrom(args: string[]): () => boolean | Promise<boolean> | void {
   const options = { storage: { type: "string" }, help: { type: "boolean" } } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
@@ -25,7 +25,7 @@ function taskFrom(args: string[]): () => boolean | Promise<boolean> | void {
   if (first === "verify" && second !== undefined && third !== undefined) return () => verify(second, third);
   if (positionals.length > 1) throw new Error("expected one folder at most: see --help");
   const folder = realpathSync(first ?? join(import.meta.dir, ".."));
-  readdirSync(folder); // Throws here, before a storage is made for nothing.
+  readdirSync(folder); // If the folder cannot be read, throw before a storage is created.
   const name = `cellar-demo-${basename(folder).slice(0, 40)}-${Bun.hash(folder).toString(36)}.cellar`;
   return () => store(folder, resolve(values.storage ?? join(tmpdir(), name)));
 }
@@ -41,7 +41,7 @@ async function store(folder: string, storage: string): Promise<boolean> {
   await writer.flush();
   say("Stored", meter.speed());
 
-  // The writer stays open: readers need not wait for it.
+  // The writer stays open: readers do not wait for it.
   const command = [process.execPath, import.meta.path, "verify", storage, folder];
   const child = Bun.spawn(command, { stdio: ["ignore", "inherit", "inherit"] });
   const equal = (await child.exited) === 0;

@@ -1,12 +1,13 @@
 /**
  * An event log: one process appends, any number of others follow.
  *
- *   bun examples/event-log.ts FILE append [TEXT...]   an event for each text, or for each line of the input
- *   bun examples/event-log.ts FILE tail [COUNT]       prints the events, and those to come; or so many of them
- *   bun examples/event-log.ts                         an appender and three tails for a moment, as processes
+ *   bun examples/event-log.ts FILE append [TEXT...]   appends each text, or each line of standard input
+ *   bun examples/event-log.ts FILE tail [COUNT]       prints old and new events; ends after COUNT events
+ *   bun examples/event-log.ts                         runs an appender and three tails, for a moment
  *
- * An event is a blob of JSON that names the event before it, and the root is the latest: whoever knows up to where it
- * has read goes back from the root to there. Nobody waits for anybody: a slow tail finds all that it has missed.
+ * An event is a blob of JSON with the index of the event before it. The root is the latest event. A tail walks back
+ * from the root to the last event that it has printed. No process waits for another: a slow tail
+ * finds all that it missed.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -29,7 +30,7 @@ function append(writer: StorageWriter, text: string): void {
   const number = (eventAt(writer, writer.root)?.number ?? 0) + 1;
   const event: Event = { number, time: new Date().toISOString(), text, previous: writer.root };
   writer.root = writer.write(Buffer.from(JSON.stringify(event)));
-  writer.commit(); // The tails see it now, and a kill of this process loses nothing. A power cut might, until a flush.
+  writer.commit(); // The tails see it now, and a kill does not lose it. A power cut may lose it, until a flush.
 }
 
 function eventAt(storage: Storage, index: number | null): Event | null {
@@ -59,15 +60,13 @@ async function tail(path: string, count: number): Promise<void> {
   if (last >= count) return;
   const ended = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => ended.abort());
-  // Watching alone keeps no process alive.
-  using _alive = setInterval(() => undefined, 2 ** 30);
-  for await (const _state of reader.watch({ signal: ended.signal })) {
+  for await (const _state of reader.watch({ signal: ended.signal, keepAlive: true })) {
     show();
     if (last >= count) return;
   }
 }
 
-/** Three tails as processes, and the events that they print. */
+/** Runs three tails as processes, and appends the events that they print. */
 async function demonstrate(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "cellar-event-log-"));
   try {
@@ -76,7 +75,7 @@ async function demonstrate(): Promise<void> {
     await using writer = StorageWriter.create(path, { headString });
     const command = [process.execPath, import.meta.path, path, "tail", String(texts.length)];
     const tails = [1, 2, 3].map(() => Bun.spawn(command, { stdio: ["ignore", "inherit", "inherit"] }));
-    // Ctrl-C ends the tails; this function goes on, and removes the folder.
+    // Ctrl-C ends the tails; this function continues, and removes the folder.
     let isEnded = false;
     const end = (): void => {
       isEnded = true;
@@ -85,7 +84,7 @@ async function demonstrate(): Promise<void> {
     process.once("SIGINT", end).once("SIGTERM", end);
     for (const text of texts) {
       append(writer, text);
-      await Bun.sleep(50); // So that one can watch them come.
+      await Bun.sleep(50); // Slow enough to watch.
     }
     const statuses = await Promise.all(tails.map((tail) => tail.exited));
     if (!isEnded && statuses.some((status) => status !== 0)) throw new Error("a tail has failed");

@@ -1,12 +1,12 @@
 /**
- * Blobs over HTTP, streamed in and out, so that a large one takes no more memory than a small one:
+ * Blobs over HTTP. They are streamed in and out, so a large blob takes no more memory than a small one:
  *
- *   bun examples/http-server.ts [FILE] [PORT]     a file in the temp folder and port 3000, if nothing is said
- *   curl -T film.mp4 localhost:3000/film.mp4      stores it; answered when a power cut cannot take it back
+ *   bun examples/http-server.ts [FILE] [PORT]     default: a file in the temp folder, port 3000
+ *   curl -T film.mp4 localhost:3000/film.mp4      stores it; the answer comes when it is durable
  *   curl -r 0-99 localhost:3000/film.mp4          its first 100 bytes
  *
- * Every upload adds an entry, a blob of JSON with the content's index and the entry before; the root is the latest.
- * A content never changes under its index, so that is its ETag.
+ * Every upload adds an entry: a blob of JSON with the index of the content and the index of the entry before. The root
+ * is the latest entry. The content at an index never changes, so the index is the ETag.
  */
 
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ interface Entry {
   readonly name: string;
   readonly type: string;
   readonly bytes: number;
-  /** Of the content. */
+  /** The index of the content. */
   readonly index: number;
   /** The index of the entry before. */
   readonly previous: number | null;
@@ -40,10 +40,10 @@ function* entriesOf(storage: Storage): Generator<Entry> {
 async function upload(request: Request, name: string): Promise<Response> {
   const index = await writer.writeStream(request.body ?? new Blob([]).stream());
   const type = request.headers.get("content-type") ?? "application/octet-stream";
-  // Nothing is awaited between reading the root and setting it, so uploads at the same time keep each other's entries.
+  // There is no `await` between reading and setting the root, so concurrent uploads do not lose entries.
   const entry: Entry = { name, type, bytes: writer.blobLength(index), index, previous: writer.root };
   writer.root = writer.write(Buffer.from(JSON.stringify(entry)));
-  await writer.flush(); // Uploads that wait at the same time share one.
+  await writer.flush(); // Concurrent uploads share a flush.
   entries.set(name, entry);
   return new Response(null, { status: 201, headers: { ETag: etagOf(entry) } });
 }
@@ -63,7 +63,7 @@ function download(request: Request, entry: Entry): Response {
   return new Response(request.method === "HEAD" ? null : body, { status: isWhole ? 200 : 206, headers: shown });
 }
 
-/** The range that is asked for; all of the content if none is, or several are; null if there are no such bytes. */
+/** The requested range; the whole content if there is no range or more than one; null if the range is past the end. */
 function partFrom(header: string | null, bytes: number): Part | null {
   const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? "") ?? [];
   if (first === undefined || last === undefined || first + last === "") return { from: 0, to: bytes };
@@ -83,7 +83,7 @@ process.once("uncaughtException", ({ message }) => {
   console.error(`http-server: ${message}`);
   process.exit(1);
 });
-// The port first: where it is in use, no file is made. Requests are answered when this module has run.
+// Open the port first: if it is in use, no file is made. Requests are answered after this module has run.
 const server = Bun.serve({
   hostname: "localhost",
   port: Number(port),
@@ -103,7 +103,7 @@ const entries = new Map([...entriesOf(writer)].reverse().map((entry) => [entry.n
 console.log(`${server.url}: ${entries.size} contents in ${path}`);
 
 async function end(): Promise<void> {
-  await server.stop(); // Waits for the downloads that are under way: they read the mapped file.
+  await server.stop(); // Waits for running downloads: they read the mapped file.
   writer.close();
 }
 for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, end);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Reads a Cellar storage in another language, after docs/format.md, with nothing but Python's library.
+"""Reads a Cellar storage in Python. Written from docs/format.md, with the standard library only.
 
-    python3 examples/read_storage.py FILE           what the file is, in JSON
-    python3 examples/read_storage.py FILE INDEX     the bytes of the blob with that index, or of the one at "root"
+    python3 examples/read_storage.py FILE           prints the config and the state, in JSON
+    python3 examples/read_storage.py FILE INDEX     prints the blob at that index; INDEX may be "root"
 
-Shows what the last flush made durable. Takes no lock: like any reader, it may run beside the writer.
+Shows the state of the last flush. Takes no lock: like any reader, it may run while a writer has the file open.
 """
 import hashlib, json, os, struct, sys
 
@@ -20,7 +20,7 @@ class Storage:
         if not 4 <= self.bytes_per_cell <= 65535 or (guarded and blake2b(area[:28]) != annex[8:20]):
             raise ValueError("this is no storage, or its first bytes are damaged")
         self.start_index = -(-256 // self.bytes_per_cell)
-        # The size after the headers: the file may grow meanwhile.
+        # Read the size after the headers, because the file may grow meanwhile.
         file_cells = os.fstat(self.fd).st_size // self.bytes_per_cell
         for header in (area[32:64], area[64:96]):
             self.root, self.next = struct.unpack_from("<II", header, 24)
@@ -33,7 +33,7 @@ class Storage:
         return self.start_index <= index < self.next
 
     def read(self, index):
-        """The blob with this index. Its chunks are found from the last one back."""
+        """Returns the blob with this index. Reads its chunks from the last to the first."""
         chunks, last = [], index
         if not self.has(index):
             raise ValueError(f"{index} is no index of data")

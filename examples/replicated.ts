@@ -1,7 +1,7 @@
 /**
- * Beyond one machine: a storage that is replicated to a folder while it is written, a follower with a reader of its own,
- * and a restore of an older state. `bun examples/replicated.ts [FOLDER]`; put `s3://bucket/prefix` in the place of the
- * target to use object storage.
+ * Replication: a storage is replicated to a folder while it is written, a follower keeps a second file for a reader,
+ * and an older state is restored. Run `bun examples/replicated.ts [FOLDER]`. To use object storage, set the target to
+ * `s3://bucket/prefix`.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";
@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   using writer = StorageWriter.create(path);
   const replicator = replicate(path, target, { intervalMs: 10 });
 
-  // The first machine answers its clients when their data is in the replica.
+  // The first machine answers a client after the client's data is in the replica.
   async function store(line: string): Promise<number> {
     writer.root = writer.write(new TextEncoder().encode(line));
     await writer.flush();
@@ -30,7 +30,7 @@ async function main(): Promise<void> {
   const first = await store("first order");
   await store("second order");
 
-  // The second machine keeps a file at the newest state. Its readers see it as they see a writer's.
+  // The second machine keeps a file at the newest state. Its readers read this file like any other storage.
   const stop = new AbortController();
   const following = follow(target, elsewhere, { intervalMs: 10, signal: stop.signal });
   await following.next();
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   await following.next();
   await replicator.close();
 
-  // Any state can be had again.
+  // Any replicated state can be restored.
   const older = join(folder, "older.cellar");
   await restore(target, older, { at: first });
   using restored = StorageReader.open(older);

@@ -1,20 +1,20 @@
 /**
  * A sorted map that remembers every version of itself; `tree.ts` shows it at work.
  *
- * The map is a treap: a search tree by key, and a heap by rank, which is the key's hash. So the keys alone give the
- * tree its shape, and keep it balanced. A node is one cell that never changes: a change makes new cells on the way
- * from the node up to the top, and shares the rest with the version before, which is still there, whole.
+ * The map is a treap: a search tree by key, and a heap by rank, which is the hash of the key. So the shape of the tree
+ * depends only on the keys, and the tree stays balanced. A node is one cell that never changes. A change makes new
+ * cells for the path from the node to the top, and shares all other cells with the version before, which stays complete.
  */
 
 import type { Storage, StorageWriter } from "cellar";
 import { makeNode, NODE, nodeAt, textAt } from "./tree-node.ts";
 
-/** A version is a cell too: its top node, the version before it, and when it was made. The root is the latest. */
+/** A version is also a cell: its top node, the version before it, and its time. The root is the latest version. */
 const VERSION = { tree: 0, previous: 4, unixSeconds: 8 } as const;
 
 export interface Version {
   readonly index: number;
-  /** What `get`, `entries`, `put` and `remove` take. */
+  /** The argument of `get`, `entries`, `put` and `remove`. */
   readonly tree: number;
   readonly time: Date;
 }
@@ -27,7 +27,7 @@ export function* versions(storage: Storage): Generator<Version> {
   }
 }
 
-/** Makes a tree the latest version, and shows it to readers. Until then nobody sees what was put. */
+/** Makes a tree the latest version and commits it. Before that, readers do not see the changes. */
 export function commitVersion(writer: StorageWriter, tree: number): void {
   const index = writer.allocate();
   writer.setU32(index, VERSION.tree, tree);
@@ -46,7 +46,7 @@ export function get(storage: Storage, tree: number, key: string): string | null 
   return null;
 }
 
-/** Keys with their values, sorted, from a key on. */
+/** Yields keys and values, sorted, from the key `from` on. */
 export function* entries(storage: Storage, tree: number, from = ""): Generator<[key: string, value: string]> {
   if (tree === 0) return;
   const node = nodeAt(storage, tree);
@@ -58,7 +58,7 @@ export function* entries(storage: Storage, tree: number, from = ""): Generator<[
   yield* entries(storage, node.right, from);
 }
 
-/** The tree with a key set to a value. This and what follows leave the tree that they are given as it is. */
+/** Returns a tree with the key set to the value. This function and the next ones do not change the given tree. */
 export function put(writer: StorageWriter, tree: number, key: string, value: string): number {
   const rank = Bun.hash.xxHash32(key);
   const valueIndex = writer.write(Buffer.from(value));
@@ -77,7 +77,7 @@ export function put(writer: StorageWriter, tree: number, key: string, value: str
   return insert(tree);
 }
 
-/** The tree without a key. */
+/** Returns a tree without the key. */
 export function remove(writer: StorageWriter, tree: number, key: string): number {
   if (tree === 0) return 0;
   const node = nodeAt(writer, tree);
@@ -88,7 +88,7 @@ export function remove(writer: StorageWriter, tree: number, key: string): number
   return child === node[side] ? tree : makeNode(writer, { ...node, [side]: child });
 }
 
-/** The parts of a tree below and above a key that it does not have. */
+/** Splits a tree into the keys below and the keys above a key. The tree does not have this key. */
 function split(writer: StorageWriter, tree: number, key: string): [below: number, above: number] {
   if (tree === 0) return [0, 0];
   const node = nodeAt(writer, tree);
@@ -100,7 +100,7 @@ function split(writer: StorageWriter, tree: number, key: string): [below: number
   return [below, makeNode(writer, { ...node, left: above })];
 }
 
-/** One tree of two, where all keys of the first are below all of the second. */
+/** Joins two trees. All keys of the first are below all keys of the second. */
 function join(writer: StorageWriter, below: number, above: number): number {
   if (below === 0 || above === 0) return below + above;
   const [left, right] = [nodeAt(writer, below), nodeAt(writer, above)];

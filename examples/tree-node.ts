@@ -1,8 +1,8 @@
-/** A node of the tree: one cell with five numbers in it, four of which are indices. */
+/** A node of the tree: one cell with five numbers. Four of them are indices. */
 
 import type { Storage, StorageWriter } from "cellar";
 
-/** Where the fields of a node stand, u32 each: two nodes (0 for none), the blobs of key and value, and the rank. */
+/** The offsets of the fields, each a u32: two nodes (0 for none), the blobs of key and value, and the rank. */
 export const NODE = { left: 0, right: 4, key: 8, value: 12, rank: 16 } as const;
 
 export type Node = Readonly<Record<keyof typeof NODE, number>>;
@@ -20,7 +20,7 @@ export function nodeAt(storage: Storage, index: number): Node {
   };
 }
 
-/** Fills a new cell, which is not changed any more. */
+/** Fills a new cell. It is not changed afterwards. */
 export function makeNode(writer: StorageWriter, node: Node): number {
   const index = writer.allocate();
   for (const name of names) writer.setU32(index, NODE[name], node[name]);

@@ -1,9 +1,9 @@
 /**
- * A price list as a persistent tree: every day is a version, and all of them stay readable.
+ * A price list as a persistent tree. Each day is a version, and all versions stay readable.
  *
  *   bun examples/tree.ts [FILE]
  *
- * With a file, each run goes on from the versions of the runs before; without, all is in memory.
+ * With a file, each run continues from the versions of earlier runs. Without a file, all is in memory.
  */
 
 import { StorageWriter } from "cellar";
@@ -23,7 +23,7 @@ function open(): StorageWriter {
   }
 }
 
-/** What changes on each day; null: no longer sold. */
+/** The changes of each day. null: no longer sold. */
 const days: Readonly<Record<string, string | null>>[] = [
   { apple: "1.20", banana: "0.80", cherry: "6.50", mango: "2.10", pear: "1.40", quince: "3.00" },
   { cherry: "5.90", fig: "0.70" },
@@ -42,7 +42,7 @@ for (const changes of days) {
 }
 await writer.flush();
 
-// Time travel: a version's tree is an index, and a tree never changes.
+// Old versions: the tree of a version is an index, and a tree never changes.
 const history = [...versions(writer)];
 for (const [age, { tree, time }] of history.entries()) {
   const list = [...entries(writer, tree)].map(([fruit, price]) => `${fruit} ${price}`).join(", ");

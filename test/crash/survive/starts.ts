@@ -17,7 +17,7 @@ export interface SyscallOptions {
 
 /** Every kind of call that a writer makes on its storage. */
 export const CALLS: readonly string[] = [
-  ...["openat", "statx", "fstat", "pread64", "fallocate", "ftruncate", "mmap", "madvise", "munmap", "msync"],
+  ...["openat", "statx", "fstat", "lseek", "pread64", "fallocate", "ftruncate", "mmap", "madvise", "munmap", "msync"],
   ...["fsync", "fdatasync", "fcntl", "renameat2", "link", "linkat", "unlink", "pwrite64", "close", "prlimit64"],
 ];
 

@@ -232,7 +232,7 @@ function changedMeanwhile(path: string): StorageError {
 }
 
 function notProven(path: string): StorageError {
-  const message = `${path}: that state is not proven complete: read the report of recover without apply, then add unproven to accept the state`;
+  const message = `${path}: the state is not proven complete: read the report of recover without apply, then add unproven to accept the state`;
   return new StorageError("UNPROVEN", message, { path });
 }
 

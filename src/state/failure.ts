@@ -6,7 +6,7 @@ import type { FileFault } from "../region/region.ts";
 /** A sync failed. `cause` is its error. */
 export function syncFailed(path: string, cause: unknown): StorageError {
   const { errno, syscall } = cause instanceof StorageError ? cause : {};
-  const message = `${path}: a sync failed, so nothing written since the last flush is known to be on the disk: close this writer and open the file again`;
+  const message = `${path}: a sync failed, so data written since the last flush may not be on the disk: close this writer and open the file again`;
   return new StorageError("FAILED", message, { path, errno, syscall, cause });
 }
 

@@ -11,10 +11,10 @@ import { ReadAhead } from "./read-ahead.ts";
 /** The longest view, and the longest blob that `read` returns. */
 export const MAX_VIEW_BYTES: number = 2 ** 31;
 
-/** Where the index of a cell comes from, for messages. */
+/** A part of messages: where an index comes from. */
 export const INDEX_ORIGIN = "an index comes from write(), allocate() or root";
 
-/** The cells of a reader. Those of a writer are a subclass: some of them may not be in memory yet. */
+/** The cells of a reader. A subclass is for a writer, some of whose cells may not be in memory yet. */
 export class Cells {
   readonly region: CellMemory;
   readonly path: string;
@@ -55,18 +55,18 @@ export class Cells {
     return this.#closed;
   }
 
-  /** The length and the root from now on. */
+  /** Sets the length and the root. */
   setState(length: number, root: number): void {
     this.#length = length;
     this.#root = root;
   }
 
-  /** The storage is closed from now on. */
+  /** Makes every access throw CLOSED. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Lets every access throw `error` from now on, until the storage is closed. */
+  /** Makes every access throw `error` until the storage is closed. */
   refuse(error: StorageError): void {
     this.#refusal = error;
   }
@@ -96,7 +96,7 @@ export class Cells {
     this.#outOfRange(index, `${range}, got ${index}: ${this.adviceOn(index)}`);
   }
 
-  /** What to do instead of accessing a cell that is not there. */
+  /** Returns the advice for an access to a cell that is not there. */
   protected adviceOn(index: number): string {
     // The most frequent mistake with a reader: the cell exists, but the reader shows an earlier state.
     return index >= this.#length
@@ -104,7 +104,7 @@ export class Cells {
       : INDEX_ORIGIN;
   }
 
-  /** Brings the cells up to `index` into memory, where a reader's always are. */
+  /** Brings the cells up to `index` into memory. Those of a reader are always there. */
   protected ensureInMemory(_index: number): void {}
 
   /** Returns a view of `count` units of `unitBytes` bytes, from the first byte of the cell. */
@@ -135,7 +135,7 @@ export class Cells {
    */
   checkField(index: number, offset: number, lengthBytes: number): void {
     this.checkOpen();
-    // As `reach`, but written out: the compiler inlines only so many levels of calls.
+    // The same as `reach`, but inline: the compiler limits how many levels of calls it inlines.
     this.checkIndex(index);
     this.ensureInMemory(index);
     if (typeof offset === "number" && offset >= 0 && offset <= this.bytesPerCell - lengthBytes) {

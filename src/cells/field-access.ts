@@ -118,7 +118,7 @@ export class FieldAccess {
     return view;
   }
 
-  /** Counts a miss; true if the slot has had enough of them, and has taken the place of the oldest window. */
+  /** Counts a miss. Returns true if the slot now gets a window, which replaces the oldest one. */
   #countMiss(slot: number): boolean {
     const misses = (this.#misses[slot] ?? 0) + 1;
     this.#misses[slot] = misses;

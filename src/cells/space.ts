@@ -1,7 +1,7 @@
 /**
- * The disk space of a storage, by two marks: `length <= reserved <= file`. No cell above `reserved` is allocated, because
- * a store into a hole of the file on a full disk would kill the process. Cells behind `length` may hold any bytes,
- * except that they are zero up to a third mark.
+ * The disk space of a storage, by two marks: `length <= reserved <= file`. No cell above `reserved` is allocated,
+ * because a store into a hole of the file on a full disk would kill the process. Cells after `length` may hold any
+ * bytes; only those before a third mark are known to be zero.
  */
 
 import { StorageError } from "../error.ts";
@@ -58,7 +58,7 @@ export class Space {
     return this.#reserved;
   }
 
-  /** Cells in the file; at most `maxIndex`, whatever the file's size. */
+  /** The number of cells in the file, at most `maxIndex`. */
   get #fileCells(): number {
     return Math.min(Math.floor(this.#region.sizeBytes / this.#bytesPerCell), this.#maxIndex);
   }
@@ -72,9 +72,9 @@ export class Space {
   }
 
   /**
-   * Zeroes the cells `[from, to)`, which are being allocated, and some after them. It calls `write`, because a page fault on a block that is only
-   * reserved costs many times as much. It writes in small pieces, because the kernel caches each piece as a unit, and a
-   * flush writes the whole unit that a store has touched.
+   * Zeroes the cells `[from, to)`, which are being allocated, and some after them. It calls `write`, because a page
+   * fault on a block that is only reserved costs many times as much. It writes in small pieces, because the kernel
+   * caches each piece as a unit, and a flush writes the whole unit that a store has touched.
    * @throws DISK_FULL, SYSTEM
    */
   zero(from: number, to: number): void {
@@ -87,14 +87,14 @@ export class Space {
     }
   }
 
-  /** Call it when cells are freed. They keep their bytes until they are allocated again. */
+  /** Call it when cells are freed: they keep their bytes, so they must be zeroed when they are allocated again. */
   forgetZeros(): void {
     this.#zeroedBytes = 0;
   }
 
   /**
-   * Frees disk space that is reserved past the step after `length`, except that of the first `keptCells`. Called when a
-   * blob is discarded that had reserved it.
+   * Frees the disk space that is reserved past the step after `length`, but not that of the first `keptCells`. Called
+   * when the blob that had reserved it is discarded.
    */
   releaseReserve(length: number, keptCells: number): void {
     const kept = Math.max(keptCells, length + this.#stepCells(length));
@@ -108,7 +108,7 @@ export class Space {
   #reserve(required: number): void {
     const { path } = this.#region;
     if (required > this.#maxIndex) {
-      const more = this.#maxIndex < MAX_U32 ? "a higher one" : "larger cells, for no storage has more of them";
+      const more = this.#maxIndex < MAX_U32 ? "a higher one" : "larger cells, because no storage can have more cells";
       const message = `${path}: ${required} cells are needed, and maxIndex is ${this.#maxIndex}: write to a new storage with ${more}`;
       throw new StorageError("INDEX_OVERFLOW", message, { path });
     }
@@ -133,8 +133,7 @@ export class Space {
     const fileCells = this.#fileCells;
     const stepCells = this.#stepCells(this.#reserved);
     if (required <= fileCells) return Math.min(fileCells, Math.max(required, this.#reserved + stepCells));
-    // With a step set by the user: grow by whole steps, as many as the original does (it may take one more than
-    // needed).
+    // With a step set by the user: grow by whole steps, as many as Plebeia does (sometimes one more than needed).
     const steps = Math.floor((required - fileCells) / stepCells) + 1;
     const target = this.#stepBytes === null ? Math.max(required, fileCells + stepCells) : fileCells + steps * stepCells;
     return Math.min(target, this.#maxIndex);
@@ -152,9 +151,9 @@ function clamp(value: number, least: number, most: number): number {
 }
 
 /**
- * Extends the file to whole cells, and so that the page of the last of `cells` is complete: a partial page cannot be
- * rewritten past the page cache. A foreign tool may have left a partial cell at the end, or a writer that was killed on
- * a file system without reservation.
+ * Extends the file to whole cells, and to the end of the page with the last of `cells`: a partial page cannot be
+ * rewritten past the page cache. A partial cell at the end may come from another tool, or from a writer that was killed
+ * on a file system without reservation.
  * @returns the number of whole cells that the file has now
  */
 export function alignFileEnd(

@@ -10,7 +10,7 @@ import { FOOTER, FOOTER_BYTES, MAX_CHUNK_BYTES } from "../format/layout.ts";
 import type { WritableRegion } from "../region/region.ts";
 import type { CommitChecksum } from "../state/commit-checksum.ts";
 
-/** Bytes per write, aligned to a multiple of it in the file: smaller than a processor's cache. */
+/** Bytes of a write, which ends at a multiple of this size in the file. Smaller than a processor's cache. */
 const PIECE_BYTES = 256 * 1024;
 /**
  * Room for a piece that is not full yet and the chunk that fills it, with its footer and the padding of its last cell.
@@ -44,10 +44,10 @@ export class Stage {
   }
 
   /**
-   * Stages the `lengthBytes` bytes of a blob, or of a part of a blob whose chunk before ends at `previous`, in the cells
-   * from `first` on, which follow the cells staged before.
-   * @throws DISK_FULL, SYSTEM; TypeError the blob's length changed meanwhile. The caller then calls `takeBack`; some of
-   * the cells may have been written
+   * Stages `lengthBytes` bytes in the cells from `first` on, which follow the cells staged before. The bytes are a
+   * blob, or a part of a blob whose previous chunk ends at `previous`.
+   * @throws DISK_FULL, SYSTEM; TypeError the blob's length has changed. The caller then calls `takeBack`; some of the
+   * cells may have been written
    */
   add(first: number, blob: Uint8Array, lengthBytes: number, previous: number): void {
     if (this.#usedBytes === 0) this.#firstIndex = first;
@@ -115,7 +115,7 @@ export class Stage {
     this.#usedBytes -= lengthBytes;
   }
 
-  /** Makes room at the first chunk, or after a failed write, whose bytes are still staged and must be written now. */
+  /** Allocates the buffer at the first chunk. Later, after a failed write, writes the bytes that are still staged. */
   #makeRoom(): void {
     this.drain();
     if (this.#bytes.length > 0) return;

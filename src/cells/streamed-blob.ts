@@ -65,7 +65,7 @@ export class StreamedBlob {
     }
   }
 
-  /** The blob's index. @throws INDEX_OVERFLOW, DISK_FULL */
+  /** Stores the last chunk, and returns the blob's index. @throws INDEX_OVERFLOW, DISK_FULL */
   end(): number {
     // An empty blob is one empty chunk.
     if (this.#restBytes > 0 || this.#last === 0) this.#storeRest();
@@ -73,8 +73,8 @@ export class StreamedBlob {
   }
 
   /**
-   * Gives up the blob's last cells, if no other cells were allocated since and no other process can have seen them.
-   * Also frees the disk space that was reserved for the blob.
+   * Frees the blob's last cells, if no other cells were allocated since and no other process can have seen them. Also
+   * frees the disk space that was reserved for the blob.
    */
   discard(): void {
     if (this.#cells.closed || this.#last === 0 || this.#publisher.truncations !== this.#truncations) return;

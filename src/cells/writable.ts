@@ -102,7 +102,8 @@ export class WritableCells extends Cells {
   }
 
   /**
-   * Stages a blob, or a part of one whose chunk before ends at `previous`, and returns its index: the last of its cells.
+   * Stages a blob, or a part of a blob whose previous chunk ends at `previous`. Returns its index: the last of its
+   * cells.
    * @throws INDEX_OVERFLOW, DISK_FULL, SYSTEM, UNSUPPORTED; nothing has changed
    */
   write(blob: Uint8Array, previous = 0): number {

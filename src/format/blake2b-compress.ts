@@ -1,6 +1,6 @@
 /**
- * The compression of BLAKE2b (RFC 7693, section 3.2) for a message of one block. JavaScript has no fast 64-bit integers,
- * so each word n of the state is two 32-bit halves, `l` n the low one and `h` n the high one.
+ * The compression of BLAKE2b (RFC 7693, section 3.2) for a message of one block. JavaScript has no fast 64-bit
+ * integers, so each word n of the state is two 32-bit halves, `l` n the low one and `h` n the high one.
  *
  * The eight mixes of a round are written out, with the state in variables: this takes half the time of a function that
  * mixes four words of an array, because compilers inline short functions only.

@@ -2,8 +2,8 @@
  * BLAKE2b of at most one block, 128 bytes, with a digest of 12 bytes (RFC 7693): the hash of every header.
  *
  * A commit computes two of these hashes, so this file and `blake2b-compress.ts` have a fast implementation of this one
- * case: one compression, whose counter is the length and whose block is the last. Files that are not open as storages are
- * checked with `@noble/hashes` instead, so that two implementations must agree on every header.
+ * case: one compression, whose counter is the length and whose block is the last. Files that are not open as storages
+ * are checked with `@noble/hashes` instead, so that two implementations must agree on every header.
  */
 
 import { compress } from "./blake2b-compress.ts";

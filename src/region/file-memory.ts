@@ -75,8 +75,7 @@ export class FileMemory {
     const { maxBytes } = this.#file;
     const wantedBytes = Math.min(maxBytes, Math.max(MAX_MAPPED_BYTES, 2 * sizeBytes));
     const mapping = this.#mapped(wantedBytes, sizeBytes);
-    // As in the original: cells are read in random order. The answer is ignored because this is advice: a refusal costs
-    // only speed.
+    // As in Plebeia: cells are read in random order. Ignore the answer, because a refusal costs only speed.
     if (process.env["PLEBEIA_MADVISE_READ_AHEAD"] === undefined) {
       libc().madvise(mapping.address, mapping.lengthBytes, MADV_RANDOM);
     }

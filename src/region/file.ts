@@ -26,7 +26,7 @@ import { rewriteUncached } from "../os/rewrite.ts";
 import { FileMemory, type OpenFile } from "./file-memory.ts";
 import type { FileFault, RegionStat, HeaderStore, Measured, WritableRegion } from "./region.ts";
 
-/** The system resources of a writer's region. It holds no reference to the region, so that it can outlive it. */
+/** The system resources of a writer's region. They hold no reference to the region, so that they can outlive it. */
 interface Held {
   readonly path: string;
   readonly fd: number;
@@ -44,7 +44,7 @@ export class FileRegion implements WritableRegion, Measured {
   readonly #memory: FileMemory;
   readonly #held: Held;
   #sizeBytes: number;
-  /** The header area as this writer stored it last, and a buffer to load the file's into. */
+  /** The header area that this writer stored last, and a buffer for the header area of the file. */
   readonly #storedArea: Uint8Array;
   readonly #fileArea: Uint8Array;
   /** How another program has changed the file, or null. After a change nothing more is stored in the file. */
@@ -68,8 +68,8 @@ export class FileRegion implements WritableRegion, Measured {
     this.#sizeBytes = file.sizeBytes;
     this.#fileArea = new Uint8Array(file.headerBytes);
     this.#storedArea = readStart(file.fd, file.headerBytes, file.path);
-    // Open it now, not at the first flush: a write-back error in between, once reported to another program's sync,
-    // would be lost.
+    // Open it now, not at the first flush: a descriptor opened later misses errors that were reported to the sync of
+    // another program before.
     const asyncFd = reopenFile(file.fd, openPath);
     try {
       this.#memory = new FileMemory(file, "shared");
@@ -128,7 +128,7 @@ export class FileRegion implements WritableRegion, Measured {
 
   /**
    * Writes by `pwrite`, not by a store into the mapping. A store makes a whole folio dirty, which has up to 2 MiB in a
-   * file that was read or copied before. On a copy-on-write file system a store can also meet a full disk, which is
+   * file that was read or copied before. On a copy-on-write file system a store can also fail on a full disk, with
    * SIGBUS. Other processes see the writes in order, because the kernel locks the file for each write.
    */
   #put(offset: number, bytes: Uint8Array): void {
@@ -170,7 +170,7 @@ export class FileRegion implements WritableRegion, Measured {
   }
 
   deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void {
-    // The file may be a backup by now, that was copied over this one.
+    // The file may now be a backup that was copied over this one.
     if (this.#change !== null) return;
     if (diskOnly !== undefined && isInMemory(this.path)) return;
     punchHole(this.#fd, fromBytes, toBytes, this.path);
@@ -249,7 +249,7 @@ export class FileRegion implements WritableRegion, Measured {
  * region alive. Views come first, so that they store nothing into the file once another writer can lock it.
  */
 function releaseDropped({ path, fd, lock, memory, asyncFd }: Held): void {
-  const message = `${printable(path)}: a writer was dropped without close(): its lock is released, and what it had not committed is lost`;
+  const message = `${printable(path)}: a writer was dropped without close(): its lock is released, and its uncommitted writes are lost`;
   process.emitWarning(message, { type: "StorageWarning", code: "CELLAR_DROPPED_WRITER" });
   releaseAll(
     () => memory.abandon(),

@@ -30,13 +30,13 @@ export interface CellMemory extends Addressed {
   /** The number of bytes that exist. Bytes at or past it must not be touched. */
   readonly sizeBytes: number;
   /**
-   * A view for the user; stores into a reader's view stay in this process. With `own`, a view of the memory at
-   * `address`, for the library's own loads and a writer's stores.
+   * Returns a view for the user; stores into a reader's view stay in this process. With `own`, returns a view of the
+   * memory at `address`, for the library's own loads and a writer's stores.
    */
   view(offset: number, lengthBytes: number, own?: boolean): Uint8Array<ArrayBuffer>;
 }
 
-/** What the regions of a reader and of a writer share. */
+/** The common part of a reader's and a writer's region. */
 export interface Region extends CellMemory {
   /**
    * Tells whether another program has interfered with the file. A reader's region detects only `gone`. A writer's
@@ -69,7 +69,7 @@ export interface RegionStat {
   readonly links: number;
   /** The file's permission bits. */
   readonly permissions: number;
-  /** Live ArrayBuffers over the mapping, of which views are parts. */
+  /** Live ArrayBuffers over the mapping; views are parts of them. */
   readonly windows: number;
 }
 
@@ -98,8 +98,8 @@ export interface RepairableRegion {
    */
   grow(fromBytes: number, toBytes: number): void;
   /**
-   * After a crash: writes `[fromBytes, toBytes)` to the disk again past the page cache, whatever earlier syncs
-   * reported.
+   * Writes `[fromBytes, toBytes)` to the disk again, past the page cache, even if earlier syncs succeeded. Used after a
+   * crash.
    */
   rewriteUncached(fromBytes: number, toBytes: number): void;
   /** Returns when every store into `[0, toBytes)` and the file's size are on the disk. */
@@ -119,6 +119,6 @@ export interface WritableRegion extends Region, RepairableRegion {
    * them, and on tmpfs reading a hole takes space, which may not be available.
    */
   deallocate(fromBytes: number, toBytes: number, diskOnly?: "diskOnly"): void;
-  /** Like `sync` of the whole file, without blocking the event loop. Stores go on meanwhile. */
+  /** Syncs the whole file without blocking the event loop. Stores may continue during the sync. */
   syncLater(): Promise<void>;
 }

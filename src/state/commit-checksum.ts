@@ -41,7 +41,7 @@ function crcOfCells(
   return crc;
 }
 
-/** Tells whether the cells of a record have the CRC that it holds. The caller has checked the record's bounds. */
+/** Tells whether a record's cells match its CRC. The caller has checked the record's bounds. */
 export function cellsMatch(region: Addressed, bytesPerCell: number, record: CommitRecord): boolean {
   return crcOfCells(region, bytesPerCell, record.base, record.next, 0, true) === record.cellsCrc;
 }
@@ -132,8 +132,7 @@ export class CommitChecksum {
   /** Returns the CRC of `[base, next)`; reads only the cells that are new. */
   extendTo(next: number): number {
     const [run] = this.#runs;
-    // Cells after `next` may have been taken already: a flush commits the state of its call, and truncating flushes the
-    // last commit once more.
+    // A mark may be past `next`: a flush commits the state of its call, and a truncation flushes the last commit again.
     const from = [run.ahead, run.asked].find((mark) => mark.next <= next) ?? run.committed;
     run.committed = { next, crc: crcOfCells(this.#region, this.#bytesPerCell, from.next, next, from.crc) };
     run.ahead = run.asked = run.committed;

@@ -1,18 +1,18 @@
 /**
- * The writer's stores into the header area, in their order. Nothing here syncs: `publisher.ts` syncs between the stores
- * of a flush. The table says which state the next opening finds if a crash follows a step:
+ * The writer's stores into the header area, in order. Nothing here syncs: `publisher.ts` syncs between the stores of a
+ * flush. The table says which state the next opening finds after a crash that follows a step:
  *
- * | step                          | after a kill            | after a power cut                                |
- * |-------------------------------|-------------------------|--------------------------------------------------|
- * | commit: record                | this commit, or the one before it | a commit that its record proves, or the last flush |
- * | process sync, both copies     | this commit             | the same                                         |
- * | flush: commit, sync of cells  | this commit             | this commit                                      |
- * | disk sync, copy 1             | this flush              | this commit or flush, which are the same state   |
- * | sync of headers               | this flush              | this flush: only now it has returned             |
- * | disk sync, copy 2             | this flush              | this flush                                       |
- * | truncation: flush; count odd, commit of nothing | the flush | the flush                                    |
- * | flush of nothing, up to disk sync, copy 1       | nothing   | the flush or nothing                         |
- * | the rest of it; count even, commit of nothing   | nothing   | nothing                                      |
+ * | step                                            | after a kill                   | after a power cut                     |
+ * |-------------------------------------------------|--------------------------------|---------------------------------------|
+ * | commit: the record                              | this commit, or the one before | a proven commit, or the last flush    |
+ * | commit: process sync, both copies               | this commit                    | a proven commit, or the last flush    |
+ * | flush: commit, sync of the cells                | this commit                    | this commit                           |
+ * | flush: disk-sync copy 1                         | this flush                     | this commit or flush, the same state  |
+ * | flush: sync of the headers                      | this flush                     | this flush: only now the call returns |
+ * | flush: disk-sync copy 2                         | this flush                     | this flush                            |
+ * | truncation: flush, then odd count, empty commit | the flush                      | the flush                             |
+ * | truncation: empty flush, up to disk-sync copy 1 | the empty state                | the flush, or the empty state         |
+ * | truncation: its end; even count, empty commit   | the empty state                | the empty state                       |
  */
 
 import { encodeAnnexHead } from "../format/annex-head.ts";
@@ -39,7 +39,7 @@ export class HeaderStores {
   #durable: Header;
   #committed: Header;
   #sequence: number;
-  /** The count in records, and the number of truncations that were completed: a failed one has reused no cell. */
+  /** The count as records store it, and the number of completed truncations. A failed truncation has reused no cell. */
   #counted: number;
   #truncations: number;
 
@@ -89,7 +89,7 @@ export class HeaderStores {
     this.#committed = header;
     try {
       this.#region.store(
-        // A kill here: the other record still proves the process-sync header, which is unchanged.
+        // A kill after this store: the process-sync header is unchanged, and the other record still proves it.
         { offset: placeOfRecord(this.#sequence).offset, bytes: record },
         // One write, because the copies are adjacent. A kill inside it leaves a prefix: copy 1 is torn and copy 2
         // unchanged, or copy 1 is complete and its record is stored. A power cut may tear both; then the newest proven

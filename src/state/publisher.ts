@@ -4,8 +4,8 @@
  * the queue of flushes.
  *
  * At most one asynchronous flush runs. Asynchronous flushes that are requested meanwhile share the next one. A
- * synchronous flush does not wait for the running one: it runs the full sequence itself and raises the generation, and
- * the continuation of the older generation then stores nothing. It cannot miss an error: the asynchronous sync has its
+ * synchronous flush does not wait for the running one. It runs the full sequence itself and raises the generation. The
+ * running flush, of an older generation, then stores nothing more. No error is missed: the asynchronous sync has its
  * own open file description, and the kernel reports a failed write-back once to each.
  */
 
@@ -97,7 +97,7 @@ export class Publisher {
 
   /**
    * Checks the file. Call it before a store into the file, so that a backup that was copied over the file is not
-   * damaged. A file that is gone is no error here: its data can still be copied.
+   * damaged. A file that is gone is not an error here: its data can still be copied.
    * @param changesOnly for a commit, which does not depend on whether the file is gone
    * @throws FAILED; FILE_CHANGED, which every later call throws too; SYSTEM
    */
@@ -118,7 +118,7 @@ export class Publisher {
     }
   }
 
-  /** Makes the state durable, and returns then. */
+  /** Commits the state, and returns when it is durable. */
   flushSync(header: Header): Header {
     this.commit(header);
     this.#checkNotGone();
@@ -130,15 +130,15 @@ export class Publisher {
     // disk.
     this.#sync(HEADER_AREA_BYTES);
     this.#checkAcknowledgement();
-    // Raise it only now: if the check refused this flush, a flush under way must continue.
+    // Raise it only now: if the check refuses this flush, a running flush must continue.
     this.#generation++;
     this.#acknowledge(header, begunAt);
     return header;
   }
 
   /**
-   * The same without blocking. While a flush runs, only the state is noted: the next flush begins with one commit for
-   * all requests. Resolves with the durable state, which is that of this call or a later one.
+   * Does the same without blocking. If a flush is running, this call only stores its request: the next flush begins
+   * with one commit for all requests. Resolves with the durable state: that of this call or a later one.
    */
   async flush(header: Header): Promise<Header> {
     this.checkFailure();
@@ -154,7 +154,7 @@ export class Publisher {
   }
 
   /**
-   * Empties the storage on the disk, in the order of a flush: until copy 1 is durable, the disk has the state before.
+   * Empties the storage on the disk, in the order of a flush: until copy 1 is durable, the disk has the previous state.
    */
   truncate(header: Header): void {
     this.checkFailure();
@@ -169,15 +169,15 @@ export class Publisher {
       this.startOver(header, true);
     } catch (error) {
       this.#stores.cancelTruncation(before);
-      // Otherwise a flush under way would move the base past the length that disk-sync copy 1 may have by now.
+      // End a running flush: it would move the base past the length that disk-sync copy 1 may have now.
       this.#generation++;
       throw error;
     }
   }
 
   /**
-   * Commits and flushes a state that replaces another one. Both records hold the new state then. An old record could
-   * prove a later header with the same length and root, by cells that are still on the disk.
+   * Commits and flushes a state that replaces another one. Both records then hold the new state. Otherwise an old
+   * record could prove a later header with the same length and root, by cells that are still on the disk.
    * @param reuses cells that readers may hold can be allocated again, which readers see as a truncation
    */
   startOver(header: Header, reuses: boolean): void {
@@ -197,7 +197,7 @@ export class Publisher {
   }
 
   async #afterInFlight(inFlight: Promise<Header>): Promise<Header> {
-    // Its callers get its failure; this flush fails with FAILED after it.
+    // Ignore its error: its own callers get it, and this flush then fails with FAILED.
     await inFlight.catch(() => undefined);
     this.#shared = null;
     return this.#begin();
@@ -251,8 +251,8 @@ export class Publisher {
   }
 
   /**
-   * Checks the file after the last sync, so that a flush of a file that changed meanwhile is not acknowledged. @throws
-   * FILE_CHANGED, FILE_GONE
+   * Checks the file after the last sync, so that a flush of a file that has changed is not acknowledged.
+   * @throws FILE_CHANGED, FILE_GONE
    */
   #checkAcknowledgement(): void {
     this.checkFile();
@@ -285,7 +285,7 @@ export class Publisher {
     }
   }
 
-  /** Ends all acknowledgement: after a failed sync, the next one may report success although pages are lost. */
+  /** Stops all later flushes: after a failed sync, the next one may report success although pages are lost. */
   #fail(cause: unknown): StorageError {
     this.#failure ??= syncFailed(this.#region.path, cause);
     return this.#failure;

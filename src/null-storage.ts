@@ -6,7 +6,7 @@ import { Cells } from "./cells/cells.ts";
 import { Storage } from "./storage.ts";
 
 const config = checkConfig({ headString: "", version: 0, bytesPerCell: 32, maxIndex: MAX_U32 });
-/** Every function of a closed storage throws before it calls this. */
+/** Never called: every function of a closed storage throws CLOSED first. */
 const unreachable = (): never => {
   throw new Error("the null storage has no file");
 };

@@ -46,7 +46,7 @@ export function blake2bOneBlock(first: Uint8Array, second?: Uint8Array): Uint8Ar
   return hash;
 }
 
-/** Stores the same hash in `target` at `offset`. */
+/** Computes the same hash, and stores it in `target` at `offset`. */
 export function storeBlake2b(target: Uint8Array, offset: number, first: Uint8Array, second?: Uint8Array): void {
   message.fill(0);
   messageBytes.set(first);

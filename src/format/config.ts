@@ -61,7 +61,7 @@ export function differencesIn(
 
 /**
  * Compares a config with the expected one; fields that one of them lacks are left out.
- * @param says what the message says before the value that was found
+ * @param says the words of the message before the value that was found
  * @throws CONFIG_MISMATCH
  */
 export function checkExpected(

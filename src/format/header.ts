@@ -38,13 +38,13 @@ export function boundsOf(
 const slice = (raw: Uint8Array, place: Place): Uint8Array => raw.subarray(place.offset, place.offset + place.sizeBytes);
 const hashed = (raw: Uint8Array): Uint8Array => raw.subarray(HEADER.root.offset, HEADER_BYTES);
 
-// What the hashes cover, the last bytes of a copy. Shared by all calls, because calls never nest.
+// The last bytes of a copy, which the hashes cover. Shared by all calls, because calls never nest.
 const hashedBytes: Uint8Array = new Uint8Array(HEADER_BYTES - HEADER.root.offset);
 const hashedFields: DataView = new DataView(hashedBytes.buffer);
 
 /**
  * Encodes a header as 32 bytes. For process sync the second hash is made with the writer's key. For disk sync (`null`)
- * it is the first hash again, as in the original's code.
+ * it is the first hash again, as in Plebeia.
  */
 export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint8Array {
   const raw = new Uint8Array(HEADER_BYTES);
@@ -52,7 +52,7 @@ export function encodeHeader(header: Header, writerKey: Uint8Array | null): Uint
   return raw;
 }
 
-/** The same, twice: both copies, which are adjacent in the file. */
+/** Encodes a header twice: for both copies, which are adjacent in the file. */
 export function encodeHeaderTwice(header: Header, writerKey: Uint8Array | null): Uint8Array {
   const raw = new Uint8Array(2 * HEADER_BYTES);
   storeHeader(raw, header, writerKey);

@@ -74,8 +74,8 @@ export function sizeOf(fd: number, path: string): number {
 }
 
 /**
- * The same in a third of the time. It moves the descriptor's position, from which `lockf` counts: call it with a
- * descriptor that takes no such locks.
+ * Returns the file's size in a third of the time. It moves the descriptor's position, from which `lockf` counts: call
+ * it only with a descriptor that takes no such locks.
  */
 export function seekEnd(fd: number, path: string): number {
   const sizeBytes = libc().lseek(fd, 0, SEEK_END);

@@ -56,7 +56,7 @@ export class WriterLock {
 
   /**
    * @returns null if the path names another file by now, so that a lock on this one would protect nothing
-   * @throws WRITER_LOCKED another writer has the file; NO_SUCH_FILE it was removed meanwhile
+   * @throws WRITER_LOCKED another writer has the file; NO_SUCH_FILE it was removed
    */
   static acquire({ fd, path, timeoutMs, holderProcessId }: LockRequest): WriterLock | null {
     const identity = identityOf(fd);

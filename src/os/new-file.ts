@@ -116,7 +116,7 @@ export class NewFile {
     closeFile(this.fd, this.#path);
   }
 
-  /** Returns this file, which has just been created, after setting its attributes. An error removes it. */
+  /** Sets the attributes of the new file, and returns it. An error removes the file. */
   #prepared(permissions?: number): this {
     try {
       avoidCopyOnWrite(this.fd, dirname(this.#path));

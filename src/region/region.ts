@@ -84,7 +84,7 @@ export interface HeaderStore {
   readonly bytes: Uint8Array;
 }
 
-/** What a repair needs: header stores, and syncs that order them. */
+/** The part of a region that a repair needs: header stores, and syncs that order them. */
 export interface RepairableRegion {
   readonly sizeBytes: number;
   /**

@@ -87,7 +87,7 @@ async function recordOf(
   if (isExtension) await checkTail(adding);
   source.check(state);
   const tailHash = isSameTail ? await history.tail.sha256With(cells) : await sha256InSteps(cells);
-  // The blocks that earlier records of the epoch name, also if this is its first state.
+  // Earlier records of the epoch may name blocks even if this is its first state.
   const kept = how.firstBlock;
   const blocksHash = await history.blocks.sha256With(kept, how.hashes);
   const common = { epoch: how.epoch, file: source.identity, truncations, config, root, next, tailHash, blocksHash };
@@ -95,7 +95,7 @@ async function recordOf(
   if (isExtension && history.states.length + 1 < STATES_PER_FULL && bytes <= BYTES_PER_FULL) {
     return { ...common, kind: "state", first, firstBlock: how.firstBlock, blocks: how.hashes, cells };
   }
-  // A record that does not fit could not be taken back.
+  // Check before the record is stored: it cannot be removed later.
   if (kept + how.hashes.length / SHA_BYTES !== completeBlocks(geometry, next)) {
     throw new Error(`a full record of ${kept} and ${how.hashes.length / SHA_BYTES} blocks does not name all blocks`);
   }

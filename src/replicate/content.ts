@@ -70,7 +70,7 @@ async function writeBlocks(log: Log, content: Content, file: NewFile, { signal, 
   let hasFailed = false;
   let isSyncing = false;
   // The disk writes blocks while the next ones are read and hashed. Else the sync at the end would write all of them.
-  // Its error must not be lost: the system reports it only once.
+  // Keep the error of a sync: the system reports it only once.
   const sync = async (): Promise<void> => {
     if (isSyncing) return;
     isSyncing = true;

@@ -16,7 +16,7 @@ import { alignFileEnd, alignToPages, Space } from "../cells/space.ts";
 export interface OpenStore {
   readonly publisher: Publisher;
   readonly space: Space;
-  /** The state that it was opened at. */
+  /** The state at opening. */
   readonly header: Header;
   readonly recovery: Recovery;
 }

@@ -155,7 +155,7 @@ export class FolderStore implements ObjectStore {
     await this.#look();
   }
 
-  /** Writes and syncs a temporary file. Looks at the store's folder meanwhile. */
+  /** Writes and syncs a temporary file. Checks the store's folder at the same time. */
   async #writeTemporary(bytes: Uint8Array): Promise<string> {
     const folder = join(this.#root, TEMPORARY);
     if (!this.#swept) {

@@ -69,8 +69,8 @@ async function writeBlocks(log: Log, content: Content, file: NewFile, { signal, 
   let next = 0;
   let hasFailed = false;
   let isSyncing = false;
-  // The disk writes blocks while the next ones are read and hashed. Else the sync at the end would write all of them.
-  // Keep the error of a sync: the system reports it only once.
+  // Sync during the download, so that the disk writes blocks while the next ones are read and hashed. An error of this
+  // sync must end the call, because the system reports it only once.
   const sync = async (): Promise<void> => {
     if (isSyncing) return;
     isSyncing = true;

@@ -71,7 +71,7 @@ export const sumLarge: Row = row<BlobSizes>({
       "cellar chunks",
       "a bare mapping of the same file",
       1.2,
-      "Each chunk is a view and an entry of an array of its own.",
+      "A reader reads footers through a second mapping, which views cannot change, so the kernel maps each page twice.",
     ),
   ],
 });

@@ -70,6 +70,17 @@ describe.skipIf(!met)(`not in the page cache${note}`, () => {
       expect(Buffer.compare(reader.read(index), blobs[i] ?? new Uint8Array())).toBe(0);
   });
 
+  test("of short blobs one in four is touched, and those after a cold one are read ahead", () => {
+    const short = Array.from({ length: 64 }, (_, i) => pattern(20_000, i));
+    const { path, indices } = cold(short);
+    using reader = StorageReader.open(path);
+    const before = process.resourceUsage().majorPageFault;
+    const read = indices.toReversed().map((index) => reader.read(index));
+    // Page by page it would be 5 faults for each.
+    expect(process.resourceUsage().majorPageFault - before).toBeLessThan(3 * short.length);
+    expect(read.toReversed()).toEqual(short);
+  });
+
   test("opening proves a commit, and copyTo copies, with few faults for 4096 pages", async () => {
     using writer = StorageWriter.create(file());
     writer.root = writer.write(pattern(16 * MIB, 1));

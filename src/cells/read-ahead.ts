@@ -15,13 +15,13 @@ import type { Addressed } from "../region/region.ts";
 const SLOW_NS = 20_000;
 /** Shorter blobs are not read ahead: they lie on a page or two. */
 const MIN_BYTES = 4000;
-/** The most bytes that are read on the guess that a blob is as long as the ones before it. */
+/** The most bytes that are read on the guess that a blob is as long as the previous ones. */
 const MAX_EXPECTED_BYTES = 1024 * 1024;
 /** Blobs found in memory after which the next one is expected to be there too. */
 const WARM_BLOBS = 4;
-/** One of so many views is touched: the two clock readings of a touch take as long as making the view. */
+/** Only one of this many views is touched: the two clock readings of a touch take as long as making the view. */
 const VIEWS_PER_TOUCH = 8;
-/** One of so many short blobs is touched: a touch takes 3 to 18 % of the time of reading one in memory. */
+/** Only one of this many short blobs is touched: a touch takes 3 to 18 % of the time of reading one in memory. */
 const SHORT_BLOBS_PER_TOUCH = 4;
 const SHORT_BYTES = 32 * 1024;
 /** Footers of a chain that are read at once, on the guess that its chunks are adjacent. */
@@ -64,7 +64,7 @@ export class ReadAhead {
   }
 
   /**
-   * Reads ahead the blob that ends at `endBytes`, on the guess that it is as long as the ones before, and waits for its
+   * Reads ahead the blob that ends at `endBytes`, on the guess that it is as long as the previous ones. Waits for its
    * last page.
    */
   before(endBytes: number): void {

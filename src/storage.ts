@@ -194,9 +194,9 @@ export abstract class Storage implements Disposable, AsyncDisposable {
 
   /**
    * Returns the blob with this index, or a part of it, as a stream of copies, each of at most 4 × 65535 bytes. A piece
-   * is read when it is pulled, and the caller owns its bytes. It is a byte stream: readers may bring their own buffers.
-   * Blobs may have any length; the event loop is never blocked for more than a few milliseconds. Never take an index
-   * from an untrusted caller: see `read`.
+   * is read when the consumer can take more, and the caller owns its bytes. Blobs may have any length; the event loop
+   * is never blocked for more than a few milliseconds. To read into a buffer of your own, use `readInto`. Never take an
+   * index from an untrusted caller: see `read`.
    * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT no blob ends there; TRUNCATED
    * the storage was truncated during the stream, or since a reader's last refresh; FILE_CUT another program cut the
    * file; CLOSED the storage was closed

@@ -1,6 +1,4 @@
-/**
- * Reads blobs as streams. Each piece is a copy, so that the stream holds no memory of the storage between two pieces.
- */
+/** Reads blobs as streams. Each piece is a copy, so the stream holds no memory of the storage between two pieces. */
 
 import { shareEventLoop } from "../os/event-loop.ts";
 import { addressOf } from "../os/libc.ts";
@@ -15,8 +13,12 @@ const FOOTERS_A_STEP = 64;
 const CHUNKS_A_PIECE = 4;
 
 /**
- * Returns the bytes of the blob with this index, or of a part of it. Nothing is read before the first pull; then each
- * pull reads a piece. The stream keeps an index for each chunk, 8 bytes per 64 KiB.
+ * Returns the bytes of the blob with this index, or of a part of it. Nothing is read before the first read of the
+ * stream. The stream keeps an index for each chunk, 8 bytes per 64 KiB.
+ *
+ * Its type is Bun's "direct": a consumer in native code, such as `Bun.serve`, copies or sends a piece before `write`
+ * resolves, so all pieces go through one buffer. New memory for each piece would cost more than the copy, because the
+ * kernel maps each new page at its first touch.
  * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError. The stream errors with CHUNK_CORRUPT, TRUNCATED, CLOSED
  */
 export function blobStream(
@@ -26,42 +28,58 @@ export function blobStream(
   part: Part,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   cells.reach(index);
-  let pieces: AsyncGenerator<Uint8Array<ArrayBuffer>> | undefined;
+  let isCancelled = false;
   return new ReadableStream({
-    type: "bytes",
+    type: "direct",
     async pull(controller) {
-      pieces ??= piecesOf(cells, snapshot, index, part);
-      const { value } = await pieces.next();
-      if (value !== undefined) return controller.enqueue(value);
+      for await (const piece of piecesOf(cells, snapshot, index, part, isNative(controller))) {
+        // Resolves when the consumer can take more.
+        await controller.write(piece);
+        if (isCancelled) return;
+      }
       controller.close();
-      // Give a consumer that brought its own buffer the buffer back.
-      controller.byobRequest?.respond(0);
+    },
+    cancel() {
+      isCancelled = true;
     },
   });
 }
 
-/** Yields copies of a few chunks at a time. */
+/**
+ * Whether the consumer is native code. A consumer in JavaScript may keep the bytes themselves: `Response.blob` does
+ * (Bun 1.4.5), and so may a reader of the stream.
+ */
+function isNative(controller: ReadableStreamDirectController): boolean {
+  return "sinkId" in controller;
+}
+
+/** Yields copies of a few chunks at a time; with `inOneBuffer`, a piece is valid until the next one is asked for. */
 async function* piecesOf(
   cells: Cells,
   snapshot: Snapshot,
   index: number,
   asked: Part,
-): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
+  inOneBuffer: boolean,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
   const chain = await chainOf(cells, snapshot, index);
   const part = chain.partOf(asked);
   const { first, end } = chain.chunksOf(part);
   const ahead = new ChunkReadAhead(cells.readAhead, chain, end);
+  let buffer = new Uint8Array(0);
   for (let chunk = first; chunk < end; chunk += CHUNKS_A_PIECE) {
     await shareEventLoop();
     cells.checkOpen();
     // Check before the copy: the storage may have changed since the last piece, and a cut file has no page there.
     snapshot.check();
-    const bytes = copyPiece(cells, chain, part, chunk, Math.min(end, chunk + CHUNKS_A_PIECE), ahead);
+    const pieceEnd = Math.min(end, chunk + CHUNKS_A_PIECE);
+    const lengthBytes = chain.lengthOf(part, chunk, pieceEnd);
+    if (!inOneBuffer || buffer.length < lengthBytes) buffer = new Uint8Array(lengthBytes);
+    const piece = buffer.subarray(0, lengthBytes);
+    copyPiece(cells, chain, part, chunk, pieceEnd, ahead, addressOf(piece));
     // Check after the copy: the cells belonged to the blob until now.
     snapshot.check();
-    yield bytes;
+    yield piece;
   }
-  return undefined;
 }
 
 /** Follows all footers. */
@@ -78,7 +96,7 @@ async function chainOf(cells: Cells, snapshot: Snapshot, index: number): Promise
   }
 }
 
-/** Copies the bytes of the part in the chunks `[first, end)`, as they are now. */
+/** Copies the bytes of the part in the chunks `[first, end)`, as they are now, to an address. */
 function copyPiece(
   cells: Cells,
   chain: Chain,
@@ -86,9 +104,9 @@ function copyPiece(
   first: number,
   end: number,
   ahead: ChunkReadAhead,
-): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(chain.lengthOf(part, first, end));
-  let address = addressOf(bytes);
+  targetAddress: number,
+): void {
+  let address = targetAddress;
   for (let chunk = first; chunk < end; chunk++) {
     ahead.before(chunk);
     // The footer may have changed since it was followed.
@@ -97,5 +115,4 @@ function copyPiece(
     if (previous !== chain.lastOf(chunk - 1) || sizeBytes !== chain.sizeOf(chunk)) throw chain.changed();
     address += chain.copyChunk(chunk, part, address);
   }
-  return bytes;
 }

@@ -3,12 +3,14 @@
 import { describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { StorageReader, StorageWriter } from "../../src/index.ts";
 import { checkConfig } from "../../src/format/config.ts";
 import { StreamedBlob } from "../../src/cells/streamed-blob.ts";
 import { Space } from "../../src/cells/space.ts";
 import { WritableCells } from "../../src/cells/writable.ts";
 import { blobStream } from "../../src/cells/blob-stream.ts";
+import { yieldToEventLoop } from "../../src/os/event-loop.ts";
 import { pattern, reason, rejected } from "../support/outcomes.ts";
 import { run } from "../support/process-run.ts";
 import { stubbed } from "../support/process-stub-store.ts";
@@ -34,6 +36,29 @@ const lengths = [
 
 const all = (stream: ReadableStream<Uint8Array>): Promise<Uint8Array> => new Response(stream).bytes();
 
+/** Pipes a stream to a slow writer that keeps the pieces. */
+async function piped(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  const write = (piece: Uint8Array): Promise<void> => (pieces.push(piece), yieldToEventLoop());
+  await stream.pipeTo(new WritableStream({ write }));
+  return Buffer.concat(pieces);
+}
+
+async function written(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const path = file("written.bin");
+  await Bun.write(path, new Response(stream));
+  return Bun.file(path).bytes();
+}
+
+async function echoed(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const server = Bun.serve({ port: 0, fetch: async (request) => new Response(await request.bytes()) });
+  try {
+    return await (await fetch(server.url, { method: "POST", body })).bytes();
+  } finally {
+    await server.stop(true);
+  }
+}
+
 describe("stream", () => {
   test("has the bytes of the blob, a few chunks at a time, as the caller's own", async () => {
     using writer = StorageWriter.create(file());
@@ -52,16 +77,27 @@ describe("stream", () => {
     }
   });
 
-  test("reads into the buffers that its reader brings", async () => {
+  test.each<[string, (stream: ReadableStream<Uint8Array>) => Promise<Uint8Array>]>([
+    ["Response.bytes", all],
+    ["Response.blob", async (stream) => (await new Response(stream).blob()).bytes()],
+    ["an array", async (stream) => Buffer.concat(await Bun.readableStreamToArray(stream))],
+    ["a stream from Node", async (stream) => Buffer.concat(await Array.fromAsync(Readable.fromWeb(stream as never)))],
+    ["tee", async (stream) => (await Promise.all(stream.tee().map(all)))[1] ?? expect.unreachable()],
+    ["pipeThrough", (stream) => all(stream.pipeThrough(new TransformStream()))],
+    ["pipeTo", (stream) => piped(stream)],
+    ["a file", (stream) => written(stream)],
+    ["a slow process", (stream) => Bun.spawn(["sh", "-c", "sleep 0.1; cat"], { stdin: stream }).stdout.bytes()],
+    ["the body of a request", (stream) => echoed(stream)],
+  ])("gives its bytes to %s", async (_consumer, read) => {
     using writer = StorageWriter.create(file());
-    const bytes = pattern(CHUNK_BYTES + 100, 1);
-    const reader = writer.stream(writer.write(bytes)).getReader({ mode: "byob" });
-    const pieces: Uint8Array[] = [];
-    for (let piece = await reader.read(new Uint8Array(10_000)); !piece.done;) {
-      pieces.push(piece.value);
-      piece = await reader.read(new Uint8Array(10_000));
-    }
-    expect(new Uint8Array(Buffer.concat(pieces))).toEqual(bytes);
+    const bytes = crypto.getRandomValues(new Uint8Array(CHUNK_BYTES));
+    const whole = Buffer.concat(Array.from({ length: 20 }, (_, i) => bytes.with(0, i)));
+    const index = writer.write(whole);
+    const got = await read(writer.stream(index));
+    expect(Buffer.compare(got, whole)).toBe(0);
+    expect(
+      Buffer.compare(await read(writer.stream(index, { offset: 7, length: 1e6 })), whole.subarray(7, 1e6 + 7)),
+    ).toBe(0);
   });
 
   test("is what an HTTP server may answer", async () => {

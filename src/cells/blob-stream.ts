@@ -32,11 +32,8 @@ export function blobStream(
   return new ReadableStream({
     type: "direct",
     async pull(controller) {
-      for await (const piece of piecesOf(cells, snapshot, index, part, isNative(controller))) {
-        // Resolves when the consumer can take more.
-        await controller.write(piece);
-        if (isCancelled) return;
-      }
+      const chain = await chainOf(cells, snapshot, index);
+      await writePieces(cells, snapshot, chain, chain.partOf(part), controller, () => isCancelled);
       controller.close();
     },
     cancel() {
@@ -45,28 +42,20 @@ export function blobStream(
   });
 }
 
-/**
- * Whether the consumer is native code. A consumer in JavaScript may keep the bytes themselves: `Response.blob` does
- * (Bun 1.4.5), and so may a reader of the stream.
- */
-function isNative(controller: ReadableStreamDirectController): boolean {
-  return "sinkId" in controller;
-}
-
-/** Yields copies of a few chunks at a time; with `inOneBuffer`, a piece is valid until the next one is asked for. */
-async function* piecesOf(
+/** Writes copies of a few chunks at a time. */
+async function writePieces(
   cells: Cells,
   snapshot: Snapshot,
-  index: number,
-  asked: Part,
-  inOneBuffer: boolean,
-): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
-  const chain = await chainOf(cells, snapshot, index);
-  const part = chain.partOf(asked);
+  chain: Chain,
+  part: Part,
+  controller: ReadableStreamDirectController,
+  isCancelled: () => boolean,
+): Promise<void> {
   const { first, end } = chain.chunksOf(part);
   const ahead = new ChunkReadAhead(cells.readAhead, chain, end);
+  const inOneBuffer = isNative(controller);
   let buffer = new Uint8Array(0);
-  for (let chunk = first; chunk < end; chunk += CHUNKS_A_PIECE) {
+  for (let chunk = first; chunk < end && !isCancelled(); chunk += CHUNKS_A_PIECE) {
     await shareEventLoop();
     cells.checkOpen();
     // Check before the copy: the storage may have changed since the last piece, and a cut file has no page there.
@@ -78,8 +67,17 @@ async function* piecesOf(
     copyPiece(cells, chain, part, chunk, pieceEnd, ahead, addressOf(piece));
     // Check after the copy: the cells belonged to the blob until now.
     snapshot.check();
-    yield piece;
+    // Resolves when the consumer can take more.
+    await controller.write(piece);
   }
+}
+
+/**
+ * Whether the consumer is native code. A consumer in JavaScript may keep the bytes themselves: `Response.blob` does
+ * (Bun 1.4.5), and so may a reader of the stream.
+ */
+function isNative(controller: ReadableStreamDirectController): boolean {
+  return "sinkId" in controller;
 }
 
 /** Follows all footers. */

@@ -156,7 +156,7 @@ export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<A
 export function reachBlob(cells: Cells, index: number): void {
   cells.checkOpen();
   cells.reach(index);
-  if (cells.readAhead.isExpecting) cells.readAhead.before((index + 1) * cells.bytesPerCell);
+  cells.readAhead.before((index + 1) * cells.bytesPerCell);
 }
 
 function readChain(cells: Cells, index: number, asked?: Part): Uint8Array<ArrayBuffer> {

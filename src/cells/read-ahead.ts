@@ -8,13 +8,17 @@
  */
 
 import { libc } from "../os/libc.ts";
-import { readAhead } from "../os/mapping.ts";
+import { pageSizeBytes, readAhead } from "../os/mapping.ts";
 import type { Addressed } from "../region/region.ts";
 
 /** A touch that takes longer has waited for a disk. A page that is in memory takes 1 to 12 µs to map. */
 const SLOW_NS = 20_000;
-/** Shorter blobs are not read ahead: they lie on a page or two. */
-const MIN_BYTES = 4000;
+/** Shorter blobs are not read ahead: they rarely cross the end of a page. */
+const MIN_BYTES = 256;
+/** Smaller blobs lie on a page or two, and their footer is on one of them, so only the footer is touched. */
+const SMALL_BYTES = 4000;
+/** Only one of this many footers is touched while blobs are in memory: a touch takes a third of a short read. */
+const BLOBS_PER_TOUCH = 32;
 /** The most bytes that are read on the guess that a blob is as long as the previous ones. */
 const MAX_EXPECTED_BYTES = 1024 * 1024;
 /** Blobs found in memory after which the next one is expected to be there too. */
@@ -50,6 +54,7 @@ export class ReadAhead {
   #lastBytes = 0;
   #warmBlobs = 0;
   #untouched = 0;
+  #untouchedFooters = 0;
   #wasSlow = false;
 
   constructor(region: Addressed, startBytes: number, strideBytes: number) {
@@ -58,17 +63,23 @@ export class ReadAhead {
     this.#strideBytes = strideBytes;
   }
 
-  /** Whether the next blob is expected not to be in memory. Then call `before` before touching its footer. */
+  /** Whether the next blob is expected not to be in memory. */
   get isExpecting(): boolean {
     return this.#expectedBytes > 0;
   }
 
   /**
-   * Reads ahead the blob that ends at `endBytes`, on the guess that it is as long as the previous ones. Waits for its
-   * last page.
+   * Call it before reading the footer of a blob that ends at `endBytes`. If the blob is expected not to be in memory,
+   * reads it ahead, on the guess that it is as long as the previous ones, and waits for its last page.
    */
   before(endBytes: number): void {
-    this.advise({ fromBytes: endBytes - this.#expectedBytes, toBytes: endBytes });
+    if (this.isExpecting) {
+      const fromBytes = endBytes - this.#expectedBytes;
+      if (!isOnOnePage(fromBytes, endBytes)) this.advise({ fromBytes, toBytes: endBytes });
+    } else if (++this.#untouchedFooters < BLOBS_PER_TOUCH) {
+      return;
+    }
+    this.#untouchedFooters = 0;
     this.#wasSlow = this.#touch(endBytes - 1);
   }
 
@@ -120,8 +131,9 @@ export class ReadAhead {
 
   /** Touches one of `count` blobs, and all of them while they are expected not to be in memory. */
   #touchOneOf(count: number, fromBytes: number, lengthBytes: number): void {
-    if (lengthBytes < MIN_BYTES) {
-      if (this.isExpecting) this.learn(lengthBytes, false);
+    if (lengthBytes < SMALL_BYTES) {
+      if (this.#wasSlow || this.isExpecting) this.learn(lengthBytes, this.#wasSlow);
+      this.#wasSlow = false;
       return;
     }
     if (!this.isExpecting && ++this.#untouched < count) return;
@@ -138,6 +150,10 @@ export class ReadAhead {
     libc().memcpy(this.#probe, this.#region.address + offset, 1);
     return Bun.nanoseconds() - startedNs > SLOW_NS;
   }
+}
+
+function isOnOnePage(fromBytes: number, toBytes: number): boolean {
+  return Math.floor(fromBytes / pageSizeBytes()) === Math.floor((toBytes - 1) / pageSizeBytes());
 }
 
 /** The chunks of a blob, from the first one on. */

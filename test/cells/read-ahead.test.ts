@@ -12,6 +12,8 @@ const file = useFolder();
 const PAGE_BYTES = 4096;
 const MIB = 1024 * 1024;
 
+const pageOf = (offset: number): number => Math.floor(offset / PAGE_BYTES);
+
 /** Bytes of a file that are in the page cache; undefined where that cannot be told. */
 function cachedBytes(path: string): number | undefined {
   if (Bun.which("fincore") === null) return undefined;
@@ -68,6 +70,19 @@ describe.skipIf(!met)(`not in the page cache${note}`, () => {
     }
     for (const [i, index] of indices.entries())
       expect(Buffer.compare(reader.read(index), blobs[i] ?? new Uint8Array())).toBe(0);
+  });
+
+  test("small blobs that cross the end of a page are read at once, after the first ones", () => {
+    // In cells of 32 bytes, every second blob lies on two pages. The pages of the chosen ones have no other of them.
+    const small = Array.from({ length: 2048 }, (_, i) => pattern(2042, i));
+    const { path, indices } = cold(small);
+    using reader = StorageReader.open(path);
+    const crossing = indices.filter((index, i) => i % 8 === 1 && pageOf(index * 32 - 2016) !== pageOf(index * 32));
+    expect(crossing.length).toBeGreaterThan(100);
+    const before = process.resourceUsage().majorPageFault;
+    for (const index of crossing) expect(reader.read(index)).toHaveLength(2042);
+    // Page by page it would be 2 faults for each.
+    expect(process.resourceUsage().majorPageFault - before).toBeLessThan(1.5 * crossing.length);
   });
 
   test("of short blobs one in four is touched, and those after a cold one are read ahead", () => {

@@ -108,7 +108,7 @@ export class StorageReader extends Storage {
    */
   refresh(): boolean {
     this.#cells.checkOpen();
-    return this.#follower.hasMoved() && this.#take();
+    return this.#follower.hasChanged() && this.#take();
   }
 
   /**
@@ -162,7 +162,7 @@ export class StorageReader extends Storage {
     this.#cells.checkOpen();
     // Measure the file first: if another program has cut it, a load of its header could kill the process.
     this.#region.measure();
-    const isNew = (this.#follower.isCut || this.#follower.hasMoved()) && this.#take();
+    const isNew = (this.#follower.isCut || this.#follower.hasChanged()) && this.#take();
     // Report the last state before the error.
     if (!isNew && this.#region.fileFault() === "gone") throw fileGone(this.path, "reader");
   }

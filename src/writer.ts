@@ -170,7 +170,7 @@ export class StorageWriter extends Storage {
   commit(): void {
     this.#cells.check();
     this.#publisher.checkFile("changesOnly");
-    this.#publisher.commit(this.#drained());
+    this.#publisher.commit(this.#drainedHeader());
   }
 
   /**
@@ -272,10 +272,10 @@ export class StorageWriter extends Storage {
   #header(): Header {
     this.#cells.check();
     this.#publisher.checkFile();
-    return this.#drained();
+    return this.#drainedHeader();
   }
 
-  #drained(): Header {
+  #drainedHeader(): Header {
     this.#cells.drain();
     return { next: this.#cells.length, root: this.#cells.root };
   }

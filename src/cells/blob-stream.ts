@@ -3,7 +3,7 @@
 import { shareEventLoop } from "../os/event-loop.ts";
 import { addressOf } from "../os/libc.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import { Chain, chunkAt, type Part, reachBlob } from "./blob.ts";
+import { Chain, chunkAt, type Part, prepareBlob } from "./blob.ts";
 import type { Cells } from "./cells.ts";
 import { ChunkReadAhead } from "./read-ahead.ts";
 
@@ -27,7 +27,7 @@ export function blobStream(
   index: number,
   part: Part,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  cells.reach(index);
+  cells.prepareRead(index);
   let isCancelled = false;
   return new ReadableStream({
     type: "direct",
@@ -88,7 +88,7 @@ async function chainOf(cells: Cells, snapshot: Snapshot, index: number): Promise
     cells.checkOpen();
     // Check first: a cut file has no page there, and cells with other data have no chain.
     snapshot.check();
-    if (chain === undefined) reachBlob(cells, index);
+    if (chain === undefined) prepareBlob(cells, index);
     chain ??= new Chain(cells, index);
     if (chain.follow(FOOTERS_A_STEP)) return chain;
   }

@@ -28,7 +28,7 @@ export class Chain {
   #next: number;
   #lastChunkBytes = 0;
 
-  /** The caller has checked the blob's index by `reachBlob`. */
+  /** The caller has checked the blob's index by `prepareBlob`. */
   constructor(cells: Cells, index: number) {
     this.#cells = cells;
     this.#index = index;
@@ -63,12 +63,12 @@ export class Chain {
     return (this.count - 1) * MAX_CHUNK_BYTES + this.#lastChunkBytes;
   }
 
-  /** The last index of a chunk. Chunks count from the first one; 0 is returned for a chunk before it. */
+  /** Returns the last index of a chunk. Chunk 0 is the first. For a chunk before it, returns 0. */
   lastOf(chunk: number): number {
     return this.#lasts[this.count - 1 - chunk] ?? 0;
   }
 
-  /** The bytes of a chunk's data. */
+  /** How many bytes of data a chunk has. */
   sizeOf(chunk: number): number {
     return chunk === this.count - 1 ? this.#lastChunkBytes : MAX_CHUNK_BYTES;
   }
@@ -117,6 +117,7 @@ export class Chain {
 
 /**
  * Returns the chunk that ends at an index of data. The cell must be in memory.
+ * @param isFollowed another chunk of the blob follows, so this one must be full
  * @throws CHUNK_CORRUPT
  */
 export function chunkAt(
@@ -135,7 +136,7 @@ export function chunkAt(
 
 /** Returns a copy of the blob's bytes, or of a part of them. */
 export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<ArrayBuffer> {
-  reachBlob(cells, index);
+  prepareBlob(cells, index);
   const { bytesPerCell, readAhead } = cells;
   const { first, sizeBytes, previous } = chunkAt(cells, index, false);
   // Most blobs are one chunk.
@@ -150,18 +151,19 @@ export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<A
 }
 
 /**
- * Checks that the blob that ends at an index may be read, and brings its end into memory.
+ * Prepares the reading of the blob that ends at an index: checks the index, writes staged cells to the region, and
+ * reads the blob ahead.
  * @throws INDEX_OUT_OF_RANGE, CLOSED; TypeError
  */
-export function reachBlob(cells: Cells, index: number): void {
+export function prepareBlob(cells: Cells, index: number): void {
   cells.checkOpen();
-  cells.reach(index);
+  cells.prepareRead(index);
   cells.readAhead.before((index + 1) * cells.bytesPerCell);
 }
 
-function readChain(cells: Cells, index: number, asked?: Part): Uint8Array<ArrayBuffer> {
+function readChain(cells: Cells, index: number, requested?: Part): Uint8Array<ArrayBuffer> {
   const chain = chainOf(cells, index);
-  const part = chain.partOf(asked ?? { from: 0, to: Infinity });
+  const part = chain.partOf(requested ?? { from: 0, to: Infinity });
   const lengthBytes = part.to - part.from;
   if (lengthBytes > MAX_VIEW_BYTES) {
     const message = `${cells.path}: read() copies at most 2^31 bytes, and the blob at ${index} has ${lengthBytes}: use stream(), or read it in parts`;
@@ -176,10 +178,10 @@ function readChain(cells: Cells, index: number, asked?: Part): Uint8Array<ArrayB
  * Copies the blob's bytes, or those of a part, into the caller's memory, as far as they fit.
  * @returns how many bytes were copied
  */
-export function readBlobInto(cells: Cells, index: number, target: Uint8Array, asked: Part): number {
-  reachBlob(cells, index);
+export function readBlobInto(cells: Cells, index: number, target: Uint8Array, requested: Part): number {
+  prepareBlob(cells, index);
   const chain = chainOf(cells, index);
-  const part = chain.partOf({ from: asked.from, to: Math.min(asked.to, asked.from + target.length) });
+  const part = chain.partOf({ from: requested.from, to: Math.min(requested.to, requested.from + target.length) });
   if (part.to > part.from) copyPart(cells, chain, part, target);
   return part.to - part.from;
 }
@@ -197,7 +199,7 @@ function copyPart(cells: Cells, chain: Chain, part: Part, target: Uint8Array): v
 
 /** Returns the blob's chunks as views, first to last. */
 export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>[] {
-  reachBlob(cells, index);
+  prepareBlob(cells, index);
   const { bytesPerCell, readAhead } = cells;
   const { first, sizeBytes, previous } = chunkAt(cells, index, false);
   if (previous === 0) {
@@ -214,11 +216,11 @@ export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>
 
 /** Returns the length of the blob in bytes. */
 export function blobLength(cells: Cells, index: number): number {
-  reachBlob(cells, index);
+  prepareBlob(cells, index);
   return chainOf(cells, index).lengthBytes;
 }
 
-/** Follows all footers of a blob. The caller has called `reachBlob`. */
+/** Follows all footers of a blob. The caller has called `prepareBlob`. */
 function chainOf(cells: Cells, index: number): Chain {
   const chain = new Chain(cells, index);
   chain.follow(Infinity);

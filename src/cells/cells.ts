@@ -11,10 +11,10 @@ import { ReadAhead } from "./read-ahead.ts";
 /** The longest view, and the longest blob that `read` returns. */
 export const MAX_VIEW_BYTES: number = 2 ** 31;
 
-/** A part of messages: where an index comes from. */
+/** The advice in messages about an index that is not one of data. */
 export const INDEX_ORIGIN = "an index comes from write(), allocate() or root";
 
-/** The cells of a reader. A subclass is for a writer, some of whose cells may not be in memory yet. */
+/** The cells of a reader. The subclass `WritableCells` is for a writer: some of its cells may not be in memory yet. */
 export class Cells {
   readonly region: CellMemory;
   readonly path: string;
@@ -78,10 +78,10 @@ export class Cells {
   }
 
   /**
-   * Checks that the cell may be read, and brings it into memory.
+   * Checks that the cell may be read. If it is staged, writes it to the region.
    * @throws INDEX_OUT_OF_RANGE not an index of data; TypeError not a number
    */
-  reach(index: number): void {
+  prepareRead(index: number): void {
     this.checkIndex(index);
     this.ensureInMemory(index);
   }
@@ -104,13 +104,13 @@ export class Cells {
       : INDEX_ORIGIN;
   }
 
-  /** Brings the cells up to `index` into memory. Those of a reader are always there. */
+  /** Writes the staged cells to the region if the cell is one of them. A reader has none. */
   protected ensureInMemory(_index: number): void {}
 
   /** Returns a view of `count` units of `unitBytes` bytes, from the first byte of the cell. */
   view(index: number, count: number, unitBytes: number): Uint8Array<ArrayBuffer> {
     this.checkOpen();
-    this.reach(index);
+    this.prepareRead(index);
     const offset = index * this.bytesPerCell;
     const mostBytes = Math.min(this.#length * this.bytesPerCell - offset, MAX_VIEW_BYTES);
     if (!(typeof count === "number" && count >= 0 && count * unitBytes <= mostBytes && Number.isInteger(count))) {
@@ -135,7 +135,7 @@ export class Cells {
    */
   checkField(index: number, offset: number, lengthBytes: number): void {
     this.checkOpen();
-    // The same as `reach`, but inline: the compiler limits how many levels of calls it inlines.
+    // The same as `prepareRead`, but inline: the compiler limits how many levels of calls it inlines.
     this.checkIndex(index);
     this.ensureInMemory(index);
     if (typeof offset === "number" && offset >= 0 && offset <= this.bytesPerCell - lengthBytes) {

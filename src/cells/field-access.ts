@@ -12,8 +12,8 @@ import type { CellMemory } from "../region/region.ts";
 const WINDOW_BYTES = 16 * 1024 * 1024;
 const MAX_WINDOWS = 16;
 /**
- * Copies from a slot without a window before the slot gets one. Together they cost more than making it; the footers of
- * large blobs never reach this number.
+ * How many copies from a slot come before the slot gets a window. So many copies take longer than making the window.
+ * The footers of large blobs never reach this number.
  */
 const MISSES_PER_WINDOW = 2048;
 

@@ -46,7 +46,7 @@ export class Stage {
   /**
    * Stages `lengthBytes` bytes in the cells from `first` on, which follow the cells staged before. The bytes are a
    * blob, or a part of a blob whose previous chunk ends at `previous`.
-   * @throws DISK_FULL, SYSTEM; TypeError the blob's length has changed. The caller then calls `takeBack`; some of the
+   * @throws DISK_FULL, SYSTEM; TypeError the blob's length has changed. The caller then calls `dropFrom`; some of the
    * cells may have been written
    */
   add(first: number, blob: Uint8Array, lengthBytes: number, previous: number): void {
@@ -64,7 +64,7 @@ export class Stage {
   }
 
   /** Drops the staged cells from `first` on. */
-  takeBack(first: number): void {
+  dropFrom(first: number): void {
     const keptBytes = Math.max(0, (first - this.#firstIndex) * this.#bytesPerCell);
     this.#usedBytes = Math.min(this.#usedBytes, keptBytes);
     this.#firstIndex = Math.min(this.#firstIndex, first);

@@ -24,7 +24,7 @@ export class StreamedBlob {
   #restBytes = 0;
   /** The last index of the last stored chunk, 0 if there is none. */
   #last = 0;
-  /** The first cell of the run of this blob's cells that ends at `#last`. */
+  /** The first of this blob's adjacent cells that end at `#last`. */
   #runStart = 0;
 
   constructor(cells: WritableCells, publisher: Publisher) {
@@ -46,9 +46,9 @@ export class StreamedBlob {
     this.#snapshot.check();
   }
 
-  /** Takes the next bytes; the caller may use them again afterwards. @throws INDEX_OVERFLOW, DISK_FULL */
+  /** Stores or buffers the next bytes. The caller may reuse their memory afterwards. @throws INDEX_OVERFLOW, DISK_FULL */
   append(piece: Uint8Array): void {
-    const bytes = this.#cells.apart(piece);
+    const bytes = this.#cells.copyIfFreed(piece);
     for (let done = 0; done < bytes.length;) {
       const leftBytes = bytes.length - done;
       if (this.#restBytes === 0 && leftBytes >= MAX_CHUNK_BYTES) {
@@ -81,7 +81,7 @@ export class StreamedBlob {
     const { length } = this.#cells;
     if (length === this.#last + 1) {
       const from = Math.max(this.#runStart, this.#publisher.claimedCells, this.#cells.root + 1);
-      if (from < length) this.#cells.giveBack(from);
+      if (from < length) this.#cells.freeFrom(from);
     }
     this.#cells.releaseReserve(this.#reservedCells);
   }

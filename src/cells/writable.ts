@@ -14,20 +14,20 @@ import { Stage } from "./stage.ts";
 
 const MAX_U64 = 2n ** 64n - 1n;
 
-type Failing = Pick<Publisher, "running" | "checkFailure">;
+type PublisherParts = Pick<Publisher, "running" | "checkFailure">;
 
 /** Every operation that changes cells throws CLOSED, FILE_CHANGED, and FAILED after a sync has failed. */
 export class WritableCells extends Cells {
   readonly #space: Space;
-  readonly #publisher: Failing;
+  readonly #publisher: PublisherParts;
   readonly #running: CommitChecksum;
   readonly #stage: Stage;
   readonly #firstAddress: number;
-  /** Cells from `length` up to this one were allocated before and then freed: old views may lie over them. */
-  #takenBack = 0;
+  /** The end of the cells that were allocated and then freed: old views may lie over the cells from `length` up to it. */
+  #freedEnd = 0;
   #closeController: AbortController | undefined;
 
-  constructor(region: WritableRegion, bytesPerCell: number, space: Space, publisher: Failing, header: Header) {
+  constructor(region: WritableRegion, bytesPerCell: number, space: Space, publisher: PublisherParts, header: Header) {
     super(region, bytesPerCell, header);
     const { running } = publisher;
     this.#firstAddress = region.address;
@@ -84,7 +84,7 @@ export class WritableCells extends Cells {
     const end = Math.ceil((offset + lengthBytes) / this.bytesPerCell);
     this.ensureInMemory(end - 1);
     // The caller may store into the view.
-    this.#running.exposed(end);
+    this.#running.dropAhead(end);
     return super.viewBytes(offset, lengthBytes);
   }
 
@@ -119,34 +119,33 @@ export class WritableCells extends Cells {
     this.#space.ensure(end);
     this.setState(end, this.root);
     try {
-      this.#stage.add(first, this.apart(blob), lengthBytes, previous);
+      this.#stage.add(first, this.copyIfFreed(blob), lengthBytes, previous);
     } catch (error) {
-      this.giveBack(first);
+      this.freeFrom(first);
       throw error;
     }
     return end - 1;
   }
 
   /**
-   * Returns bytes that do not change while they are stored. A view from before a truncation may lie over the cells that
-   * it will be stored in, so it is copied first.
+   * Returns the bytes, or a copy if they may lie over freed cells. A view from before a truncation may lie over the
+   * cells in which it is stored; without a copy, it would change while it is stored.
    */
-  apart(bytes: Uint8Array): Uint8Array {
+  copyIfFreed(bytes: Uint8Array): Uint8Array {
     const { firstIndex } = this.#stage;
-    if (firstIndex >= this.#takenBack || bytes.length === 0) return bytes;
+    if (firstIndex >= this.#freedEnd || bytes.length === 0) return bytes;
     const offset = addressOf(bytes) - this.region.address;
     const { bytesPerCell } = this;
-    const isElsewhere = offset >= this.#takenBack * bytesPerCell || offset + bytes.length <= firstIndex * bytesPerCell;
+    const isElsewhere = offset >= this.#freedEnd * bytesPerCell || offset + bytes.length <= firstIndex * bytesPerCell;
     // After a file was mapped again, the same cells have two addresses.
     return isElsewhere && this.region.address === this.#firstAddress ? bytes : bytes.slice();
   }
 
   /** Frees the cells from `first` on, which nothing may refer to. */
-  giveBack(first: number): void {
-    this.#takenBack = Math.max(this.#takenBack, this.length);
-    // Drop a CRC of these cells that was taken ahead of the commit.
-    this.#running.exposed(this.length);
-    this.#stage.takeBack(first);
+  freeFrom(first: number): void {
+    this.#freedEnd = Math.max(this.#freedEnd, this.length);
+    this.#running.dropAhead(this.length);
+    this.#stage.dropFrom(first);
     this.#space.forgetZeros();
     this.setState(first, this.root);
   }
@@ -186,7 +185,7 @@ export class WritableCells extends Cells {
    * cell.
    */
   empty(): void {
-    this.giveBack(this.startIndex);
+    this.freeFrom(this.startIndex);
     this.setRoot(0);
   }
 

@@ -73,12 +73,12 @@ function planLines(report: RecoveryReport): string[] {
   if (report.lostCells > 0) facts.push(["loses", lossText(report)]);
   facts.push(["copy", `the file as it is, kept as ${printable(report.kept)}`]);
   const unproven = report.proven ? "" : " --unproven";
-  const isOriginals = report.lastWriter === "unknown";
+  const isPlebeiaPossible = report.lastWriter === "unknown";
   return [
     `${paint("bold", printable(path))}: ${causeOf(report)}`,
     ...facts.flatMap(([label, text]) => labelled(`  ${paint("cyan", label)}`, text, FACT_INDENT)),
     `Nothing was changed. To do it: cellar recover ${shellWord(path)} --yes${unproven}`,
-    ...(isOriginals ? ["A Plebeia process may be writing it, and Cellar cannot detect one: end it first."] : []),
+    ...(isPlebeiaPossible ? ["A Plebeia process may be writing it, and Cellar cannot detect one: end it first."] : []),
     ...(opensByItself(report) ? ["Opening it for writing does the same, without a copy."] : []),
   ];
 }

@@ -13,7 +13,7 @@ export interface AnnexHead {
   /** The writer's process id, 0 after a clean close. */
   readonly processId: number;
   /** Whether head string, cell size and max index match the hash that was made when the file was created. */
-  readonly configHolds: boolean;
+  readonly isConfigIntact: boolean;
 }
 
 const slice = (raw: Uint8Array, { offset, sizeBytes }: Place): Uint8Array => raw.subarray(offset, offset + sizeBytes);
@@ -38,6 +38,6 @@ export function decodeAnnexHead(area: Uint8Array, hash: Hash96 = hash96): AnnexH
   if (!sameBytes(slice(raw, ANNEX_HEAD.headHash), hash(raw.subarray(0, ANNEX_HEAD.headHash.offset)))) return null;
   return {
     processId: viewOf(raw).getUint32(ANNEX_HEAD.processId.offset, true),
-    configHolds: sameBytes(slice(raw, ANNEX_HEAD.configHash), hash(fixedConfig(area))),
+    isConfigIntact: sameBytes(slice(raw, ANNEX_HEAD.configHash), hash(fixedConfig(area))),
   };
 }

@@ -15,7 +15,7 @@ const IV: Int32Array = Int32Array.of(
 /**
  * Compresses the block `message`, of which `lengthBytes` are message, and stores the first 12 bytes of the hash.
  * @param parameters the first word of the parameter block, low half
- * @param places where the words of each mix begin in the message: 16 for each round
+ * @param places the positions of the words of each mix in the message, counted in 32-bit halves: 16 for each round
  */
 export function compress(
   message: Int32Array,

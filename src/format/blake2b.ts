@@ -27,7 +27,8 @@ const SIGMA: readonly (readonly number[])[] = [
   [10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0],
 ];
 /**
- * Where those words begin in the message, in halves: 16 for each round. The last two rounds are the first two again.
+ * The positions of those words in the message, counted in 32-bit halves: 16 for each round. The last two rounds use the
+ * orders of the first two again.
  */
 const places: Uint8Array = Uint8Array.from({ length: ROUNDS * 16 }, (_, i) => {
   return 2 * (SIGMA[Math.floor(i / 16) % SIGMA.length]?.[i % 16] ?? 0);

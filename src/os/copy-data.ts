@@ -60,7 +60,7 @@ function seek(
 ): number {
   const found = libc().lseek(fd, offset, whence);
   if (found !== -1) {
-    // `lockf` counts from the position, so a writer's must stay at the beginning of the file.
+    // `lockf` counts from the descriptor's position, so that of a writer must stay at the beginning of the file.
     if (libc().lseek(fd, 0, SEEK_SET) !== 0) throw libcError("lseek", path);
     return found;
   }

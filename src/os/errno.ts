@@ -40,7 +40,8 @@ const advice: Readonly<Record<number, string>> = {
   [ENOSYS]: "the kernel, or a sandbox around this process, does not offer this call: run it elsewhere",
 };
 
-const isTold: ReadonlySet<number> = new Set([ENOENT, EEXIST, EISDIR, ENOTDIR, ENAMETOOLONG]);
+/** The errnos whose advice is enough, without the name of the call. */
+const selfExplanatory: ReadonlySet<number> = new Set([ENOENT, EEXIST, EISDIR, ENOTDIR, ENAMETOOLONG]);
 
 /** The error for a libc call that has just failed. It reads `errno`, so call it straight after. */
 export function libcError(syscall: string, path: string): StorageError {
@@ -52,8 +53,7 @@ export function systemError(errno: number, syscall: string, path: string, cause?
   const what = advice[errno] ?? "see the manual page of the call";
   // Load it only when it is needed, because loading takes milliseconds.
   const { getSystemErrorName } = process.getBuiltinModule("node:util");
-  // Leave the name of the call out if the advice is enough.
-  const failed = isTold.has(errno) ? "" : `${syscall} failed with ${getSystemErrorName(-errno)}: `;
+  const failed = selfExplanatory.has(errno) ? "" : `${syscall} failed with ${getSystemErrorName(-errno)}: `;
   const message = `${path}: ${failed}${what}`;
   return new StorageError(codes[errno] ?? "SYSTEM", message, { errno, syscall, path, cause });
 }

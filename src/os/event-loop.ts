@@ -9,7 +9,7 @@ export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** How long all long work together may hold the event loop in one turn. */
+/** The most time that all long operations together hold the event loop in one turn. */
 const TURN_MS = 2;
 
 let turnEndMs = 0;

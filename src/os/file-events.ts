@@ -21,7 +21,7 @@ const EVENT_BYTES = 16;
 const MASK_OFFSET = 4;
 const NAME_LENGTH_OFFSET = 12;
 
-/** A file that is watched, until it is closed. */
+/** The watch of a file, until it is closed. */
 export interface FileEvents {
   close(): void;
 }

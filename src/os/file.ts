@@ -1,4 +1,4 @@
-/** Opens, measures, grows and syncs files. Nothing here depends on the file format. */
+/** Opens, measures, grows, writes and syncs files. Nothing here depends on the file format. */
 
 import * as fs from "node:fs";
 import { constants } from "node:os";
@@ -39,7 +39,7 @@ export function openFile(path: string, access: "read" | "write", extraFlags = 0)
   // Open it non-blocking, because opening a FIFO would wait for its other end. For a regular file the flag has no
   // effect.
   const flags = (access === "read" ? fs.constants.O_RDONLY : fs.constants.O_RDWR) | fs.constants.O_NONBLOCK;
-  const fd = openWithoutLease(path, flags | extraFlags);
+  const fd = openAfterLease(path, flags | extraFlags);
   try {
     if (withFsErrors(path, () => fs.fstatSync(fd).isFile())) return fd;
     throw new StorageError("NOT_A_STORAGE", `${path}: not a regular file, so it cannot be a storage: check the path`, {
@@ -52,10 +52,10 @@ export function openFile(path: string, access: "read" | "write", extraFlags = 0)
 }
 
 /**
- * Opens a file; waits for another program's lease. While a program such as a file server has a lease of the file, a
- * non-blocking open fails.
+ * Opens a file; waits until another program has released its lease. While a program such as a file server has a lease
+ * of the file, a non-blocking open fails.
  */
-function openWithoutLease(path: string, flags: number): number {
+function openAfterLease(path: string, flags: number): number {
   const deadline = performance.now() + LEASE_WAIT_MS;
   for (;;) {
     try {
@@ -74,7 +74,7 @@ export function sizeOf(fd: number, path: string): number {
 }
 
 /**
- * Returns the file's size in a third of the time. It moves the descriptor's position, from which `lockf` counts: call
+ * Returns the file's size, in a third of the time of `sizeOf`. It moves the descriptor's position, from which `lockf` counts: call
  * it only with a descriptor that takes no such locks.
  */
 export function seekEnd(fd: number, path: string): number {
@@ -144,7 +144,7 @@ export function punchHole(fd: number, fromBytes: number, toBytes: number, path: 
   try {
     fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, fromBytes, toBytes, path);
   } catch (error) {
-    // On a full disk the hole stays out: the file's block map may need one more block.
+    // On a full disk no hole is made, because the file's block map may need one more block. Ignore that.
     if (!(error instanceof StorageError && error.code === "DISK_FULL")) throw error;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Locks. The header lock is that of Plebeia: `lockf` on the first 256 bytes during a store. A writer holds its own
  * locks as long as it is open. On Linux these belong to the open file description. Closing another descriptor of the
- * file in this process does not drop them, as it drops `lockf` locks (fcntl(2), "Open file description locks").
+ * file in this process drops `lockf` locks, but not these (fcntl(2), "Open file description locks").
  */
 
 import { constants } from "node:os";
@@ -73,7 +73,7 @@ export class WriterLock {
       Bun.sleepSync(POLL_MS);
       if (identityOf(path) !== identity) return null;
     }
-    if (linux) tellThread(fd, path);
+    if (linux) lockThreadByte(fd, path);
     const lock = new WriterLock(fd, path, identity);
     writtenHere.add(identity);
     return lock;
@@ -93,7 +93,7 @@ export class WriterLock {
   }
 }
 
-function tellThread(fd: number, path: string): void {
+function lockThreadByte(fd: number, path: string): void {
   const thread = threadId();
   if (thread !== null) setLock(fd, c.F_WRLCK, FIRST_THREAD_BYTE + BigInt(thread), 1n, path);
 }

@@ -15,7 +15,7 @@ const { ENOMEM } = constants.errno;
 export type MappingKind =
   /** Stores reach the file. */
   | "shared"
-  /** Loads only: a store kills the process, so the user never gets a view of it. */
+  /** Loads only: a store kills the process. The user gets views of it only if the kernel refuses a private mapping. */
   | "sharedReadOnly"
   /** Stores stay in this process: for the user's views of a file that is open for reading. */
   | "private"

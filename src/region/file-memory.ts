@@ -22,13 +22,12 @@ export interface OpenFile {
 }
 
 /**
- * The current mapping of the file, and those that it has outgrown. Outgrown mappings stay until close, so that every
- * view stays valid.
+ * The current mapping of the file, and earlier, shorter ones. These stay until close, so that every view stays valid.
  */
 export class FileMemory {
   readonly #file: OpenFile;
   readonly #kind: MappingKind;
-  readonly #outgrown: Mapping[] = [];
+  readonly #earlier: Mapping[] = [];
   #mapping: Mapping;
 
   constructor(file: OpenFile, kind: MappingKind) {
@@ -51,30 +50,30 @@ export class FileMemory {
 
   /** Live buffers over the mappings, including the library's own. */
   get windows(): number {
-    return [...this.#outgrown, this.#mapping].reduce((sum, { windows }) => sum + windows, 0);
+    return [...this.#earlier, this.#mapping].reduce((sum, { windows }) => sum + windows, 0);
   }
 
   /** Makes sure that `[0, sizeBytes)` is mapped. */
   cover(sizeBytes: number): void {
     if (sizeBytes <= this.#mapping.lengthBytes) return;
     const larger = this.#map(sizeBytes);
-    this.#outgrown.push(this.#mapping);
+    this.#earlier.push(this.#mapping);
     this.#mapping = larger;
   }
 
   release(): void {
-    releaseAll(...[...this.#outgrown, this.#mapping].map((mapping) => () => mapping.release()));
+    releaseAll(...[...this.#earlier, this.#mapping].map((mapping) => () => mapping.release()));
   }
 
   /** Like `release`, after the owner was garbage-collected: views stay as they are. */
   abandon(): void {
-    releaseAll(...[...this.#outgrown, this.#mapping].map((mapping) => () => mapping.abandon()));
+    releaseAll(...[...this.#earlier, this.#mapping].map((mapping) => () => mapping.abandon()));
   }
 
   #map(sizeBytes: number): Mapping {
     const { maxBytes } = this.#file;
     const wantedBytes = Math.min(maxBytes, Math.max(MAX_MAPPED_BYTES, 2 * sizeBytes));
-    const mapping = this.#mapped(wantedBytes, sizeBytes);
+    const mapping = this.#mapOrFallBack(wantedBytes, sizeBytes);
     // As in Plebeia: cells are read in random order. Ignore the answer, because a refusal costs only speed.
     if (process.env["PLEBEIA_MADVISE_READ_AHEAD"] === undefined) {
       libc().madvise(mapping.address, mapping.lengthBytes, MADV_RANDOM);
@@ -83,10 +82,10 @@ export class FileMemory {
   }
 
   /**
-   * If the kernel refuses private writable memory under its accounting limit, views are read-only: a store into one
-   * kills the process.
+   * Maps the file. If the kernel refuses private writable memory under its accounting limit, maps it read-only: a store
+   * into a view then kills the process.
    */
-  #mapped(wantedBytes: number, neededBytes: number): Mapping {
+  #mapOrFallBack(wantedBytes: number, neededBytes: number): Mapping {
     const { fd, path } = this.#file;
     try {
       return Mapping.of(this.#kind, fd, wantedBytes, neededBytes, path);

@@ -32,7 +32,7 @@ interface Held {
   readonly fd: number;
   readonly lock: WriterLock;
   readonly memory: FileMemory;
-  /** For asynchronous syncs: opened with the region; null if the file could not be opened again. */
+  /** For asynchronous syncs, and to measure the file. Null if the file could not be opened a second time. */
   asyncFd: number | null;
 }
 

@@ -89,7 +89,8 @@ export interface RepairableRegion {
   readonly sizeBytes: number;
   /**
    * Performs the stores in order, under the header lock. All are visible to other processes on return.
-   * @throws SYSTEM the lock cannot be released; all stores have happened then
+   * @throws DISK_FULL, SYSTEM a store failed, and may have stored a part; SYSTEM the lock cannot be released, and all
+   * stores have happened
    */
   store(...stores: HeaderStore[]): void;
   /**
@@ -109,7 +110,7 @@ export interface RepairableRegion {
 /** The region of a writer. */
 export interface WritableRegion extends Region, RepairableRegion {
   /**
-   * Writes cells that `grow` made storable. Cheaper than stores into fresh pages of the mapping.
+   * Writes cells that `grow` made storable. This takes less time than stores into fresh pages of the mapping.
    * @throws DISK_FULL, SYSTEM on a file system that allocates new blocks for a write; the range may then hold any bytes
    */
   write(offset: number, bytes: Uint8Array): void;

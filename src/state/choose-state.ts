@@ -74,7 +74,7 @@ export function chooseState(area: HeaderArea, bounds: Bounds, cellsMatch: CellsM
     tornCopies,
     ...(ignored === undefined ? {} : { ignored }),
   };
-  // The result counts as checked: `next` comes from a believed header, and the root is below the `next` of one.
+  // The result counts as checked: `next` is that of a believed header, and the root is less than `next`.
   return { header: { next, root: found.root } as CheckedHeader, disk, recovery };
 }
 

@@ -58,7 +58,7 @@ interface Run {
   committed: Mark;
   ahead: Mark;
   /** Up to the length of the latest flush that was requested. A flush may commit some time after its request. */
-  asked: Mark;
+  requested: Mark;
 }
 
 /** The active run, one for the flush under way, and one for the flush that is queued behind it. */
@@ -109,23 +109,23 @@ export class CommitChecksum {
   }
 
   /**
-   * A view of cells below `end` was returned to the caller. The next commit must cover what the caller changes through
-   * it.
+   * Drops the CRC that was taken ahead of a commit, if it covers cells below `end`. Call it before the caller gets a
+   * view of these cells, through which it may change them.
    */
-  exposed(end: number): void {
-    for (const run of this.#runs) if (end > run.committed.next) run.ahead = run.asked = run.committed;
+  dropAhead(end: number): void {
+    for (const run of this.#runs) if (end > run.committed.next) run.ahead = run.requested = run.committed;
   }
 
   /**
-   * The library itself changes the cells `first` to `last`. The next commit covers them again, unless a flush has
-   * covered them.
+   * Call it before the library changes the cells `first` to `last`. The next commit covers them again, unless a flush
+   * has covered them.
    */
   changed(first: number, last: number): void {
     if (first < this.#recorded.next && last >= this.#recorded.base) this.#hasChanges = true;
     for (const run of this.#runs) {
       if (last < run.base) continue;
       if (first < run.committed.next) run.committed = { next: run.base, crc: 0 };
-      run.ahead = run.asked = run.committed;
+      run.ahead = run.requested = run.committed;
     }
   }
 
@@ -133,9 +133,9 @@ export class CommitChecksum {
   extendTo(next: number): number {
     const [run] = this.#runs;
     // A mark may be past `next`: a flush commits the state of its call, and a truncation flushes the last commit again.
-    const from = [run.ahead, run.asked].find((mark) => mark.next <= next) ?? run.committed;
+    const from = [run.ahead, run.requested].find((mark) => mark.next <= next) ?? run.committed;
     run.committed = { next, crc: crcOfCells(this.#region, this.#bytesPerCell, from.next, next, from.crc) };
-    run.ahead = run.asked = run.committed;
+    run.ahead = run.requested = run.committed;
     this.#recorded = { base: run.base, next };
     this.#hasChanges = false;
     return run.committed.crc;
@@ -144,7 +144,7 @@ export class CommitChecksum {
   /** The last commit may or may not have been stored. The next commit computes the CRC of all its cells again. */
   invalidate(): void {
     this.#hasChanges = true;
-    for (const run of this.#runs) run.ahead = run.asked = run.committed = { next: run.base, crc: 0 };
+    for (const run of this.#runs) run.ahead = run.requested = run.committed = { next: run.base, crc: 0 };
   }
 
   /**
@@ -152,8 +152,8 @@ export class CommitChecksum {
    * one that is still queued.
    */
   prepare(base: number): void {
-    const [counting] = this.#runs;
-    if (counting.ahead.next === base) counting.asked = counting.ahead;
+    const [active] = this.#runs;
+    if (active.ahead.next === base) active.requested = active.ahead;
     if (this.#runs.some((run) => run.base === base)) return;
     if (this.#runs.length === MAX_RUNS) this.#runs.pop();
     this.#runs.push(runFrom(base));
@@ -168,5 +168,5 @@ export class CommitChecksum {
 
 function runFrom(base: number): Run {
   const mark = { next: base, crc: 0 };
-  return { base, committed: mark, ahead: mark, asked: mark };
+  return { base, committed: mark, ahead: mark, requested: mark };
 }

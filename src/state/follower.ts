@@ -91,7 +91,7 @@ export class Follower {
 
   /** Follows commits from the next refresh on. The caller has the key of the process-sync header. */
   followCommits(): void {
-    const wentByFlushes = this.#wanted === "flushes";
+    const wantedFlushes = this.#wanted === "flushes";
     this.#wanted = "commits";
     const isLive = this.#region.isWriterLive();
     const area = loadArea(this.#region);
@@ -103,7 +103,7 @@ export class Follower {
       // No header copy has these bytes, so the next refresh sees a change.
       seen.fill(0xff, FILE.process1.offset, FILE.process2.offset);
       this.#visible = { ...this.#visible, follows: "commits" };
-    } else if (wentByFlushes) {
+    } else if (wantedFlushes) {
       // A header that is older, or whose cells are missing, was left by a power cut. Ignore it until it changes.
       seen.set(area.bytesAt(FILE.process1), FILE.process1.offset);
     }
@@ -125,7 +125,7 @@ export class Follower {
   }
 
   /** Whether the header in memory differs from that of the last look. */
-  hasMoved(): boolean {
+  hasChanged(): boolean {
     loadHeader(this.#region.address, this.#nowBytes);
     if (this.#wanted === "commits" && this.#differs(processWords)) return true;
     return (this.follows === "flushes" && this.#differs(diskWords)) || this.#differs(otherWords);
@@ -170,15 +170,18 @@ export class Follower {
     return isNew;
   }
 
-  /** Loads the area at opening. If both disk-sync copies are torn, the writer may be storing them, so look again. */
+  /**
+   * Loads the area at opening. If both disk-sync copies are torn, the writer may be storing them. If a copy points past
+   * the end of the file, the file may have grown since it was measured. In both cases, look again.
+   */
   #firstLook(): HeaderArea {
     for (let look = 0; ; look++) {
       const area = loadArea(this.#region);
-      const torn = diskCopies.every((name) => area.copy(name) === null);
+      const isTorn = diskCopies.every((name) => area.copy(name) === null);
       const { fileCells } = this.#bounds();
-      const grown = [...diskCopies, ...processCopies].some((name) => (area.copy(name)?.next ?? 0) > fileCells);
-      if (grown) this.#region.measure();
-      if ((!torn && !grown) || look === MAX_LOOKS) return area;
+      const isPastEnd = [...diskCopies, ...processCopies].some((name) => (area.copy(name)?.next ?? 0) > fileCells);
+      if (isPastEnd) this.#region.measure();
+      if ((!isTorn && !isPastEnd) || look === MAX_LOOKS) return area;
     }
   }
 

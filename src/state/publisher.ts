@@ -37,7 +37,7 @@ export class Publisher {
   #pending: Header | null = null;
   /** The flush that runs, and the one that is queued behind it. */
   #inFlight: Promise<Header> | null = null;
-  #shared: Promise<Header> | null = null;
+  #queued: Promise<Header> | null = null;
 
   constructor(region: WritableRegion, bytesPerCell: number, writerKey: Uint8Array, from: Published) {
     this.#region = region;
@@ -145,12 +145,12 @@ export class Publisher {
     this.running.prepare(header.next);
     this.#pending = header;
     this.#request = { header, generation: this.#generation };
-    // Test `#shared` first: the queued flush begins some microtasks after the running one has ended, and no other may
+    // Test `#queued` first: the queued flush begins some microtasks after the running one has ended, and no other may
     // begin in between.
-    if (this.#shared !== null) return this.#shared;
+    if (this.#queued !== null) return this.#queued;
     if (this.#inFlight === null) return this.#begin();
-    this.#shared = this.#afterInFlight(this.#inFlight);
-    return this.#shared;
+    this.#queued = this.#beginAfter(this.#inFlight);
+    return this.#queued;
   }
 
   /**
@@ -178,7 +178,7 @@ export class Publisher {
   /**
    * Commits and flushes a state that replaces another one. Both records then hold the new state. Otherwise an old
    * record could prove a later header with the same length and root, by cells that are still on the disk.
-   * @param reuses cells that readers may hold can be allocated again, which readers see as a truncation
+   * @param reuses true if cells that readers may hold can be allocated again; readers then see a truncation
    */
   startOver(header: Header, reuses: boolean): void {
     if (reuses) this.#stores.beginTruncation();
@@ -189,17 +189,17 @@ export class Publisher {
   }
 
   /**
-   * Call it before the region is closed: a flush under way whose state is not durable yet stores nothing and is
-   * rejected.
+   * Call it before the region is closed. A flush under way then stores nothing more. It is rejected, unless its state
+   * is durable already.
    */
   end(): void {
     this.#isEnded = true;
   }
 
-  async #afterInFlight(inFlight: Promise<Header>): Promise<Header> {
+  async #beginAfter(inFlight: Promise<Header>): Promise<Header> {
     // Ignore its error: its own callers get it, and this flush then fails with FAILED.
     await inFlight.catch(() => undefined);
-    this.#shared = null;
+    this.#queued = null;
     return this.#begin();
   }
 
@@ -215,7 +215,8 @@ export class Publisher {
    * The steps of `flushSync`, with the same crash states. Each store happens only if no synchronous flush came between.
    */
   async #flushLater({ header, generation }: Request): Promise<Header> {
-    if (this.#overtaken(generation)) return this.durable;
+    this.#checkRunning(generation);
+    if (this.#isOvertaken(generation)) return this.durable;
     this.checkFile();
     const isCommitted = this.#pending === null || (sameHeader(header, this.committed) && !this.running.hasChanges);
     if (!isCommitted) this.commit(header);
@@ -223,10 +224,12 @@ export class Publisher {
     this.#checkNotGone();
     const begunAt = performance.now();
     await this.#syncLater();
-    if (this.#overtaken(generation)) return this.durable;
+    this.#checkRunning(generation);
+    if (this.#isOvertaken(generation)) return this.durable;
     this.#storeDisk1(header);
     await this.#syncLater();
-    if (this.#overtaken(generation)) return this.durable;
+    this.#checkRunning(generation);
+    if (this.#isOvertaken(generation)) return this.durable;
     this.#checkAcknowledgement();
     this.#acknowledge(header, begunAt);
     return header;
@@ -238,16 +241,18 @@ export class Publisher {
     this.#stores.storeDisk1(header);
   }
 
+  /** Tells whether a synchronous flush has made a later state durable since; then nothing is left to do. */
+  #isOvertaken(generation: number): boolean {
+    return generation !== this.#generation;
+  }
+
   /**
-   * Tells whether a synchronous flush has made a later state durable since; then nothing is left to do.
-   * @throws FAILED a sync failed, so that nothing is acknowledged, not even an overtaken flush; CLOSED the region is
-   * closed
+   * Checks that a flush may continue or be acknowledged.
+   * @throws FAILED a sync failed: not even an overtaken flush is acknowledged then; CLOSED the region is closed
    */
-  #overtaken(generation: number): boolean {
+  #checkRunning(generation: number): void {
     this.checkFailure();
-    if (generation !== this.#generation) return true;
-    if (this.#isEnded) throw closedBefore(this.#region.path);
-    return false;
+    if (this.#isEnded && !this.#isOvertaken(generation)) throw closedBefore(this.#region.path);
   }
 
   /**

@@ -46,19 +46,19 @@ export interface Look {
 /**
  * Returns the state that is visible now. Returns `torn` if a writer may be storing the header, so that the caller must
  * look again, and null if the header points outside the file.
- * @param isLast this is the last look: process-sync copy 1 is then torn by a kill, and stays torn
+ * @param isLast true for the last look: if process-sync copy 1 is still torn, a kill has torn it
  */
 export function visibleAfter(before: Look, area: HeaderArea, bounds: Bounds, isLast: boolean): Visible | "torn" | null {
   const { visible, wanted } = before;
   if (visible.follows === "commits") return firstOf(processCopies, area, bounds, "commits");
-  if (wanted === "commits" && hasMoved("process1", before.area, area)) {
+  if (wanted === "commits" && hasChanged("process1", before.area, area)) {
     const first = firstOf(["process1"], area, bounds, "commits");
     if (first !== null && !(first === "torn" && isLast)) return first;
     // Copy 1 was torn by a kill, or points outside the file: follow flushes until it changes again.
   }
   const truncations = truncationsOf(area.records, visible.header.next);
   // Nothing has changed: keep the state. At opening it may have come from copy 1, which may be newer than copy 2.
-  if (truncations === visible.truncations && !hasMoved("disk2", before.area, area)) return visible;
+  if (truncations === visible.truncations && !hasChanged("disk2", before.area, area)) return visible;
   return firstOf(["disk2", "disk1"], area, bounds, "flushes");
 }
 
@@ -83,12 +83,12 @@ export function isCurrent(
 ): boolean {
   if (isLive) return true;
   if (process.next < disk.next) return false;
-  if (sameHeader(process, disk) || (hasKey && isOriginals(area, process))) return true;
+  if (sameHeader(process, disk) || (hasKey && isStoredByPlebeia(area, process))) return true;
   return isProven(area, bounds, { process, disk }, cellsMatch);
 }
 
 /** Tells whether a copy has changed. */
-export function hasMoved(name: CopyName, before: HeaderArea, now: HeaderArea): boolean {
+export function hasChanged(name: CopyName, before: HeaderArea, now: HeaderArea): boolean {
   return !sameBytes(before.bytesAt(FILE[name]), now.bytesAt(FILE[name]));
 }
 
@@ -119,7 +119,7 @@ function firstOf(
  * closed the file and no commit record has this header. If a writer of Cellar did not close the file, a power cut may
  * have left its header on the disk without its cells.
  */
-function isOriginals(area: HeaderArea, process: CheckedHeader): boolean {
+function isStoredByPlebeia(area: HeaderArea, process: CheckedHeader): boolean {
   if (area.isAnnexBlank) return true;
   const isOfRecord = (record: CommitRecord): boolean => sameHeader(record, process);
   return area.annexHead?.processId === 0 && !area.records.some(isOfRecord);

@@ -77,8 +77,8 @@ export function openReaderFile(path: string, expect: Partial<StorageConfig>): Op
 }
 
 /**
- * Creates a file that appears complete under its name, or not at all. `fill` writes it under a temporary name; its
- * result is returned. A kill leaves at most the file with the temporary name, which is never opened.
+ * Creates a file that appears complete under its name, or not at all. Calls `fill`, which writes it under a temporary
+ * name, and returns the result. A kill leaves at most the file with the temporary name, which is never opened.
  * @param path as the caller gave it; `place` is its target, which differs for a symbolic link
  * @throws ALREADY_EXISTS, DISK_FULL, SYSTEM
  */
@@ -155,7 +155,7 @@ export function checkedConfig(bytes: Uint8Array, path: string): CheckedConfig {
   const area = decodeArea(bytes);
   // If the config is wrong, a header with a correct hash tells a damaged storage from a foreign file.
   const hasHeader = [...diskCopies, ...processCopies].some((name) => area.copy(name) !== null);
-  if (area.annexHead?.configHolds === false) {
+  if (area.annexHead?.isConfigIntact === false) {
     throw damagedConfig("head string, cell size or max index differ from those at creation", path);
   }
   try {

@@ -104,21 +104,21 @@ function repairProcessCopies(region: WritableRegion, area: HeaderArea, bounds: B
 }
 
 /**
- * Makes both disk-sync copies equal to the chosen header. While the next flush stores one copy, the other one is good.
+ * Makes both disk-sync copies equal to the disk-sync header, so that one is whole while the next flush stores the other.
  */
 function repairDiskCopies(region: WritableRegion, area: HeaderArea, disk: Header, toBytes: number): void {
   const bytes = encodeHeader(disk, null);
-  const isGood = (name: CopyName): boolean => {
+  const isCurrent = (name: CopyName): boolean => {
     const copy = area.copy(name);
     return copy !== null && sameHeader(copy, disk);
   };
-  const [good, bad] = [diskCopies.find(isGood), diskCopies.find((name) => !isGood(name))];
-  if (good === undefined || bad === undefined) return;
-  // Before a store into one copy, the other copy must be on the disk as it is in memory. So store the good copy again,
-  // unchanged: after a failed sync, the kernel may treat its page as written.
-  region.store({ offset: FILE[good].offset, bytes });
+  const [current, other] = [diskCopies.find(isCurrent), diskCopies.find((name) => !isCurrent(name))];
+  if (current === undefined || other === undefined) return;
+  // Before a store into one copy, the other copy must be on the disk as it is in memory. So store the current copy
+  // again, unchanged: after a failed sync, the kernel may treat its page as written.
+  region.store({ offset: FILE[current].offset, bytes });
   region.sync(toBytes);
-  region.store({ offset: FILE[bad].offset, bytes });
+  region.store({ offset: FILE[other].offset, bytes });
   region.sync(toBytes);
 }
 

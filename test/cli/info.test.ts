@@ -58,7 +58,7 @@ describe("info says of the writer, where the system cannot be asked", () => {
     const fd = openSync(path, "r");
     const inspection = inspect(fd, path);
     closeSync(fd);
-    const annexHead = processId === null ? null : { processId, configHolds: true };
+    const annexHead = processId === null ? null : { processId, isConfigIntact: true };
     const lines = picture({ ...inspection, writer: "unknown", annexHead }).map(Bun.stripANSI);
     expect(lines.find((line) => line.trimStart().startsWith("writer"))).toMatch(new RegExp(`^ *writer +${text}$`));
   });

@@ -165,7 +165,7 @@ class Reader {
   look(): string | null {
     const { header, truncations } = this.#follower;
     const before = this.#held;
-    if (this.#follower.hasMoved()) this.#follower.refresh();
+    if (this.#follower.hasChanged()) this.#follower.refresh();
     const now = this.#follower.header;
     this.#held = this.#hold();
     if (this.#history.find(now.root, now.next, this.#region.memory).whole.length === 0) {

@@ -51,7 +51,7 @@ test("the example of docs/format.md", () => {
   );
   expect([96, 128].map((offset) => hasKey(file.bytes, offset, writerKey))).toEqual([true, true]);
   expect([32, 64, 96].map((offset) => hasKey(file.bytes, offset, otherKey))).toEqual([false, false, false]);
-  expect(file.annexHead).toEqual({ processId: 0, configHolds: true });
+  expect(file.annexHead).toEqual({ processId: 0, isConfigIntact: true });
   expect(newestFirst(file)[0]).toMatchObject({ base: 8, next: 9, root: 8, cellsCrc: 0xe3819fd2, sequence: 2 });
   expect(writerState(file)).toEqual({ state: "clean", next: 9, root: 8 });
   expect(Buffer.from(blobAt(file, 8, 9)).toString()).toBe("hello");

@@ -229,7 +229,7 @@ function checkFile({ model, writer, path, version, truncations }: Run): Uint8Arr
   const file = decode(bytes);
   const { startIndex, bytesPerCell, maxIndex, committed, flushed } = model;
   expect(file.config).toEqual({ headString: "", bytesPerCell, maxIndex, version });
-  expect(file.annexHead).toEqual({ processId: writer.closed ? 0 : process.pid, configHolds: true });
+  expect(file.annexHead).toEqual({ processId: writer.closed ? 0 : process.pid, isConfigIntact: true });
   expect([file.fileCells * bytesPerCell, file.fileCells <= maxIndex]).toEqual([bytes.length, true]);
   expect([...file.disk, ...file.process]).toMatchObject([flushed, flushed, committed, committed]);
   expect(readerState(file, "flushes")).toEqual({ ...flushed, follows: "flushes", truncations });

@@ -37,7 +37,7 @@ export interface HeaderCopy {
 
 export interface AnnexHead {
   readonly processId: number;
-  readonly configHolds: boolean;
+  readonly isConfigIntact: boolean;
 }
 
 export interface CommitRecord {
@@ -90,7 +90,7 @@ export function decode(bytes: Uint8Array): DecodedFile {
   const isPossible = bytesPerCell >= 4 && bytesPerCell <= 65535 && startIndex <= Math.min(maxIndex, fileCells);
   if (!isPossible) throw new Refused("config", `${JSON.stringify(config)} in a file of ${bytes.length} bytes`);
   const annexHead = annexHeadOf(bytes);
-  if (annexHead?.configHolds === false) throw new Refused("config", "the config is not what its guard says");
+  if (annexHead?.isConfigIntact === false) throw new Refused("config", "the config is not what its guard says");
   const copyAt = (offset: number): HeaderCopy => {
     return headerOf(bytes.subarray(offset, offset + 32), startIndex, maxIndex, fileCells);
   };
@@ -117,7 +117,7 @@ export function readerState(file: DecodedFile, wanted: Shown["follows"], keyed =
   const isCurrent = (header: State): boolean =>
     header.next >= disk.next &&
     (same(header, disk) ||
-      (keyed && isOriginals(file, header)) ||
+      (keyed && isStoredByPlebeia(file, header)) ||
       file.records.some((record) => same(record, header) && isWhole(file, record, disk)));
   const committed = wanted === "commits" && process !== null && isCurrent(process) ? process : null;
   const { root, next } = committed ?? disk;
@@ -212,7 +212,7 @@ function isWhole(file: DecodedFile, { base, next, root, cellsCrc, valid }: Commi
 }
 
 /** Whether the original has stored the process-sync header. */
-function isOriginals({ bytes, annexHead, records }: DecodedFile, process: State): boolean {
+function isStoredByPlebeia({ bytes, annexHead, records }: DecodedFile, process: State): boolean {
   if (bytes.subarray(160, 256).every((byte) => byte === 0)) return true;
   return annexHead?.processId === 0 && !records.some((record) => record.valid && same(record, process));
 }
@@ -249,8 +249,8 @@ function headerOf(raw: Uint8Array, startIndex: number, maxIndex: number, fileCel
 function annexHeadOf(bytes: Uint8Array): AnnexHead | null {
   const raw = bytes.subarray(160, 192);
   if (raw.subarray(0, 4).toHex() !== MAGIC || !sameBytes(raw.subarray(20), hash(raw.subarray(0, 20)))) return null;
-  const configHolds = sameBytes(raw.subarray(8, 20), hash(bytes.subarray(0, 28)));
-  return { processId: viewOf(raw).getUint32(4, true), configHolds };
+  const isConfigIntact = sameBytes(raw.subarray(8, 20), hash(bytes.subarray(0, 28)));
+  return { processId: viewOf(raw).getUint32(4, true), isConfigIntact };
 }
 
 function recordOf(raw: Uint8Array): CommitRecord {

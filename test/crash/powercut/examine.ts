@@ -70,7 +70,7 @@ export class Examiner {
     this.#faults = [];
     const area = image.subarray(0, HEADER_AREA_BYTES);
     const version = new DataView(image.buffer, image.byteOffset).getUint32(CONFIG.version.offset, true);
-    if (decodeAnnexHead(area)?.configHolds === false) this.#fault("config", "its hash is wrong");
+    if (decodeAnnexHead(area)?.isConfigIntact === false) this.#fault("config", "its hash is wrong");
     const key = `${image.length} ${Bun.hash(area)}`;
     this.#attempt("flush reader", () => {
       const known = this.#flushes.get(key);

@@ -1,4 +1,4 @@
-/** The papers agree with the tree: links lead somewhere, every room of the house is entered, pictures say the layout. */
+/** The documents agree with the source: links work, architecture.md has every file, pictures show the layout. */
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { FILE } from "../../src/format/layout.ts";
 import { paper, papers, root } from "../support/papers.ts";
 
-/** A paper without its code, in which brackets mean something else. */
+/** A document without its code, in which brackets have another meaning. */
 function prose(text: string): string {
   return text.replace(/^```[\s\S]*?^```$/gm, "").replace(/`[^`\n]*`/g, (code) => code.replace(/[[\]()]/g, " "));
 }
@@ -40,11 +40,11 @@ function fault(from: string, link: string): string | null {
 }
 
 describe("links", () => {
-  test.each([...papers.keys()])("of %s lead to files and headings that there are", (name) => {
+  test.each([...papers.keys()])("of %s lead to existing files and headings", (name) => {
     expect(linksOf(paper(name)).flatMap((link) => fault(name, link) ?? [])).toEqual([]);
   });
 
-  test("are found at all, and those that lead nowhere too", () => {
+  test("are found, and broken links are reported", () => {
     expect([...papers.keys()].flatMap((name) => linksOf(paper(name))).length).toBeGreaterThan(30);
     for (const link of ["docs/no-such.md", "docs/format.md#no-such-heading", "#no-such-heading"]) {
       expect(linksOf(`see [that](${link})`)).toEqual([link]);
@@ -53,7 +53,7 @@ describe("links", () => {
     expect(fault("docs/cli.md", "format.md#what-may-change")).toBeNull();
   });
 
-  test("lead from the README to every paper", () => {
+  test("lead from the README to every document", () => {
     const reached = linksOf(paper("README.md")).map((link) => link.split("#")[0]);
     expect([...papers.keys()].filter((name) => name !== "README.md" && !reached.includes(name))).toEqual([]);
   });
@@ -95,13 +95,13 @@ describe("docs/architecture.md", () => {
     expect(entriesUnder("## The seam")).toHaveLength(10);
   });
 
-  test("names files that there are", () => {
+  test("names existing files only", () => {
     const named = [...text.matchAll(/`((?:[\w-]+\/)*[\w-]+\.(?:ts|cjs))`/g)].map(([, name = ""]) => name);
     const isThere = (name: string): boolean => ["", "src"].some((folder) => existsSync(join(root, folder, name)));
-    const rooms = new Set(
+    const fileNames = new Set(
       readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).map((name) => name.split("/").at(-1)),
     );
-    expect(named.filter((name) => !isThere(name) && !rooms.has(name))).toEqual([]);
+    expect(named.filter((name) => !isThere(name) && !fileNames.has(name))).toEqual([]);
   });
 });
 
@@ -119,7 +119,7 @@ describe("pictures", () => {
     ).not.toBeEmpty();
   });
 
-  test("of the file has the places of the layout", () => {
+  test("of the file shows the places of the layout", () => {
     const offsets = [...picture("file.svg").matchAll(/class="offset"[^>]*>(\d+)</g)].map(([, offset]) =>
       Number(offset),
     );

@@ -1,4 +1,4 @@
-/** The rules of the house: which file may import which, what each may do, and what the package shows. */
+/** The rules of the source: which file may import which, what each may do, and what the package exports. */
 
 import { describe, expect, test } from "bun:test";
 import * as fs from "node:fs";
@@ -13,7 +13,7 @@ const files = fs
 const sources = new Map(files.map((name) => [name, fs.readFileSync(join(root, name), "utf8").replace(/^#!.*/, "")]));
 const MAX_LINES = 300;
 
-/** The floors of a file's folder, and the floors that it may import from: its own and those below. */
+/** For each layer, the layers that its files may import from: its own and those below. */
 const below: Readonly<Record<string, readonly string[]>> = {
   format: ["format"],
   os: ["os"],
@@ -28,18 +28,18 @@ const below: Readonly<Record<string, readonly string[]>> = {
   cli: ["cli", "replicate", "replicate/store", "top", "offline", "store", "cells", "state", "region", "os", "format"],
 };
 
-function floorOf(file: string): string {
+function layerOf(file: string): string {
   const folder = dirname(file);
   return folder === "." ? "top" : folder;
 }
 
 interface Imports {
-  /** Files, from src/ on. */
+  /** Files, relative to src/. */
   readonly ours: string[];
   readonly packages: string[];
 }
 
-/** What a file imports, types too. */
+/** The imports of a file, including those of types. */
 function importsOf(file: string): Imports {
   const source = sources.get(file) ?? "";
   const statements = source.matchAll(/^(?:import|export)\b[^;"]*?\bfrom\s+"([^"]+)"|^import\s+"([^"]+)"/gm);
@@ -61,7 +61,7 @@ function sorted(file: string, specifiers: readonly string[]): Imports {
   };
 }
 
-/** The lines of all files that match, but for comments, as `file:line`. */
+/** The lines of all files that match, without comments, as `file:line`. */
 function linesWith(pattern: RegExp, exempt: (file: string) => boolean = () => false): string[] {
   return files.flatMap((file) => {
     if (exempt(file)) return [];
@@ -72,10 +72,10 @@ function linesWith(pattern: RegExp, exempt: (file: string) => boolean = () => fa
   });
 }
 
-const inCli = (file: string): boolean => floorOf(file) === "cli";
+const inCli = (file: string): boolean => layerOf(file) === "cli";
 
 describe("imports", () => {
-  test("are all seen: none that the transpiler finds is missing", () => {
+  test("are all found: as many as the transpiler finds", () => {
     const transpiler = new Bun.Transpiler({ loader: "ts" });
     for (const file of files) {
       const found = transpiler.scanImports(sources.get(file) ?? "").map(({ path }) => path);
@@ -86,18 +86,18 @@ describe("imports", () => {
     expect(files.flatMap((file) => importsOf(file).ours).length).toBeGreaterThan(files.length);
   });
 
-  test("of files name files, with their ending", () => {
+  test("of files name existing files, with their extension", () => {
     expect(files.flatMap((file) => importsOf(file).ours).filter((name) => !sources.has(name))).toEqual([]);
   });
 
-  test.each(files)("of %s come from its own floor or below", (file) => {
-    const allowed = below[floorOf(file)];
-    if (allowed === undefined) throw new Error(`${file}: say in this test where its folder stands`);
-    const wrong = importsOf(file).ours.filter((name) => name !== "error.ts" && !allowed.includes(floorOf(name)));
+  test.each(files)("of %s come from its own layer or below", (file) => {
+    const allowed = below[layerOf(file)];
+    if (allowed === undefined) throw new Error(`${file}: add the layer of its folder to this test`);
+    const wrong = importsOf(file).ours.filter((name) => name !== "error.ts" && !allowed.includes(layerOf(name)));
     expect(wrong).toEqual([]);
   });
 
-  test("lead from index.ts to everything but replication and the command, which nothing below imports", () => {
+  test("lead from index.ts to all files except replication and the command, which no lower layer imports", () => {
     const reached = new Set<string>();
     const follow = (file: string): void => {
       if (reached.has(file)) return;
@@ -112,7 +112,7 @@ describe("imports", () => {
     expect([...reached].sort()).toEqual(files);
   });
 
-  test("of error.ts: none, so that every floor may import it", () => {
+  test("of error.ts: none, so that every layer may import it", () => {
     expect(importsOf("error.ts")).toEqual({ ours: [], packages: [] });
   });
 

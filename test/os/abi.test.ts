@@ -1,6 +1,6 @@
 /**
  * The declarations of src/os/libc.ts, against the C library: each symbol has a test that sees its effect and one that
- * sees its errno, with arguments that do not fit 32 bits where the prototype has 64. The tests stand in fixtures/abi.
+ * sees its errno, with arguments that do not fit 32 bits where the prototype has 64. The tests are in test/os/abi/.
  */
 
 import { describe, expect, test } from "bun:test";

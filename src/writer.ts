@@ -183,7 +183,7 @@ export class StorageWriter extends Storage {
    * too; CLOSED (all as rejections)
    */
   async flush(): Promise<StorageState> {
-    return stateOf(await this.#publisher.flush(this.#header()));
+    return stateOf(await this.#publisher.flush(this.#checkedHeader()));
   }
 
   /**
@@ -191,7 +191,7 @@ export class StorageWriter extends Storage {
    * @throws FAILED the disk reported an error, now or before; FILE_GONE, FILE_CHANGED as `flush`; CLOSED
    */
   flushSync(): StorageState {
-    return stateOf(this.#publisher.flushSync(this.#header()));
+    return stateOf(this.#publisher.flushSync(this.#checkedHeader()));
   }
 
   /**
@@ -247,7 +247,7 @@ export class StorageWriter extends Storage {
     if (this.#cells.closed) return;
     try {
       if (!this.#publisher.failed) {
-        this.#publisher.flushSync(this.#header());
+        this.#publisher.flushSync(this.#checkedHeader());
         storeProcessId(this.#region, 0);
       }
     } finally {
@@ -269,7 +269,7 @@ export class StorageWriter extends Storage {
   /**
    * Returns the current state, after writing all staged cells. @throws FAILED a sync has failed; FILE_CHANGED; CLOSED
    */
-  #header(): Header {
+  #checkedHeader(): Header {
     this.#cells.check();
     this.#publisher.checkFile();
     return this.#drainedHeader();

@@ -42,7 +42,7 @@ function lines(findings: readonly Finding[], path: string): string[] {
     const label = `${levelText(level)}  ${parts[i]}`;
     return labelled(label, printable(asCommands(message, path)), indent);
   });
-  // Every finding may be "ok" although no content was read.
+  // Without blobs every finding may be "ok" although no content was read, so say that.
   const isEnough = findings.some(({ part, level }) => part === "blob" || level === "damage");
   return isEnough ? lines : [...lines, ...wrap("No blob was checked: give indices, or root.", widthOf())];
 }

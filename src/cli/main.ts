@@ -62,7 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
     const what = reportOf(error);
     if (what === null) return OK;
     // If standard error is closed too, only the exit status reports the error.
-    await tell(what, args.includes("--json")).catch(() => undefined);
+    await printFailure(what, args.includes("--json")).catch(() => undefined);
     return what.status;
   }
 }
@@ -112,7 +112,7 @@ function find(name: string): Command {
   throw new UsageError(`expected a command (${names}), got ${JSON.stringify(name)}: see cellar --help`);
 }
 
-async function tell({ code, message }: { code: string; message: string }, json: boolean): Promise<void> {
+async function printFailure({ code, message }: { code: string; message: string }, json: boolean): Promise<void> {
   if (json) await printToStderr(jsonText({ error: { code, message } }));
   else await printError(message);
 }

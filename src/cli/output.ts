@@ -10,7 +10,7 @@ type Stream = NodeJS.WriteStream & { readonly fd: number };
 
 const COMMAND = "cellar:";
 /** Carriage return, and "erase to the end of the line". */
-const LINE_AGAIN = "\r\x1b[K";
+const ERASE_LINE = "\r\x1b[K";
 /** Text is never wrapped to fewer columns than this, even on a narrower terminal. */
 const MIN_WIDTH = 40;
 /** With fewer columns than this beside a label, the text goes below the label. */
@@ -59,7 +59,7 @@ export async function printError(message: string): Promise<void> {
 export function redraw(line: string): void {
   if (!isStderrTerminal()) return;
   const { columns } = process.stderr;
-  process.stderr.write(`${LINE_AGAIN}${columns > 0 ? line.slice(0, columns - 1) : line}`);
+  process.stderr.write(`${ERASE_LINE}${columns > 0 ? line.slice(0, columns - 1) : line}`);
 }
 
 /** A value as one line of JSON. */

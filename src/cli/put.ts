@@ -53,7 +53,7 @@ export const put: Command = command({
     try {
       await (json ? printJson({ path, index, byteLength, root, length }) : print(String(index)));
     } catch (error) {
-      throw unsaid(error, path, index);
+      throw withIndex(error, path, index);
     }
     return OK;
   },
@@ -72,8 +72,8 @@ function openExisting(path: string, options: OpenWriterOptions): StorageWriter {
   }
 }
 
-/** The blob stays stored if its index cannot be printed; then the error names the index. */
-function unsaid(error: unknown, path: string, index: number): unknown {
+/** Names the index in an error of printing it: the blob is stored, and its index must not be lost. */
+function withIndex(error: unknown, path: string, index: number): unknown {
   if (!(error instanceof CommandError)) return error;
   return new CommandError(error.code, `${path}: the blob is stored, at index ${index}, but ${error.message}`, error);
 }

@@ -44,8 +44,8 @@ export const replicate: Command = command({
         allowUnsafeFilesystem: values["allow-unsafe-filesystem"],
       });
       const isShown = !json && widthOf() !== Infinity && isStderrTerminal();
-      const tellOutage = outageTeller(replicator);
-      const timer = setInterval(() => (isShown ? redraw(statusOf(replicator)) : tellOutage()), SHOW_EVERY_MS);
+      const reportOutage = outageReporter(replicator);
+      const timer = setInterval(() => (isShown ? redraw(statusOf(replicator)) : reportOutage()), SHOW_EVERY_MS);
       try {
         const shown = new Set<number>();
         const showing = showAll(replicator, isShown, json, shown);
@@ -96,7 +96,7 @@ async function whileItRuns<T>(promise: Promise<T>, signal: AbortSignal): Promise
 }
 
 /** Returns a function that reports once that the store does not answer, and once that it answers again. */
-function outageTeller(replicator: Replicator): () => void {
+function outageReporter(replicator: Replicator): () => void {
   let isFailing = false;
   return () => {
     const { failure } = replicator.stats();

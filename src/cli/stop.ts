@@ -8,7 +8,7 @@ const endingSignals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM"];
 
 /**
  * Runs an operation. Signals that would end the process abort the operation instead.
- * @param cancelled the message of the error if the aborted operation fails, as it does if it leaves its work undone
+ * @param cancelled the message of the error if the operation fails after an abort. Without it, its own error is thrown
  */
 export async function untilStopped<T>(run: (signal: AbortSignal) => Promise<T>, cancelled?: string): Promise<T> {
   const stop = new AbortController();

@@ -16,14 +16,14 @@ interface RecordFinding {
 /** A commit record, and the result of comparing its cells with its checksum. */
 type Compared =
   | { readonly result: "torn"; readonly record: null }
-  | { readonly result: "outside" | "empty" | "holds" | "differs"; readonly record: CommitRecord };
+  | { readonly result: "outside" | "empty" | "matches" | "differs"; readonly record: CommitRecord };
 
 const texts: Readonly<Record<Compared["result"] | "replaced" | "written", readonly [RecordFinding["level"], string]>> =
   {
     torn: ["note", "its CRC is wrong: the record is torn or was never written, and proves no commit"],
     outside: ["note", "points outside the file"],
     empty: ["ok", "its checksum covers no cell"],
-    holds: ["ok", "the checksum matches"],
+    matches: ["ok", "the checksum matches"],
     differs: ["note", "the checksum does not match: the cells were changed in place since, or are damaged"],
     replaced: ["ok", "replaced by the other commit"],
     written: ["ok", "not compared, because a writer has changed the file meanwhile"],
@@ -40,7 +40,7 @@ export function checkRecords(fd: number, file: Inspection): RecordFinding[] {
     const message = one.record === null ? what : `${recordText(one.record)}: ${what}`;
     return { part: `commit record ${i + 1}`, level, message };
   });
-  const sizeBytes = unionCells(compared.filter(({ result }) => result === "holds")) * file.config.bytesPerCell;
+  const sizeBytes = unionCells(compared.filter(({ result }) => result === "matches")) * file.config.bytesPerCell;
   const message = sizeBytes === 0 ? "no byte was compared" : `${sizeBytes} bytes match their checksum`;
   return [...findings, { part: "cells", level: "ok", message: `${message}: no checksum covers other cells` }];
 }
@@ -51,7 +51,7 @@ function compare(fd: number, { path, config, bounds }: Inspection, record: Commi
   const isInside = base >= bounds.startIndex && base <= next && next <= Math.min(bounds.maxIndex, bounds.fileCells);
   if (!isInside) return { result: "outside", record };
   if (base === next) return { result: "empty", record };
-  return { result: cellsOnFileMatch(fd, path, config.bytesPerCell, record) ? "holds" : "differs", record };
+  return { result: cellsOnFileMatch(fd, path, config.bytesPerCell, record) ? "matches" : "differs", record };
 }
 
 /**
@@ -59,7 +59,7 @@ function compare(fd: number, { path, config, bounds }: Inspection, record: Commi
  * were changed in place between the two commits.
  */
 function resultBeside({ result, record }: Compared, other: Compared | undefined): keyof typeof texts {
-  if (result !== "differs" || other?.result !== "holds") return result;
+  if (result !== "differs" || other?.result !== "matches") return result;
   const newer = other.record;
   const isCovered = newer.base <= record.base && record.next <= newer.next;
   return isLater(newer.sequence, record.sequence) && isCovered ? "replaced" : result;

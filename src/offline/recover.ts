@@ -123,7 +123,7 @@ function planFor(path: string, kept: string, locked: boolean): Plan {
       const found = { header, evidence, lostCells: 0, lostRoot: null } as const;
       return { report: reportOf({ ...about, needed, opening: recovery }, found), config, restore: null };
     }
-    // A file that cannot be read is not a broken one.
+    // An error of reading does not show that the file is broken.
     if (state.code !== "HEADER_BROKEN" && state.code !== "FILE_CUT") throw state;
     const { area, bounds } = inspection;
     const { bytesPerCell } = config;

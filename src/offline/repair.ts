@@ -42,31 +42,30 @@ export interface Restorable {
   readonly misleading: readonly Place[];
 }
 
-const whole = { lostCells: 0, lostRoot: null } as const;
+const notCut = { lostCells: 0, lostRoot: null } as const;
 
 /** Finds the best state of a file that does not open. Returns null if its header area has no evidence of a state. */
 export function restorable(area: HeaderArea, bounds: Bounds, cellsMatch: CellsMatch): Restorable | null {
   const cut = cutState(area, bounds);
-  // A cut file may have evidence of older states too. They are ignored, because its own root, if it is still there, is
-  // newer.
+  // Ignore the evidence of older states that a cut file may have: its own root is newer, if the file still has it.
   if (cut !== "whole") return cut;
-  const counts = (record: CommitRecord): boolean =>
+  const isProof = (record: CommitRecord): boolean =>
     record.base >= bounds.startIndex && record.base <= record.next && cellsMatch(record);
   const records = area.records.filter((record) => checkHeader(record, bounds) !== null);
   const process = area.believed(processCopies, bounds);
   // A copy that points past the end could be believed once the file is longer.
   const misleading = copiesWith(area, (copy) => checkHeader(copy, bounds) === null);
   if (process !== null) {
-    const proof = records.find((record) => sameHeader(record, process) && counts(record));
+    const proof = records.find((record) => sameHeader(record, process) && isProof(record));
     if (proof !== undefined) {
-      return { ...whole, evidence: "proof", header: process, unflushedFrom: proof.base, misleading };
+      return { ...notCut, evidence: "proof", header: process, unflushedFrom: proof.base, misleading };
     }
-    return { ...whole, evidence: "commit", header: process, unflushedFrom: bounds.startIndex, misleading };
+    return { ...notCut, evidence: "commit", header: process, unflushedFrom: bounds.startIndex, misleading };
   }
-  const record = records.find(counts);
+  const record = records.find(isProof);
   const header = record === undefined ? null : checkHeader({ next: record.next, root: record.root }, bounds);
   if (record === undefined || header === null) return null;
-  return { ...whole, evidence: "record", header, unflushedFrom: record.base, misleading };
+  return { ...notCut, evidence: "record", header, unflushedFrom: record.base, misleading };
 }
 
 /**
@@ -107,17 +106,17 @@ function cutState(area: HeaderArea, bounds: Bounds): Restorable | null | "whole"
   const header = withRoot ?? checkHeader({ next, root: 0 }, bounds);
   if (header === null || next === bounds.startIndex) return null;
   // Remove all process-sync copies: an older commit may end at the file's end and be proven. Without a copy, opening
-  // counts a truncation. It must, because the cells behind the cut are allocated again.
+  // isProof a truncation. It must, because the cells behind the cut are allocated again.
   const misleading = copiesWith(area, () => true);
   const lost = { lostCells: disk.next - next, lostRoot: withRoot === null ? disk.root : null };
   return { ...lost, evidence: "cut", header, unflushedFrom: next, misleading };
 }
 
-/** Returns the places of the process-sync copies that are not torn and for which `says` returns true. */
-function copiesWith(area: HeaderArea, says: (copy: Header) => boolean): Place[] {
-  const isSuch = (name: CopyName): boolean => {
+/** Returns the places of the process-sync copies that are not torn and for which `test` returns true. */
+function copiesWith(area: HeaderArea, test: (copy: Header) => boolean): Place[] {
+  const isSelected = (name: CopyName): boolean => {
     const copy = area.copy(name);
-    return copy !== null && says(copy);
+    return copy !== null && test(copy);
   };
-  return processCopies.filter(isSuch).map((name) => FILE[name]);
+  return processCopies.filter(isSelected).map((name) => FILE[name]);
 }

@@ -14,7 +14,7 @@ import type { Stop } from "./patient-store.ts";
 import type { RecordBody, Session } from "./session.ts";
 import type { FlushedState, Source } from "./source.ts";
 
-/** Uploads at once. */
+/** Concurrent uploads. */
 const UPLOADS = 4;
 /** The most blocks that are uploaded before a record names them. After a kill at most these are sent again. */
 const UNNAMED_BLOCKS = 64;

@@ -17,6 +17,7 @@ import {
   type Stored,
 } from "./record.ts";
 import { BlockHashes, Run } from "./runs.ts";
+import { FIXED_CONFIG_CHARACTERS } from "./source.ts";
 
 /** A state of the replica. */
 export interface ReplicaState {
@@ -198,7 +199,10 @@ export class History {
   #takeConfig({ sequence, config }: BlocksRecord | StateRecord | FullRecord): Geometry {
     const check = checker(sequence);
     if (this.geometry !== null)
-      check(config.slice(0, 56) === this.config.slice(0, 56), "its config is of another epoch");
+      check(
+        config.slice(0, FIXED_CONFIG_CHARACTERS) === this.config.slice(0, FIXED_CONFIG_CHARACTERS),
+        "its config is of another epoch",
+      );
     else this.geometry = geometryFrom(sequence, config, this.#blockBytes);
     this.config = config;
     return this.geometry;

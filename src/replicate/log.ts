@@ -44,8 +44,8 @@ export function decodeReplica(object: Uint8Array, url: string): Replica {
     throw new StorageError("UNSUPPORTED", message, { path: url });
   }
   const isSize = typeof blockBytes === "number" && Number.isInteger(blockBytes);
-  const isGood = isSize && blockBytes >= MIN_BLOCK_BYTES && blockBytes <= MAX_BLOCK_BYTES;
-  if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id) || !isGood) {
+  const isSizeValid = isSize && blockBytes >= MIN_BLOCK_BYTES && blockBytes <= MAX_BLOCK_BYTES;
+  if (typeof id !== "string" || !/^[0-9a-f]{32}$/.test(id) || !isSizeValid) {
     throw new Misfit(REPLICA_KEY, "a field of its line is missing, or has a wrong type");
   }
   return { id, blockBytes };

@@ -126,28 +126,28 @@ function recordLineOf(key: string, sequence: number, { fields, parts }: Line): R
   if (!isKind || parts.map(({ name }) => name).join() !== PARTS[kind]) throw new Misfit(key, "it is not a record");
   if (fields["sequence"] !== sequence) throw new Misfit(key, `it says that it is record ${String(fields["sequence"])}`);
   const { file } = fields as { file?: Record<string, unknown> };
-  const isHeadGood =
+  const isHeadValid =
     isHex(fields["replica"], 32) &&
     isHex(fields["session"], 32) &&
     isHex(fields["previous"], 64) &&
     ["epoch", "time", "full", "truncations", "pid"].every((name) => isWhole(fields[name])) &&
     [fields["host"], file?.["host"], file?.["inode"], file?.["created"]].every((value) => typeof value === "string");
-  const isBodyGood =
+  const isBodyValid =
     kind === "opening" ||
     (isHex(fields["config"], 64) &&
       isWhole(fields["firstBlock"]) &&
-      (kind === "blocks" || (isStateGood(fields) && (kind === "state" || isFullGood(fields)))));
-  if (!isHeadGood || !isBodyGood) throw new Misfit(key, "a field of its line is missing, or has a wrong type");
+      (kind === "blocks" || (hasStateFields(fields) && (kind === "state" || hasFullFields(fields)))));
+  if (!isHeadValid || !isBodyValid) throw new Misfit(key, "a field of its line is missing, or has a wrong type");
   const { parts: _parts, ...rest } = fields;
   return rest as unknown as RecordLine;
 }
 
-function isStateGood(fields: Line["fields"]): boolean {
+function hasStateFields(fields: Line["fields"]): boolean {
   const isNumbered = ["root", "next", "first"].every((name) => isWhole(fields[name]));
   return isNumbered && isHex(fields["tailHash"], 64) && isHex(fields["blocksHash"], 64);
 }
 
-function isFullGood(fields: Line["fields"]): boolean {
+function hasFullFields(fields: Line["fields"]): boolean {
   return ["previousFull", "previousEpoch", "repeats"].every((name) => isWhole(fields[name]));
 }
 

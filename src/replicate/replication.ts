@@ -30,9 +30,9 @@ export class Replication {
   readonly #requests: Requests;
   #source: Source | null = null;
   /** Whether `newEpoch` was given and its epoch has not begun yet. */
-  #mayBegin: boolean;
+  #mayBeginEpoch: boolean;
   /** The error that the comparison in the background has found. */
-  #finding: unknown = null;
+  #comparisonError: unknown = null;
   state: ReplicaState | null = null;
   /** By `performance.now`. */
   lastSuccessMs: number | null = null;
@@ -42,7 +42,7 @@ export class Replication {
 
   constructor(parts: ReplicationParts) {
     this.#parts = parts;
-    this.#mayBegin = parts.newEpoch;
+    this.#mayBeginEpoch = parts.newEpoch;
     this.#stop = parts.stop;
     this.#requests = parts.requests;
   }
@@ -53,7 +53,7 @@ export class Replication {
       for (;;) await this.#runSession(log);
     } catch (error) {
       // The error of the comparison in the background has stopped all other work.
-      throw this.#finding ?? error;
+      throw this.#comparisonError ?? error;
     } finally {
       this.#requests.source = null;
       this.#source?.close();
@@ -90,17 +90,17 @@ export class Replication {
             const found = await this.#compare(source, state, history);
             compared = { ...found, truncations: state.truncations, source };
             if (found.difference !== null && !isTruncatedSince(source, state, history)) {
-              if (!this.#mayBegin) throw diverged(source.path, log.url, found.difference);
+              if (!this.#mayBeginEpoch) throw diverged(source.path, log.url, found.difference);
             }
             if (found.difference === null) this.#compareInBackground(source, state, history, found.keptBlocks, life);
           }
           const beginsEpoch = compared.difference !== null;
-          if (beginsEpoch || isNews(state, history)) {
+          if (beginsEpoch || isNewState(state, history)) {
             await this.#add({ log, session, source, state, keptBlocks: compared.keptBlocks, beginsEpoch });
             compared = { ...compared, difference: null, keptBlocks: history.blocks.count };
           }
           if (beginsEpoch) {
-            this.#mayBegin = false;
+            this.#mayBeginEpoch = false;
             this.#allCompared();
           }
           this.lastSuccessMs = performance.now();
@@ -183,14 +183,14 @@ export class Replication {
       const code = error instanceof StorageError ? error.code : "";
       // The storage was truncated, or the file was closed: the next look compares again.
       if (isOver() || code === "TRUNCATED" || code === "CLOSED") return;
-      this.#finding ??= error;
+      this.#comparisonError ??= error;
       this.#stop.stop(GRACE_MS);
     });
   }
 
   #allCompared(): void {
     this.isCompared = true;
-    this.#requests.compare();
+    this.#requests.markCompared();
   }
 }
 
@@ -203,7 +203,7 @@ function isTruncatedSince({ identity }: Source, { truncations }: FlushedState, h
   return isSameFile(identity, history.file) && (truncations - history.truncations) << 1 > 0;
 }
 
-function isNews({ next, root, config }: FlushedState, history: History): boolean {
+function isNewState({ next, root, config }: FlushedState, history: History): boolean {
   return !history.hasState || next !== history.next || root !== history.root || config !== history.config;
 }
 

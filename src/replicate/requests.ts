@@ -49,7 +49,7 @@ export class Requests {
   }
 
   /** All blocks were compared. Calls that wait for this end with the next look. */
-  compare(): void {
+  markCompared(): void {
     this.#isCompared = true;
   }
 

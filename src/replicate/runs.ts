@@ -75,7 +75,7 @@ export class BlockHashes {
     return this.#run.bytes;
   }
 
-  /** Of one block, in hex. */
+  /** The hash of one block, in hex. */
   at(block: number): string {
     return this.#run.bytes.subarray(block * SHA_BYTES, (block + 1) * SHA_BYTES).toHex();
   }
@@ -96,7 +96,7 @@ export class BlockHashes {
     return this.#run.sha256();
   }
 
-  /** Of the first `count` hashes, followed by others. */
+  /** The SHA-256 of the first `count` hashes followed by others. */
   async sha256With(count: number, hashes: Uint8Array): Promise<string> {
     if (count === this.count) return this.#run.sha256With(hashes);
     const hasher = new Bun.CryptoHasher("sha256");

@@ -5,12 +5,12 @@
  * | process sync, against disk sync       | newest proven record      | opened at                                     |
  * |---------------------------------------|---------------------------|-----------------------------------------------|
  * | the same                              | not needed                | both: clean                                   |
- * | anything else                         | there is one              | root of the record, the larger `next` of both |
+ * | anything else                         | there is one              | root of the record, larger `next`: see below  |
  * | newer                                 | none                      | root of disk sync, `next` of process sync     |
  * | torn, older, past the end of the file | none                      | disk sync                                     |
  *
- * `next` is never less than that of a believed process-sync header, because readers may hold the cells before it. These
- * cells must not be allocated again.
+ * The larger `next` is that of the record or of a believed process-sync header. Readers may hold the cells before it, so
+ * these must not be allocated again.
  */
 
 import { RESTORE, StorageError } from "../error.ts";

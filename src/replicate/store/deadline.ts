@@ -3,7 +3,7 @@
 import { StorageError } from "../../error.ts";
 
 /**
- * Runs `call`, whose own signal is aborted when this ends early.
+ * Runs `call`. At the deadline, or when `signal` is aborted, rejects and aborts the signal that it passed to `call`.
  * @param what the call and its target, for the message
  * @throws STORE_UNREACHABLE past the deadline; the reason of `signal`
  */

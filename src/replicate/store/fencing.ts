@@ -32,7 +32,7 @@ export async function checkFencing(
   return existing;
 }
 
-/** Tells whether one of the writers has created it. */
+/** Creates the object by simultaneous calls. Returns whether one of them was answered "created". */
 async function createAtOnce(
   store: ObjectStore,
   key: string,

@@ -42,9 +42,10 @@ export class FolderStore implements ObjectStore {
   readonly #timeoutMs: number;
   /** The identity of the folder `#root`, once seen. If it changes, a disk was mounted or unmounted. */
   #identity: string | null = null;
-  /** Folders, by path, whose own names are durable, with their identity. */
-  readonly #rooted = new Map<string, string>();
-  #swept = false;
+  /** The folders whose own names are durable: their identities, by path. */
+  readonly #syncedFolders = new Map<string, string>();
+  /** Whether the store's folder and the temporary one exist, and old temporary files were removed. */
+  #isPrepared = false;
   /** One sync at a time: the thread pool may have only two threads, and reads and writes need the other. */
   readonly #syncs: Slots = new Slots(1);
 
@@ -58,7 +59,7 @@ export class FolderStore implements ObjectStore {
     const path = this.#pathOf(key);
     return this.#run(`get ${key}`, path, signal, async () => {
       const bytes = await readObject(path, `${this.url}: ${key}`, firstBytes);
-      if (bytes === null) await this.#look();
+      if (bytes === null) await this.#checkRoot();
       return bytes;
     });
   }
@@ -93,7 +94,7 @@ export class FolderStore implements ObjectStore {
       if (most > 0) {
         for await (const key of this.#keysIn([], prefix, after, ended)) if (keys.push(key) >= most) break;
       }
-      await this.#look();
+      await this.#checkRoot();
       return keys;
     });
   }
@@ -101,7 +102,7 @@ export class FolderStore implements ObjectStore {
   async delete(key: string, { signal }: CallOptions = {}): Promise<void> {
     const path = this.#pathOf(key);
     return this.#run(`delete ${key}`, path, signal, async () => {
-      await this.#look();
+      await this.#checkRoot();
       await nullOn(["ENOENT"], fs.promises.unlink(path));
       // Make the deletion durable before a later one, because the remaining objects may name each other. Sync even if
       // the object did not exist: an earlier call may have failed here.
@@ -125,8 +126,11 @@ export class FolderStore implements ObjectStore {
     return join(this.#root, ...segmentsOf(key));
   }
 
-  /** Checks that the store's folder exists and is the same as before. @throws STORE_UNREACHABLE, STORE_REFUSED */
-  async #look(): Promise<boolean> {
+  /**
+   * Checks that the store's folder is the same as before. Returns whether it exists.
+   * @throws STORE_UNREACHABLE, STORE_REFUSED
+   */
+  async #checkRoot(): Promise<boolean> {
     const stat = await nullOn(["ENOENT"], fs.promises.stat(this.#root, { bigint: true }));
     const identity = stat === null ? null : `${stat.dev}:${stat.ino}`;
     if (this.#identity !== null && identity !== this.#identity) {
@@ -144,7 +148,7 @@ export class FolderStore implements ObjectStore {
 
   /** Creates the store's folder, but not its parent, which may be the mount point of a disk that is not mounted. */
   async #create(): Promise<void> {
-    if (await this.#look()) return;
+    if (await this.#checkRoot()) return;
     const parent = await nullOn(["ENOENT"], fs.promises.stat(dirname(this.#root)));
     if (parent === null) {
       const message = `${this.url}: there is no ${dirname(this.#root)}: create it, or mount the disk that it is on`;
@@ -152,20 +156,20 @@ export class FolderStore implements ObjectStore {
     }
     await makeFolder(this.#root);
     await syncFolder(dirname(this.#root), this.#syncs);
-    await this.#look();
+    await this.#checkRoot();
   }
 
   /** Writes and syncs a temporary file. Checks the store's folder at the same time. */
   async #writeTemporary(bytes: Uint8Array): Promise<string> {
     const folder = join(this.#root, TEMPORARY);
-    if (!this.#swept) {
+    if (!this.#isPrepared) {
       await this.#create();
       await makeFolder(folder);
-      this.#swept = true;
+      this.#isPrepared = true;
       await removeOldTemporaries(folder);
     }
     const written = writeTemporary(folder, bytes, this.#syncs);
-    const [path, look] = await Promise.allSettled([nullOn(["ENOENT"], written), this.#look()]);
+    const [path, look] = await Promise.allSettled([nullOn(["ENOENT"], written), this.#checkRoot()]);
     if (look.status === "rejected") {
       if (path.status === "fulfilled" && path.value !== null) await fs.promises.rm(path.value, { force: true });
       throw look.reason;
@@ -205,10 +209,10 @@ export class FolderStore implements ObjectStore {
     const synced: [folder: string, identity: string][] = [];
     for (const folder of [...this.#foldersOf(path), this.#root]) {
       const identity = await syncFolder(folder, this.#syncs);
-      if (this.#rooted.get(folder) === identity) break;
+      if (this.#syncedFolders.get(folder) === identity) break;
       synced.push([folder, identity]);
     }
-    for (const [folder, identity] of synced) this.#rooted.set(folder, identity);
+    for (const [folder, identity] of synced) this.#syncedFolders.set(folder, identity);
   }
 
   /** Removes folders upwards while they are empty, but not the store's. */

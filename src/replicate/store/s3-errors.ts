@@ -16,7 +16,7 @@ export interface Failure {
  * Codes of S3, Ceph and MinIO for a request that had no effect, or whose damaged bytes were refused. A repetition may
  * succeed.
  */
-const PASSING: ReadonlySet<string> = new Set([
+const TRANSIENT: ReadonlySet<string> = new Set([
   "BadDigest",
   "IncompleteBody",
   "RequestTimeout",
@@ -54,7 +54,7 @@ const rights: Readonly<Record<Operation, string>> = {
   delete: "allow s3:DeleteObject on the prefix (for prune only)",
 };
 
-/** Whether other credentials may be accepted. */
+/** Tells whether the store may accept new credentials. */
 export function isExpiry({ code }: S3Fault): boolean {
   return code !== null && (EXPIRED.has(code) || code === "InvalidToken");
 }
@@ -71,7 +71,7 @@ export function failureOf(
   wasAccepted: boolean,
 ): Failure {
   const { code } = fault;
-  const said = sayFault(status, fault);
+  const said = faultText(status, fault);
   const fail = (errorCode: ErrorCode, text: string, mayRepeat = false): Failure => ({
     error: new StorageError(errorCode, `${what}: ${text}`),
     mayRepeat,
@@ -85,7 +85,7 @@ export function failureOf(
     if (status === 409 && (code === null || CONFLICTS.has(code)))
       return fail("STORE_UNREACHABLE", `another one is creating it, ${said}: try again`, true);
   }
-  if (status === 408 || status === 429 || (code !== null && PASSING.has(code)))
+  if (status === 408 || status === 429 || (code !== null && TRANSIENT.has(code)))
     return fail(
       "STORE_UNREACHABLE",
       `the store is overloaded, ${said}: try again later`,
@@ -128,7 +128,7 @@ function adviceOn(operation: Operation, status: number, { code }: S3Fault): stri
 }
 
 /** Status, code and message, short and printable: they come from a server. */
-function sayFault(status: number, { code, message }: S3Fault): string {
+function faultText(status: number, { code, message }: S3Fault): string {
   const name = code === null ? `${status}` : `${status} ${printable(code.slice(0, 60))}`;
   return message === null || message === "" ? name : `${name} (${printable(message.slice(0, 200))})`;
 }

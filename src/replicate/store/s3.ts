@@ -54,7 +54,7 @@ export class S3Store implements ObjectStore {
   readonly #credentials: CredentialSource;
   readonly #timeoutMs: number;
   #region: string;
-  #askedForRegion = false;
+  #hasTakenRegion = false;
   readonly #accepted = new Set<Operation>();
 
   /** @throws TypeError, STORE_REFUSED */
@@ -232,19 +232,19 @@ export class S3Store implements ObjectStore {
     throw new StorageError("STORE_REFUSED", message);
   }
 
-  /** Tells whether the store has named another region for the first time; then the request is sent there. */
+  /** Takes the region that the store names, once. Returns whether the request may be sent there. */
   #takeRegion(answer: S3Answer, fault: S3Fault, sentTo: string): boolean {
     const isHint = [301, 307, 400, 403].includes(answer.status);
     const named = answer.headers.get("x-amz-bucket-region") ?? fault.region;
     if (!isHint || !isRegion(named) || named === sentTo) return false;
     // Simultaneous calls get the same answer.
-    if (this.#askedForRegion) return named === this.#region;
-    this.#askedForRegion = true;
+    if (this.#hasTakenRegion) return named === this.#region;
+    this.#hasTakenRegion = true;
     this.#region = named;
     return true;
   }
 
-  /** Tells whether the store reports expired credentials, and new ones can be requested. */
+  /** Marks the credentials as expired if the store reports it and new ones can be requested. Returns whether it did. */
   #renew(fault: S3Fault, credentials: Credentials): boolean {
     if (!isExpiry(fault) || !this.#credentials.canRenew) return false;
     this.#credentials.expire(credentials);

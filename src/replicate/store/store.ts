@@ -22,7 +22,7 @@ export interface PutOptions extends CallOptions {
 }
 
 export interface ListOptions extends CallOptions {
-  /** Only keys behind this one. */
+  /** Lists only keys after this one. */
   readonly after?: string | undefined;
   /** The limit of keys. Default: no limit. */
   readonly most?: number | undefined;

@@ -134,7 +134,7 @@ export abstract class Storage implements Disposable, AsyncDisposable {
 
   /**
    * Returns a copy of the blob with this index, or of a part of it. The caller owns the bytes. An index is a
-   * capability: if it points inside a blob whose bytes look like the end of a blob, `read` returns whatever cells they
+   * capability: if it points inside a blob whose bytes look like the end of a blob, `read` returns the cells that they
    * name. So never take an index from an untrusted caller.
    *
    * For a part, only its own chunks and the blob's footers are read. Bytes past the blob's end are left out, as in

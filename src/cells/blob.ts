@@ -144,7 +144,7 @@ export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<A
   const from = part === undefined ? 0 : Math.min(part.from, sizeBytes);
   const lengthBytes = part === undefined ? sizeBytes : Math.min(part.to, sizeBytes) - from;
   const offset = first * bytesPerCell + from;
-  readAhead.found(offset, lengthBytes);
+  readAhead.beforeData(offset, lengthBytes);
   const bytes = new Uint8Array(lengthBytes);
   if (lengthBytes > 0) libc().memcpy(bytes, cells.region.address + offset, lengthBytes);
   return bytes;
@@ -158,7 +158,7 @@ export function readBlob(cells: Cells, index: number, part?: Part): Uint8Array<A
 export function prepareBlob(cells: Cells, index: number): void {
   cells.checkOpen();
   cells.prepareRead(index);
-  cells.readAhead.before((index + 1) * cells.bytesPerCell);
+  cells.readAhead.beforeBlob((index + 1) * cells.bytesPerCell);
 }
 
 function readChain(cells: Cells, index: number, requested?: Part): Uint8Array<ArrayBuffer> {
@@ -203,7 +203,7 @@ export function chunkViews(cells: Cells, index: number): Uint8Array<ArrayBuffer>
   const { bytesPerCell, readAhead } = cells;
   const { first, sizeBytes, previous } = chunkAt(cells, index, false);
   if (previous === 0) {
-    readAhead.foundView(first * bytesPerCell, sizeBytes);
+    readAhead.beforeView(first * bytesPerCell, sizeBytes);
     return [cells.viewBytes(first * bytesPerCell, sizeBytes)];
   }
   const chain = chainOf(cells, index);

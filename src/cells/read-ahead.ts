@@ -63,8 +63,8 @@ export class ReadAhead {
     this.#strideBytes = strideBytes;
   }
 
-  /** Whether the next blob is expected not to be in memory. */
-  get isExpecting(): boolean {
+  /** Whether the next blob is expected to be cold: not in memory. */
+  get expectsCold(): boolean {
     return this.#expectedBytes > 0;
   }
 
@@ -72,8 +72,8 @@ export class ReadAhead {
    * Call it before reading the footer of a blob that ends at `endBytes`. If the blob is expected not to be in memory,
    * reads it ahead, on the guess that it is as long as the previous ones, and waits for its last page.
    */
-  before(endBytes: number): void {
-    if (this.isExpecting) {
+  beforeBlob(endBytes: number): void {
+    if (this.expectsCold) {
       const fromBytes = endBytes - this.#expectedBytes;
       if (!isOnOnePage(fromBytes, endBytes)) this.advise({ fromBytes, toBytes: endBytes });
     } else if (++this.#untouchedFooters < BLOBS_PER_TOUCH) {
@@ -84,12 +84,12 @@ export class ReadAhead {
   }
 
   /** Call it before reading a blob of one chunk, or a part of it. */
-  found(fromBytes: number, lengthBytes: number): void {
+  beforeData(fromBytes: number, lengthBytes: number): void {
     this.#touchOneOf(lengthBytes < SHORT_BYTES ? SHORT_BLOBS_PER_TOUCH : 1, fromBytes, lengthBytes);
   }
 
   /** Call it before returning a view of a blob of one chunk. */
-  foundView(fromBytes: number, lengthBytes: number): void {
+  beforeView(fromBytes: number, lengthBytes: number): void {
     this.#touchOneOf(VIEWS_PER_TOUCH, fromBytes, lengthBytes);
   }
 
@@ -105,7 +105,7 @@ export class ReadAhead {
 
   /**
    * Touches the middle of a range, because its first and last page may belong to a neighbour that was read before.
-   * Returns whether the touch was slow, or the touch of `before` was.
+   * Returns whether the touch was slow, or the touch of `beforeBlob` was.
    */
   touch({ fromBytes, toBytes }: Range): boolean {
     const isSlow = this.#touch(Math.floor((fromBytes + toBytes) / 2)) || this.#wasSlow;
@@ -132,16 +132,16 @@ export class ReadAhead {
   /** Touches one of `count` blobs, and all of them while they are expected not to be in memory. */
   #touchOneOf(count: number, fromBytes: number, lengthBytes: number): void {
     if (lengthBytes < SMALL_BYTES) {
-      if (this.#wasSlow || this.isExpecting) this.learn(lengthBytes, this.#wasSlow);
+      if (this.#wasSlow || this.expectsCold) this.learn(lengthBytes, this.#wasSlow);
       this.#wasSlow = false;
       return;
     }
-    if (!this.isExpecting && ++this.#untouched < count) return;
+    if (!this.expectsCold && ++this.#untouched < count) return;
     this.#untouched = 0;
     const range = { fromBytes, toBytes: fromBytes + lengthBytes };
     const isSlow = this.touch(range);
     if (isSlow) this.advise(range);
-    if (isSlow || this.isExpecting) this.learn(lengthBytes, isSlow);
+    if (isSlow || this.expectsCold) this.learn(lengthBytes, isSlow);
   }
 
   /** Reads a byte. Returns whether that was slow, because its page was not in memory. */
@@ -193,7 +193,7 @@ export class ChunkReadAhead {
   /** Touches a chunk; records the chain's length the first time. Returns whether the touch was slow. */
   #touchAndLearn(chunk: number): boolean {
     const isSlow = this.#readAhead.touch(this.#chunks.rangeOf(chunk));
-    if (!this.#hasLearnt && (isSlow || this.#readAhead.isExpecting)) {
+    if (!this.#hasLearnt && (isSlow || this.#readAhead.expectsCold)) {
       this.#readAhead.learn(this.#chunks.lengthBytes, isSlow);
     }
     this.#hasLearnt = true;

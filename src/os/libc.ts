@@ -133,7 +133,7 @@ let loaded: Libc | undefined;
 
 /**
  * The C library, loaded at the first call.
- * @throws UNSUPPORTED a Bun that is too old; a platform, or a libc, that Cellar does not know
+ * @throws UNSUPPORTED a Bun that is too old; a platform or a libc that Cellar does not support
  */
 export function libc(): Libc {
   loaded ??= load();

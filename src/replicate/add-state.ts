@@ -9,7 +9,7 @@ import { firstChangedInTail, firstDifference } from "./compare.ts";
 import { completeBlocks, firstOfBlock, type Geometry, tailStart } from "./geometry.ts";
 import { blockKey } from "./keys.ts";
 import type { Log } from "./log.ts";
-import { encodeLine, joined, LINE_BYTES, release, SHA_BYTES, sha256InSteps, unwritten } from "./object.ts";
+import { encodeLine, joined, LINE_BYTES, release, SHA_BYTES, sha256InSteps, allocateUnzeroed } from "./object.ts";
 import type { Stop } from "./patient-store.ts";
 import type { RecordBody, Session } from "./session.ts";
 import type { FlushedState, Source } from "./source.ts";
@@ -82,7 +82,7 @@ async function recordOf(
   // The previous record has the beginning of the tail, if the tail still begins at the same cell.
   const isSameTail = isExtension && start === tailStart(geometry, history.next);
   const first = isSameTail ? history.next : start;
-  const cells = unwritten((next - first) * geometry.bytesPerCell);
+  const cells = allocateUnzeroed((next - first) * geometry.bytesPerCell);
   await source.read(first, cells);
   if (isExtension) await checkTail(adding);
   source.check(state);
@@ -181,7 +181,7 @@ async function uploadBlock(adding: Adding, epoch: number, block: number, isExten
   const { geometry } = source;
   stop.check();
   // Leave room for the line in front, so that the cells are copied only once.
-  const buffer = unwritten(LINE_BYTES + geometry.cellsPerBlock * geometry.bytesPerCell);
+  const buffer = allocateUnzeroed(LINE_BYTES + geometry.cellsPerBlock * geometry.bytesPerCell);
   const cells = buffer.subarray(LINE_BYTES);
   await source.read(firstOfBlock(geometry, block), cells);
   source.check(state);

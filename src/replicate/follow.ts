@@ -8,7 +8,7 @@ import { pathFrom } from "../os/file.ts";
 import { checkFilesystem } from "../os/filesystem.ts";
 import { firstDifference, hashOfBlock } from "./compare.ts";
 import { blockCells } from "./content.ts";
-import { findFile, FollowerFile, followerKey, ownWrites, restoreAnew } from "./follower-file.ts";
+import { findFile, FollowerFile, followerKey, ownWrites, restoreNewest } from "./follower-file.ts";
 import { completeBlocks, firstOfBlock, tailStart } from "./geometry.ts";
 import type { History, ReplicaState } from "./history.ts";
 import { type Log, openLog, rereading } from "./log.ts";
@@ -100,13 +100,13 @@ class Following {
   ): AsyncGenerator<ReplicaState, void> {
     const log = await openLog(new PatientStore(target, this.#stop));
     let history = await this.#restart(log);
-    let given = 0;
+    let yielded = 0;
     let emptyPolls = 0;
     let polledAt = performance.now();
     for (;;) {
       this.#stop.check();
-      if (history.state !== null && history.state.sequence !== given) {
-        given = history.state.sequence;
+      if (history.state !== null && history.state.sequence !== yielded) {
+        yielded = history.state.sequence;
         yield history.state;
       }
       // After a long sleep or many empty answers, list the log: the next record may have been made and deleted.
@@ -123,7 +123,7 @@ class Following {
       else if (moved === "moved") emptyPolls = 0;
       else {
         if (once) {
-          if (given === 0) throw noState(log);
+          if (yielded === 0) throw noState(log);
           return;
         }
         emptyPolls++;
@@ -160,7 +160,7 @@ class Following {
   async #advance(log: Log, history: History): Promise<void> {
     this.#file ??= await this.#find(log, history);
     const isOfEpoch = this.#file !== null && this.#file.epoch === (history.state?.epoch ?? 0);
-    if (this.#file === null || !isOfEpoch) return this.#anew(log, history, this.#file !== null);
+    if (this.#file === null || !isOfEpoch) return this.#restoreFile(log, history, this.#file !== null);
     // The newest state may be of an older epoch, or the file may have it already.
     if (!history.hasState || this.#file.shows(history)) return;
     await this.#file.advance(log, history, this.#stop.hard);
@@ -177,16 +177,16 @@ class Following {
     const epoch = await this.#epochOf(log, history, found.isWhole ? opening.header : opening.disk);
     if (epoch === null) throw ownWrites(this.#path);
     if (!found.isWhole || epoch !== history.state?.epoch || !history.hasState) {
-      await this.#anew(log, history, true);
+      await this.#restoreFile(log, history, true);
       return this.#file;
     }
     return FollowerFile.open(this.#path, epoch, key, this.#allowUnsafe);
   }
 
-  async #anew(log: Log, history: History, replaces: boolean): Promise<void> {
+  async #restoreFile(log: Log, history: History, replaces: boolean): Promise<void> {
     this.close();
     const writerKey = followerKey(log.replica.id);
-    const epoch = await restoreAnew(log, history, this.#path, { writerKey, signal: this.#stop.hard, replaces });
+    const epoch = await restoreNewest(log, history, this.#path, { writerKey, signal: this.#stop.hard, replaces });
     this.#file = FollowerFile.open(this.#path, epoch, writerKey, this.#allowUnsafe);
   }
 

@@ -157,7 +157,7 @@ export class FollowerFile {
 }
 
 /** Restores the newest state to the path, as a new file or in place of an existing one. */
-export async function restoreAnew(
+export async function restoreNewest(
   log: Log,
   history: History,
   path: string,

@@ -89,10 +89,10 @@ export async function copyInSteps(target: Uint8Array, source: Uint8Array, at: nu
 }
 
 /**
- * Allocates memory that the caller writes completely. It is not zeroed, because that would block the event loop for
- * some ten milliseconds for a block.
+ * Allocates memory that is not zeroed, so the caller must write all of it. To zero a block would hold the event loop
+ * for some ten milliseconds.
  */
-export function unwritten(lengthBytes: number): Uint8Array<ArrayBuffer> {
+export function allocateUnzeroed(lengthBytes: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.allocUnsafeSlow(lengthBytes).buffer);
 }
 
@@ -107,7 +107,7 @@ export function release(bytes: Uint8Array): void {
 
 /** Concatenates byte arrays, copied in steps. */
 export async function joined(...parts: readonly Uint8Array[]): Promise<Uint8Array<ArrayBuffer>> {
-  const whole = unwritten(parts.reduce((sum, { length }) => sum + length, 0));
+  const whole = allocateUnzeroed(parts.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;
   for (const part of parts) {
     await copyInSteps(whole, part, offset);

@@ -3,7 +3,7 @@
  */
 
 import { yieldToEventLoop } from "../os/event-loop.ts";
-import { copyInSteps, SHA_BYTES, STEP_BYTES, unwritten, updateInSteps } from "./object.ts";
+import { copyInSteps, SHA_BYTES, STEP_BYTES, allocateUnzeroed, updateInSteps } from "./object.ts";
 
 /** A growing byte array, and its running SHA-256. Long input is processed in steps, which leave the event loop free. */
 export class Run {
@@ -56,7 +56,7 @@ export class Run {
   }
 
   async #grow(length: number): Promise<void> {
-    const larger = unwritten(Math.max(length, 2 * this.#buffer.length));
+    const larger = allocateUnzeroed(Math.max(length, 2 * this.#buffer.length));
     await copyInSteps(larger, this.bytes, 0);
     this.#buffer = larger;
   }

@@ -39,8 +39,11 @@ export class HeaderStores {
   #durable: Header;
   #committed: Header;
   #sequence: number;
-  /** The count as records store it, and the number of completed truncations. A failed truncation has reused no cell. */
-  #counted: number;
+  /**
+   * The count as records store it: twice the number of truncations, and odd during one. And the number of completed
+   * truncations, which does not include failed ones, because these have reused no cell.
+   */
+  #recordedCount: number;
   #truncations: number;
 
   constructor(region: WritableRegion, writerKey: Uint8Array, from: Published) {
@@ -50,7 +53,7 @@ export class HeaderStores {
     this.#durable = from.durable;
     this.#committed = from.durable;
     this.#sequence = from.sequence;
-    this.#counted = from.truncations;
+    this.#recordedCount = from.truncations;
     this.#truncations = doneTruncations(from.truncations);
   }
 
@@ -81,7 +84,7 @@ export class HeaderStores {
       root: header.root,
       cellsCrc: this.#running.extendTo(header.next),
       sequence: this.#sequence,
-      truncations: this.#counted,
+      truncations: this.#recordedCount,
     });
     const copies = encodeHeaderTwice(header, this.#writerKey);
     // Set it before the store: other processes may see a commit whose store throws, so its cells must not be allocated
@@ -118,14 +121,14 @@ export class HeaderStores {
 
   /** Makes the count odd: from now on records say that cells may be allocated again. */
   beginTruncation(): void {
-    if (!isTruncating(this.#counted)) this.#counted++;
+    if (!isTruncating(this.#recordedCount)) this.#recordedCount++;
   }
 
   /** Ends a truncation, or a recovery that may allocate cells again, after its state was flushed. */
   endTruncation(): void {
     this.#makeCountEven();
     this.commit(this.#committed);
-    this.#truncations = doneTruncations(this.#counted);
+    this.#truncations = doneTruncations(this.#recordedCount);
   }
 
   /**
@@ -139,7 +142,7 @@ export class HeaderStores {
   }
 
   #makeCountEven(): void {
-    if (isTruncating(this.#counted)) this.#counted = (this.#counted + 1) % (MAX_U32 + 1);
+    if (isTruncating(this.#recordedCount)) this.#recordedCount = (this.#recordedCount + 1) % (MAX_U32 + 1);
   }
 }
 

@@ -2,13 +2,13 @@
  * Chooses the state that a reader shows, from header areas alone. Pure, except that the caller's `cellsMatch` compares
  * the cells of a commit record with its CRC.
  *
- * At opening, a reader that wants commits shows the process-sync header if `isCurrent` accepts it. Otherwise it shows
+ * At opening, a reader of commits shows the process-sync header if `isCurrent` accepts it. Otherwise it shows
  * the disk-sync header. A later look compares the header area with that of the previous look:
  *
  * | the reader follows         | what has changed                             | the reader shows                            |
  * |----------------------------|----------------------------------------------|---------------------------------------------|
  * | commits                    | anything                                     | process sync: copy 1, or copy 2             |
- * | flushes, but wants commits | process-sync copy 1; it is inside the file   | copy 1, and follows commits from now on     |
+ * | flushes, waits for commits | process-sync copy 1; it is inside the file   | copy 1, and follows commits from now on     |
  * | flushes                    | neither disk-sync copy 2 nor the truncations | the same state as before                    |
  * | flushes                    | one of these two                             | disk sync: copy 2, or copy 1 if 2 is torn   |
  *

@@ -58,11 +58,11 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   const matches = (record: CommitRecord): boolean => cellsMatch(region, bytesPerCell, record);
   const { header, disk, recovery } = chooseState(area, bounds, matches, region.path);
   const latest = area.records[0];
-  const closed = area.annexHead?.processId === 0 && sameHeader(header, disk);
-  const unproven = header.next > disk.next;
-  const wholeCells = alignFileEnd(region, config, unproven ? header.next : 0);
+  const wasClosed = area.annexHead?.processId === 0 && sameHeader(header, disk);
+  const hasUnflushed = header.next > disk.next;
+  const wholeCells = alignFileEnd(region, config, hasUnflushed ? header.next : 0);
   // Cells that no flush covers may be in the page cache but not on the disk, even if earlier syncs succeeded.
-  if (unproven) region.rewriteUncached(disk.next * bytesPerCell, header.next * bytesPerCell);
+  if (hasUnflushed) region.rewriteUncached(disk.next * bytesPerCell, header.next * bytesPerCell);
   repairDiskCopies(region, area, disk, header.next * bytesPerCell);
   makeDurable(region, header, disk, header.next * bytesPerCell);
   repairProcessCopies(region, area, bounds);
@@ -77,7 +77,7 @@ export function openStore(region: WritableRegion, config: CheckedConfig, choices
   publisher.startOver(header, reusesCells(latest, recovery));
   // Drop the pages behind the cells too: after a failed write-back, a page that stayed in the cache may never bring new
   // cells to the disk. Do it after the flush, because a reader may still show a state that the flush replaced.
-  if (!closed) region.deallocate(alignToPages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
+  if (!wasClosed) region.deallocate(alignToPages(header.next * bytesPerCell), wholeCells * bytesPerCell, "diskOnly");
   const space = new Space(region, config, choices.stepBytes, header.next, () => publisher.inspectFile());
   return { publisher, space, header, recovery };
 }

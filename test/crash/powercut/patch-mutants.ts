@@ -120,7 +120,7 @@ export const patchMutants: readonly PatchMutant[] = [
   // How truncations are counted.
   {
     name: "truncation: counted at once, without an odd count",
-    patches: [["this.#counted++;", "this.#counted += 2;"]],
+    patches: [["this.#recordedCount++;", "this.#recordedCount += 2;"]],
     test: liveReaders,
   },
   {

@@ -55,7 +55,6 @@ export class Cells {
     return this.#closed;
   }
 
-  /** Sets the length and the root. */
   setState(length: number, root: number): void {
     this.#length = length;
     this.#root = root;

@@ -139,7 +139,7 @@ export class Space {
     return Math.min(target, this.#maxIndex);
   }
 
-  /** The step of growth at a length. */
+  /** How many cells the storage grows by at a length. */
   #stepCells(length: number): number {
     const stepBytes = this.#stepBytes ?? clamp(length * this.#bytesPerCell, MIN_STEP_BYTES, MAX_STEP_BYTES);
     return Math.max(1, Math.floor(stepBytes / this.#bytesPerCell));

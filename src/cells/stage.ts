@@ -88,7 +88,8 @@ export class Stage {
     const start = this.#usedBytes;
     const footer = start + chunkBytes - FOOTER_BYTES;
     if (data.length <= lengthBytes) this.#bytes.set(data, start);
-    if (data.length !== lengthBytes) throw wrongType("bytes", `${lengthBytes} bytes, as there were`, data.length);
+    if (data.length !== lengthBytes)
+      throw wrongType("bytes", `${lengthBytes} bytes, as at the beginning of the call`, data.length);
     for (let at = start + lengthBytes; at < footer; at++) this.#bytes[at] = 0;
     this.#fields.setUint16(footer + FOOTER.size.offset, lengthBytes, true);
     this.#fields.setUint32(footer + FOOTER.previous.offset, previous, true);

@@ -194,7 +194,7 @@ function change(region: WritableRegion, { config, report: { damagedConfig }, res
   storeProcessId(region, 0);
 }
 
-/** Inspects a file that may be damaged. */
+/** Inspects the file. If its config is damaged and cannot be found, the error says why. */
 function inspectDamaged(fd: number, path: string): Inspection {
   try {
     return inspect(fd, path);

@@ -68,7 +68,6 @@ function openAfterLease(path: string, flags: number): number {
   }
 }
 
-/** The file's size. */
 export function sizeOf(fd: number, path: string): number {
   return withFsErrors(path, () => fs.fstatSync(fd).size);
 }

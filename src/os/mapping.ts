@@ -43,7 +43,6 @@ const RETRY_MS = 100;
 
 let pageBytes = 0;
 
-/** The system's page size. */
 export function pageSizeBytes(): number {
   if (pageBytes > 0) return pageBytes;
   const answer = libc().sysconf(c.SC_PAGESIZE);

@@ -68,7 +68,7 @@ export async function addState(adding: Adding): Promise<void> {
   await session.append(await recordOf(adding, { epoch, isFirst, firstBlock: named, hashes }));
 }
 
-/** The record of the state. */
+/** Makes the record of the state: a state record, or a full one. */
 async function recordOf(
   adding: Adding,
   how: { readonly epoch: number; readonly isFirst: boolean; readonly firstBlock: number; readonly hashes: Uint8Array },

@@ -102,19 +102,19 @@ export class History {
     const ownFull = kind === "full" ? sequence : this.full;
     check(full === ownFull, `it says that the newest full record is ${full}, not ${ownFull}`);
     if (isFirst) return;
-    check(sequence === this.sequence + 1, `it follows record ${this.sequence}`);
-    check(previous === this.hash, `its previous is not record ${this.sequence}`);
+    check(sequence === this.sequence + 1, `it is not the next one after record ${this.sequence}`);
+    check(previous === this.hash, `its hash of the previous record is not that of record ${this.sequence}`);
     check(time >= this.time, "its time is before that of the previous record");
     const next = kind === "opening" || (kind === "full" && record.repeats !== 0) ? this.epoch : this.epoch + 1;
-    check(epoch === this.epoch || epoch === next, `its epoch ${epoch} comes after ${this.epoch}`);
+    check(epoch === this.epoch || epoch === next, `its epoch is ${epoch}, after epoch ${this.epoch}`);
   }
 
   async #applyFull(record: FullRecord): Promise<void> {
     const check = checker(record.sequence);
     if (record.epoch !== this.epoch) await this.#beginEpoch(record.epoch);
     const geometry = this.#takeConfig(record);
-    check(record.firstBlock === 0, "it is full, and does not name all blocks");
-    check(record.first === tailStart(geometry, record.next), "it is full, and does not have the whole tail");
+    check(record.firstBlock === 0, "it is a full record, but does not name all blocks");
+    check(record.first === tailStart(geometry, record.next), "it is a full record, but does not have the whole tail");
     await this.blocks.reset(record.blocks);
     await this.tail.reset(record.cells);
     this.#finishState(record, geometry);
@@ -132,7 +132,7 @@ export class History {
 
   async #applyState(record: StateRecord): Promise<void> {
     const check = checker(record.sequence);
-    check(record.epoch === this.epoch && this.hasState, "it is the first state of an epoch, and not full");
+    check(record.epoch === this.epoch && this.hasState, "it is the first state of an epoch, but not a full record");
     const before = this.next;
     const geometry = this.#takeConfig(record);
     check(record.next >= before, `its length ${record.next} is less than ${before}`);

@@ -181,7 +181,7 @@ export class Log {
     // `prune` may have deleted the record with this number. A record put here would then be in a gap.
     const newest = await this.newest(signal);
     if (newest !== history.sequence) {
-      throw new Misfit(logKey(history.sequence + 1), `it is missing, and log ${newest} is the newest`);
+      throw new Misfit(logKey(history.sequence + 1), `it is missing, although record ${newest} is the newest`);
     }
   }
 

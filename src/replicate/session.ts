@@ -116,10 +116,9 @@ export class Session {
     const other = decodeRecordLine(key, sequence, object);
     if (other.host === host && other.pid !== process.pid && !isAlive(other.pid)) return new Reopen();
     const next = await this.#log.line(sequence + 1);
-    const since =
-      next !== null && next.kind !== "opening" ? "it has written to it since" : "it has written nothing yet";
+    const since = next !== null && next.kind !== "opening" ? "has written to it since" : "has written nothing yet";
     const at = new Date(other.time).toISOString();
-    const message = `${this.#log.url}: process ${other.pid} on ${other.host} opened the replica at ${at}, ${since}: replicate from one machine only; start again to take the replica back`;
+    const message = `${this.#log.url}: process ${other.pid} on ${other.host} opened the replica at ${at}, and ${since}: replicate from one machine only; start again to take the replica back`;
     return new StorageError("FENCED", message, { path: this.#log.url });
   }
 }

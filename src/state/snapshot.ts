@@ -14,7 +14,7 @@ export interface StorageState {
   readonly length: number;
 }
 
-/** Returns the state of a header. */
+/** Returns the state of a header in the form of the API: without a root, the root is null. */
 export function stateOf({ next, root }: Header): StorageState {
   return { root: root === 0 ? null : root, length: next };
 }

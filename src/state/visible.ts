@@ -87,7 +87,7 @@ export function isCurrent(
   return isProven(area, bounds, { process, disk }, cellsMatch);
 }
 
-/** Tells whether a copy has changed. */
+/** Tells whether the bytes of a copy differ between two looks. */
 export function hasChanged(name: CopyName, before: HeaderArea, now: HeaderArea): boolean {
   return !sameBytes(before.bytesAt(FILE[name]), now.bytesAt(FILE[name]));
 }

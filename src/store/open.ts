@@ -21,7 +21,7 @@ export interface OpenStore {
   readonly recovery: Recovery;
 }
 
-/** The choices of a writer. */
+/** The checked options of a writer. */
 export interface WriterChoices {
   readonly writerKey: Uint8Array;
   /** If null, the step grows with the storage. */

@@ -23,12 +23,12 @@ export async function checkFencing(
   if (existing === null) {
     const created = await createAtOnce(store, key, bytes, options);
     existing = await store.get(key, options);
-    if (existing === null) throw unsupported(store, `${key} was created, and is not there`);
+    if (existing === null) throw unsupported(store, `${key} was created, but does not exist`);
     if (created && Buffer.compare(existing, bytes) !== 0) throw unsupported(store, `${key} was created by two writers`);
   }
   // Send the same bytes, so that nothing changes if the store replaces the object in spite of the condition.
   const again = await store.put(key, existing, { ...options, ifAbsent: true });
-  if (again === "created") throw unsupported(store, `it created ${key} again although it was there`);
+  if (again === "created") throw unsupported(store, `it created ${key} again, although it existed`);
   return existing;
 }
 

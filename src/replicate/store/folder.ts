@@ -134,7 +134,7 @@ export class FolderStore implements ObjectStore {
     const stat = await nullOn(["ENOENT"], fs.promises.stat(this.#root, { bigint: true }));
     const identity = stat === null ? null : `${stat.dev}:${stat.ino}`;
     if (this.#identity !== null && identity !== this.#identity) {
-      const what = identity === null ? "missing" : "another one than before";
+      const what = identity === null ? "missing" : "not the same as before";
       const message = `${this.url}: the folder is ${what}: was its disk unmounted, or just mounted?`;
       throw new StorageError("STORE_UNREACHABLE", message, { path: this.#root });
     }

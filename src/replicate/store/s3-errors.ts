@@ -83,7 +83,7 @@ export function failureOf(
     }
     // Another conditional PUT of the key is under way, and this one had no effect.
     if (status === 409 && (code === null || CONFLICTS.has(code)))
-      return fail("STORE_UNREACHABLE", `another one is creating it, ${said}: try again`, true);
+      return fail("STORE_UNREACHABLE", `another request is creating the object, ${said}: try again`, true);
   }
   if (status === 408 || status === 429 || (code !== null && TRANSIENT.has(code)))
     return fail(

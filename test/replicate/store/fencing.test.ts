@@ -85,7 +85,7 @@ describe("refused is a store", () => {
     const mixed = storeWithPut(
       async (store, nth) => (await store.put("replica", others), nth === 0 ? "created" : "exists"),
     );
-    const says = ["2 of 8", "created replica again", "is not there", "two writers"];
+    const says = ["2 of 8", "created replica again", "does not exist", "two writers"];
     for (const [i, store] of [twice, later, none, mixed].entries())
       await expect(checkFencing(store, "replica", bytes)).rejects.toMatchObject({
         ...refused,

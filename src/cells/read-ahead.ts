@@ -129,7 +129,7 @@ export class ReadAhead {
     readAhead(this.#region.address + start, toBytes - start);
   }
 
-  /** Touches one of `count` blobs, and all of them while they are expected not to be in memory. */
+  /** Touches one of `count` blobs, or every blob while blobs are expected to be cold. */
   #touchOneOf(count: number, fromBytes: number, lengthBytes: number): void {
     if (lengthBytes < SMALL_BYTES) {
       if (this.#wasSlow || this.expectsCold) this.learn(lengthBytes, this.#wasSlow);

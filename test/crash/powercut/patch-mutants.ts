@@ -1,18 +1,18 @@
 /**
- * Decisions that are wrong, as patches of the source: the seam does not show them. Faults in the order, the presence and
- * the place of stores and syncs are in `seam-mutants.ts`.
+ * Wrong decisions, as patches of the source, because they cannot be made at the seam. Faults in the order, the presence
+ * and the place of stores and syncs are in `seam-mutants.ts`.
  *
- * Two faults are in neither list, because they change nothing here: without the second sync of `repairDiskCopies` the
- * flush that follows does the same, and without `rewriteUncached` only a disk that lies is worse.
+ * Two faults are in neither list, because the replay cannot see them. Without the second sync of `repairDiskCopies`, the
+ * flush that follows does the same. Without `rewriteUncached`, only a disk that reports a false success loses more.
  */
 
 export interface PatchMutant {
   readonly name: string;
-  /** Each text is in one place of `src/`; it is replaced by the other. */
+  /** Each text occurs once in `src/`. It is replaced by the second text. */
   readonly patches: readonly (readonly [text: string, instead: string])[];
-  /** The test that finds it, if the replay cannot, or finds it by luck only. */
+  /** The test that finds the mutant, if the replay does not, or only with some seeds. */
   readonly test?: string;
-  /** The workload that meets it, if few do. The replay then lives through no other. */
+  /** The workload that finds the mutant, if few do. The replay then runs only this one. */
   readonly workload?: string;
 }
 
@@ -29,7 +29,7 @@ export const patchMutants: readonly PatchMutant[] = [
   {
     name: "next not held against the file",
     patches: [[" || next > bounds.fileCells", ""]],
-    // The replay does not meet it: opening has made the size durable before a header refers to it.
+    // The replay does not find it: opening makes the size durable before a header refers to it.
     test: headerChoice,
   },
   { name: "process-sync header trusted without proof", patches: [["proven ?? disk;", "proven ?? process ?? disk;"]] },
@@ -48,7 +48,7 @@ export const patchMutants: readonly PatchMutant[] = [
   {
     name: "a record of before the flush counts",
     patches: [["if (sameHeader(record, disk)) return null;", ""]],
-    // The replay meets it, but not with every seed.
+    // The replay finds it, but not with every seed.
     test: headerChoice,
   },
   {

@@ -186,10 +186,11 @@ export class History {
   }
 
   async #beginEpoch(epoch: number): Promise<void> {
+    // First the number, which ends the comparison of the previous epoch's blocks.
+    this.epoch = epoch;
+    this.previousEpoch = this.full;
     await this.blocks.reset();
     await this.tail.reset();
-    this.previousEpoch = this.full;
-    this.epoch = epoch;
     this.geometry = null;
     this.hasState = false;
     this.next = 0;

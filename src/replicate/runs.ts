@@ -32,16 +32,21 @@ export class Run {
     }
   }
 
-  /** Replaces the content by `bytes`. */
+  /**
+   * Replaces the content by `bytes`. The previous content stays until the new one is complete, because the comparison in
+   * the background reads it between the steps.
+   */
   async reset(bytes: Uint8Array = new Uint8Array(0)): Promise<void> {
-    this.#length = 0;
-    this.#hasher = new Bun.CryptoHasher("sha256");
-    await this.append(bytes);
+    const run = new Run();
+    await run.append(bytes);
+    this.#buffer = run.#buffer;
+    this.#length = run.#length;
+    this.#hasher = run.#hasher;
   }
 
   /** Keeps the first bytes only. */
   async cutTo(length: number): Promise<void> {
-    if (length < this.#length) await this.reset(this.#buffer.slice(0, length));
+    if (length < this.#length) await this.reset(this.#buffer.subarray(0, length));
   }
 
   sha256(): string {

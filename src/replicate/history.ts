@@ -30,7 +30,15 @@ export interface ReplicaState {
   readonly root: number | null;
 }
 
-export class History {
+/** Only `apply` changes it. */
+export type History = Readonly<LogHistory>;
+
+/** The history before the first record. */
+export function emptyHistory(replica: string, blockBytes: number): History {
+  return new LogHistory(replica, blockBytes);
+}
+
+class LogHistory {
   readonly #replica: string;
   readonly #blockBytes: number;
   /** The number of the last record. */
@@ -60,7 +68,7 @@ export class History {
   previousFull = 0;
   previousEpoch = 0;
   /** States since the newest full record. */
-  states: NamedState[] = [];
+  states: readonly NamedState[] = [];
   /** Bytes of the records since the newest full one. */
   bytesSinceFull = 0;
   /** The session of the last record. */
@@ -147,7 +155,7 @@ export class History {
     else await this.tail.append(record.cells);
     this.#finishState(record, geometry);
     const { sequence, time, root, next, config } = record;
-    this.states.push({ sequence, time, root, next, config });
+    this.states = [...this.states, { sequence, time, root, next, config }];
     this.state = stateOf(record.epoch, record);
   }
 

@@ -1,7 +1,7 @@
 /** Reads the log in the store, and finds its end while writers and `prune` change it. */
 
 import { StorageError } from "../error.ts";
-import { History } from "./history.ts";
+import { emptyHistory, type History } from "./history.ts";
 import { LOG_PREFIX, logKey, REPLICA_KEY, sequenceOf } from "./keys.ts";
 import { decodeLine, encodeLine, LINE_BYTES, Misfit } from "./object.ts";
 import type { NamedState, RecordLine, Stored } from "./record.ts";
@@ -187,7 +187,7 @@ export class Log {
 
   /** Reads the history up to an existing record. @throws Misfit */
   async readTo(sequence: number, signal?: AbortSignal): Promise<History> {
-    const history = new History(this.replica.id, this.replica.blockBytes);
+    const history = emptyHistory(this.replica.id, this.replica.blockBytes);
     if (sequence === 0) return history;
     const line = await this.line(sequence, signal);
     if (line === null) throw new Misfit(logKey(sequence), "it was listed, but is missing");

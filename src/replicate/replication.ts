@@ -23,7 +23,18 @@ export interface ReplicationParts {
   readonly onState: (state: ReplicaState) => void;
 }
 
-/** The replicator's work. `stats` reads the public fields; only this class writes them. */
+/** The progress of a replication. */
+export interface Progress {
+  /** The newest state that the replica has of this file, or null. */
+  readonly state: ReplicaState | null;
+  /** When the file was last seen completely replicated, by `performance.now`; null before the first time. */
+  readonly lastSuccessMs: number | null;
+  readonly isFileMissing: boolean;
+  readonly blocksSent: number;
+  readonly isCompared: boolean;
+}
+
+/** The replicator's work. */
 export class Replication {
   readonly #parts: ReplicationParts;
   readonly #stop: Stop;
@@ -33,18 +44,18 @@ export class Replication {
   #mayBeginEpoch: boolean;
   /** The error that the comparison in the background has found. */
   #comparisonError: unknown = null;
-  state: ReplicaState | null = null;
-  /** By `performance.now`. */
-  lastSuccessMs: number | null = null;
-  isFileMissing = false;
-  blocksSent = 0;
-  isCompared = false;
+  #progress: Progress = { state: null, lastSuccessMs: null, isFileMissing: false, blocksSent: 0, isCompared: false };
 
   constructor(parts: ReplicationParts) {
     this.#parts = parts;
     this.#mayBeginEpoch = parts.newEpoch;
     this.#stop = parts.stop;
     this.#requests = parts.requests;
+  }
+
+  /** The progress now. */
+  get progress(): Progress {
+    return this.#progress;
   }
 
   /** Works until it is stopped. @throws Stopped; the error that ends the replication */
@@ -55,7 +66,7 @@ export class Replication {
       // The error of the comparison in the background has stopped all other work.
       throw this.#comparisonError ?? error;
     } finally {
-      this.#requests.source = null;
+      this.#requests.fileClosed();
       this.#source?.close();
     }
   }
@@ -64,7 +75,7 @@ export class Replication {
   async #runSession(log: Log): Promise<void> {
     const history = await log.readToEnd();
     const session = new Session(log, history);
-    this.state = history.state;
+    this.#report({ state: history.state });
     const life = new AbortController();
     try {
       await this.#follow(log, session, life.signal);
@@ -103,7 +114,7 @@ export class Replication {
             this.#mayBeginEpoch = false;
             this.#allCompared();
           }
-          this.lastSuccessMs = performance.now();
+          this.#report({ lastSuccessMs: performance.now() });
           if (history.state !== null) this.#requests.succeed(look, source, state.truncations, history.state);
         }
       } catch (error) {
@@ -137,9 +148,10 @@ export class Replication {
       const file = isOld && history.file !== null ? history.file : source.identity;
       await session.open(file, isOld ? history.truncations : state.truncations);
     }
-    await addState({ ...parts, stop: this.#stop, onBlock: () => this.blocksSent++ });
+    const onBlock = (): void => this.#report({ blocksSent: this.#progress.blocksSent + 1 });
+    await addState({ ...parts, stop: this.#stop, onBlock });
     if (history.state === null) return;
-    this.state = history.state;
+    this.#report({ state: history.state });
     this.#parts.onState(history.state);
   }
 
@@ -150,17 +162,17 @@ export class Replication {
         if (this.#source.isAtPath() === "here") return this.#source;
         this.#source.close();
         this.#source = null;
-        this.#requests.source = null;
-        this.isFileMissing = true;
+        this.#requests.fileClosed();
+        this.#report({ isFileMissing: true });
       }
       try {
         this.#source = Source.open(this.#parts.path, log.replica.blockBytes, this.#parts.allowUnsafeFilesystem);
-        this.#requests.source = this.#source;
-        this.isFileMissing = false;
+        this.#requests.fileOpened(this.#source);
+        this.#report({ isFileMissing: false });
         return this.#source;
       } catch (error) {
         const isGone = error instanceof StorageError && error.code === "NO_SUCH_FILE";
-        if (!isGone || !this.isFileMissing) throw error;
+        if (!isGone || !this.#progress.isFileMissing) throw error;
       }
       await this.#stop.sleep(this.#parts.intervalMs);
       this.#stop.check();
@@ -189,8 +201,12 @@ export class Replication {
   }
 
   #allCompared(): void {
-    this.isCompared = true;
+    this.#report({ isCompared: true });
     this.#requests.markCompared();
+  }
+
+  #report(changes: Partial<Progress>): void {
+    this.#progress = { ...this.#progress, ...changes };
   }
 }
 

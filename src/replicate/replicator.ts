@@ -143,7 +143,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
   }
 
   stats(): ReplicatorStats {
-    const { state, lastSuccessMs, isFileMissing, blocksSent, isCompared } = this.#replication;
+    const { state, lastSuccessMs, isFileMissing, blocksSent, isCompared } = this.#replication.progress;
     return {
       state,
       lagMs: lastSuccessMs === null ? Infinity : Math.max(0, performance.now() - lastSuccessMs),

@@ -17,15 +17,25 @@ interface Request {
 
 export class Requests {
   /** The file that is open now. */
-  source: Source | null = null;
+  #source: Source | null = null;
   readonly #waiting = new Set<Request>();
   #looks = 0;
   #isCompared = false;
 
+  /** The replicator has opened the file. */
+  fileOpened(source: Source): void {
+    this.#source = source;
+  }
+
+  /** The replicator closes the file. */
+  fileClosed(): void {
+    this.#source = null;
+  }
+
   async add(needsComparison: boolean): Promise<ReplicaState> {
     const { promise, resolve, reject } = Promise.withResolvers<ReplicaState>();
     // If the path names another file now, the next look opens that file.
-    const source = this.source?.isAtPath() === "here" ? this.source : null;
+    const source = this.#source?.isAtPath() === "here" ? this.#source : null;
     const after = this.#looks;
     const truncations = source === null ? null : source.countTruncations();
     this.#waiting.add({ after, needsComparison, source, truncations, resolve, reject });

@@ -1,7 +1,7 @@
 /** The log as it is read: each record is held against those before it, field by field. */
 
 import { expect, test } from "bun:test";
-import { History } from "../../src/replicate/history.ts";
+import { emptyHistory, type History } from "../../src/replicate/history.ts";
 import { Misfit, sha256 } from "../../src/replicate/object.ts";
 import type { FullRecord, LogRecord, StateRecord, Stored } from "../../src/replicate/record.ts";
 import { decodeRecord, encodeRecord } from "../../src/replicate/record-codec.ts";
@@ -85,7 +85,7 @@ async function stored(record: LogRecord, previous: string): Promise<Stored> {
 /** Applies records, each with the hash of the one before unless it brings its own. */
 async function read(
   records: readonly LogRecord[],
-  history: History = new History(REPLICA, BLOCK_BYTES),
+  history: History = emptyHistory(REPLICA, BLOCK_BYTES),
 ): Promise<History> {
   for (const record of records) {
     await history.apply(await stored(record, record.previous === NO_HASH ? history.hash : record.previous));

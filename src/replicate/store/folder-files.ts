@@ -67,14 +67,25 @@ export async function readObject(
   }
 }
 
-/** Creates a new file in a folder under a temporary name, and syncs the bytes. */
-export async function writeTemporary(folder: string, bytes: Uint8Array, syncs: Slots): Promise<string> {
+/**
+ * Creates a new file in a folder under a temporary name, and syncs the bytes. A call that `ended` while it waited for
+ * its sync removes the file: on a slow disk that sync would delay those of the next calls.
+ */
+export async function writeTemporary(
+  folder: string,
+  bytes: Uint8Array,
+  syncs: Slots,
+  ended: AbortSignal,
+): Promise<string> {
   const path = join(folder, `${process.pid}-${crypto.getRandomValues(new Uint8Array(8)).toHex()}`);
   const file = await fs.promises.open(path, O_WRONLY | O_CREAT | O_EXCL, 0o644);
   try {
     try {
       await file.writeFile(bytes);
-      await syncs.run(() => file.sync());
+      await syncs.run(async () => {
+        ended.throwIfAborted();
+        await file.sync();
+      });
     } finally {
       await file.close();
     }

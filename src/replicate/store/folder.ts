@@ -72,7 +72,7 @@ export class FolderStore implements ObjectStore {
     const path = this.#pathOf(key);
     checkObjectSize(bytes.length, `${this.url}: ${key}`);
     return this.#run(`put ${key}`, path, signal, async (ended) => {
-      const temporaryPath = await this.#writeTemporary(bytes);
+      const temporaryPath = await this.#writeTemporary(bytes, ended);
       let isRenamed = false;
       try {
         // Check the signal first, so that nothing becomes visible after the deadline.
@@ -160,7 +160,7 @@ export class FolderStore implements ObjectStore {
   }
 
   /** Writes and syncs a temporary file. Checks the store's folder at the same time. */
-  async #writeTemporary(bytes: Uint8Array): Promise<string> {
+  async #writeTemporary(bytes: Uint8Array, ended: AbortSignal): Promise<string> {
     const folder = join(this.#root, TEMPORARY);
     if (!this.#isPrepared) {
       await this.#create();
@@ -168,7 +168,7 @@ export class FolderStore implements ObjectStore {
       this.#isPrepared = true;
       await removeOldTemporaries(folder);
     }
-    const written = writeTemporary(folder, bytes, this.#syncs);
+    const written = writeTemporary(folder, bytes, this.#syncs, ended);
     const [path, look] = await Promise.allSettled([nullOn(["ENOENT"], written), this.#checkRoot()]);
     if (look.status === "rejected") {
       if (path.status === "fulfilled" && path.value !== null) await fs.promises.rm(path.value, { force: true });
@@ -179,7 +179,7 @@ export class FolderStore implements ObjectStore {
     // Another program has removed the folder.
     await this.#create();
     await makeFolder(folder);
-    return writeTemporary(folder, bytes, this.#syncs);
+    return writeTemporary(folder, bytes, this.#syncs, ended);
   }
 
   /** Gives the file its name. Tries again if a simultaneous deletion has removed the folder, because it was empty. */

@@ -4,7 +4,7 @@ import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { numberOption, openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
-import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
+import { MAX_INTERVAL_MS, openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 export const follow: Command = command({
@@ -24,7 +24,7 @@ export const follow: Command = command({
     "Prints a line for each state that the file reaches. Local readers see each state as a flush: cellar tail PATH --follow flushes. Ctrl-C ends it; a later start continues from there.",
   examples: ["cellar follow s3://bucket/data replica.cellar"],
   run: async ({ positionals: [target = "", path = ""], values, json }) => {
-    const intervalMs = numberOption(values, "interval", 1);
+    const intervalMs = numberOption(values, "interval", 1, MAX_INTERVAL_MS);
     const { follow: start } = await import("../replicate/index.ts");
     const store = await openTarget(target, values);
     await untilStopped(async (signal) => {

@@ -33,10 +33,11 @@ export function openReader(path: string, values: ReadingValues): StorageReader {
 }
 
 /** Parses a whole number. */
-export function wholeNumber(name: string, text: string, least = 0): number {
+export function wholeNumber(name: string, text: string, least = 0, most: number = Number.MAX_SAFE_INTEGER): number {
   const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= least) return value;
-  throw new UsageError(`${name}: expected a whole number from ${least} on, got ${JSON.stringify(text)}`);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  const range = most === Number.MAX_SAFE_INTEGER ? `${least} on` : `${least} to ${most}`;
+  throw new UsageError(`${name}: expected a whole number from ${range}, got ${JSON.stringify(text)}`);
 }
 
 /** Returns the whole number of an option, or undefined if it was not given. */
@@ -44,9 +45,10 @@ export function numberOption<Name extends string>(
   values: { readonly [K in Name]?: string },
   name: Name,
   least?: number,
+  most?: number,
 ): number | undefined {
   const text = values[name];
-  return text === undefined ? undefined : wholeNumber(`--${name}`, text, least);
+  return text === undefined ? undefined : wholeNumber(`--${name}`, text, least, most);
 }
 
 /** Returns the given index, or the storage's root if none was given. */

@@ -7,7 +7,7 @@ import { OK } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { numberOption, openingOptions } from "./opening.ts";
 import { isStderrTerminal, print, printError, printJson, redraw, widthOf } from "./output.ts";
-import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
+import { MAX_INTERVAL_MS, openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 const SHOW_EVERY_MS = 200;
@@ -33,7 +33,7 @@ export const replicate: Command = command({
     "cellar replicate data.cellar s3://bucket/data --endpoint https://s3.example",
   ],
   run: async ({ positionals: [path = "", target = ""], values, json }) => {
-    const intervalMs = numberOption(values, "interval", 1);
+    const intervalMs = numberOption(values, "interval", 1, MAX_INTERVAL_MS);
     const { replicate: start } = await import("../replicate/index.ts");
     const store = await openTarget(target, values);
     return untilStopped(async (signal) => {

@@ -25,6 +25,14 @@ describe("a wrong command line: status 2, and where to look", () => {
     [["cat", "PATH", "--follow", "x"], "see cellar cat --help"],
     [["check", "PATH", "x"], "see cellar check --help"],
     [["tail", "PATH", "--count", "0"], "see cellar tail --help"],
+    [
+      ["replicate", "PATH", "PATH", "--interval", "2147483648"],
+      "--interval: expected a whole number from 1 to 2147483647",
+    ],
+    [
+      ["follow", "PATH", "PATH", "--interval", "2147483648"],
+      "--interval: expected a whole number from 1 to 2147483647",
+    ],
     [["nonsense"], "see cellar --help"],
     [["nonsense", "--json"], "see cellar --help"],
   ] as const)("%j", async (words, says) => {

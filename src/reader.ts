@@ -118,10 +118,10 @@ export class StorageReader extends Storage {
    * It ends without an error when the reader is closed or the signal is aborted. It does not keep the process alive,
    * except with `keepAlive`. Set this in a program that does nothing else.
    *
-   * On Linux the kernel reports each change within a millisecond or two, and an idle watch only checks the header once a second. The kernel
-   * does not report stores through a mapping, which Plebeia makes. A timer finds these: the first within a second,
-   * later ones within 5 ms, or 60 ms after a long silence. The same timer finds all changes if the system reports none
-   * (macOS, or no inotify descriptor left).
+   * On Linux the kernel reports each change within a millisecond or two, and an idle watch only checks the header once
+   * a second. The kernel does not report stores through a mapping, which Plebeia makes. A timer finds these: the first
+   * within a second, later ones within 5 ms, or 60 ms after a long silence. The same timer finds all changes if the
+   * system reports none (macOS, or no inotify descriptor left).
    * @throws CLOSED; TypeError. The iterator rejects with the errors of `refresh`, and with FILE_GONE soon after the
    * file was deleted or replaced
    *

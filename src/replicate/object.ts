@@ -4,8 +4,7 @@
  * swapped part is found before any of it is used.
  */
 
-import { yieldToEventLoop } from "../os/event-loop.ts";
-import { Slots } from "./store/slots.ts";
+import { Slots, yieldToEventLoop } from "../os/event-loop.ts";
 
 const LINE_JSON_BYTES = 4096;
 const SHA_HEX_CHARACTERS = 64;

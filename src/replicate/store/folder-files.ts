@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { type ErrorCode, StorageError } from "../../error.ts";
 import { fsError } from "../../os/errno.ts";
-import type { Slots } from "./slots.ts";
+import type { Slots } from "../../os/event-loop.ts";
 import { checkObjectSize } from "./store.ts";
 
 const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;

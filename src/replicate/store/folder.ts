@@ -8,6 +8,7 @@ import * as fs from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { StorageError } from "../../error.ts";
+import { Slots } from "../../os/event-loop.ts";
 import { withDeadline } from "./deadline.ts";
 import {
   folderError,
@@ -21,7 +22,6 @@ import {
   writeTemporary,
 } from "./folder-files.ts";
 import { keysBelow, keyOf, segmentsOf } from "./folder-keys.ts";
-import { Slots } from "./slots.ts";
 import {
   type CallOptions,
   checkObjectSize,

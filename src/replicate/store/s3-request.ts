@@ -2,9 +2,8 @@
  * One request to S3: signed, sent once, and its answer read completely. Only the answer's length and time are checked.
  */
 
-import { yieldToEventLoop } from "../../os/event-loop.ts";
+import { Slots, yieldToEventLoop } from "../../os/event-loop.ts";
 import { authorization, encodeQuery, sha256, timestamp } from "./sign.ts";
-import { Slots } from "./slots.ts";
 import type { Credentials } from "./store.ts";
 
 export interface S3Request {

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { writeTemporary } from "../../../src/replicate/store/folder-files.ts";
-import { Slots } from "../../../src/replicate/store/slots.ts";
+import { Slots } from "../../../src/os/event-loop.ts";
 import { useFolder } from "../../support/folder.ts";
 
 const path = useFolder({ inMemory: true });

@@ -50,6 +50,20 @@ async function written(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> 
   return Bun.file(path).bytes();
 }
 
+async function served(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const server = Bun.serve({ port: 0, fetch: () => new Response(stream) });
+  const pieces: Uint8Array[] = [];
+  try {
+    for await (const piece of (await fetch(server.url)).body ?? expect.unreachable()) {
+      pieces.push(piece);
+      await Bun.sleep(1);
+    }
+  } finally {
+    await server.stop(true);
+  }
+  return Buffer.concat(pieces);
+}
+
 async function echoed(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   const server = Bun.serve({ port: 0, fetch: async (request) => new Response(await request.bytes()) });
   try {
@@ -88,6 +102,7 @@ describe("stream", () => {
     ["a file", (stream) => written(stream)],
     ["a slow process", (stream) => Bun.spawn(["sh", "-c", "sleep 0.1; cat"], { stdin: stream }).stdout.bytes()],
     ["the body of a request", (stream) => echoed(stream)],
+    ["a slow HTTP client", (stream) => served(stream)],
   ])("gives its bytes to %s", async (_consumer, read) => {
     using writer = StorageWriter.create(file());
     const bytes = crypto.getRandomValues(new Uint8Array(CHUNK_BYTES));

@@ -150,6 +150,15 @@ export function timeoutFrom(timeoutMs: number | undefined): number {
   return timeoutMs;
 }
 
+/** The longest timer: `setTimeout` fires at once for more milliseconds. */
+export const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
+
+/** @throws TypeError */
+export function checkInterval(intervalMs: unknown): void {
+  if (typeof intervalMs === "number" && intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS) return;
+  throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
+}
+
 /** Checks a signal, which may be undefined. */
 export function signalFrom(signal: AbortSignal | undefined): AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw wrongType("signal", "an AbortSignal", signal);

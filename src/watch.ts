@@ -1,7 +1,6 @@
 /** Follows a storage: an async iterator over the new states of a reader. */
 
-import { wrongType } from "./error.ts";
-import { checkOptions, signalFrom } from "./options.ts";
+import { checkInterval, checkOptions, signalFrom } from "./options.ts";
 import { yieldToEventLoop } from "./os/event-loop.ts";
 import type { Closable } from "./region/region.ts";
 import type { StorageState } from "./state/snapshot.ts";
@@ -23,8 +22,6 @@ export interface WatchOptions {
   readonly keepAlive?: boolean | undefined;
 }
 
-/** The longest timer: `setTimeout` fires at once for more milliseconds. */
-const MAX_INTERVAL_MS = 2 ** 31 - 1;
 /**
  * The period of the timer while events are open. It finds the stores of a writer that stores through a mapping, as
  * Plebeia does, because these make no events.
@@ -237,10 +234,7 @@ export function watchStates(
 ): AsyncIterableIterator<StorageState, undefined> & AsyncDisposable {
   checkOptions(options);
   const { intervalMs, keepAlive } = options;
-  const isNumber = typeof intervalMs === "number" && intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS;
-  if (intervalMs !== undefined && !isNumber) {
-    throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
-  }
+  if (intervalMs !== undefined) checkInterval(intervalMs);
   const signal = signalFrom(options.signal);
   const end = new AbortController();
   const signals = signal === undefined ? [end.signal] : [end.signal, signal];

@@ -14,11 +14,11 @@ import type { Addressed } from "../region/region.ts";
 /** A touch that takes longer has waited for a disk. A page that is in memory takes 1 to 12 µs to map. */
 const SLOW_NS = 20_000;
 /** Shorter blobs are not read ahead: they rarely cross the end of a page. */
-const MIN_BYTES = 256;
-/** Smaller blobs lie on a page or two, and their footer is on one of them, so only the footer is touched. */
-const SMALL_BYTES = 4000;
-/** Only one of this many footers is touched while blobs are in memory: a touch takes a third of a short read. */
-const BLOBS_PER_TOUCH = 32;
+const MIN_EXPECTED_BYTES = 256;
+/** Shorter blobs lie on one or two pages, of which one has the footer. So only the footer is touched, not the data. */
+const MIN_TOUCHED_BYTES = 4000;
+/** Only one of this many footers is touched while blobs are in memory: a touch reads the clock twice. */
+const FOOTERS_PER_TOUCH = 32;
 /** The most bytes that are read on the guess that a blob is as long as the previous ones. */
 const MAX_EXPECTED_BYTES = 1024 * 1024;
 /** Blobs found in memory after which the next one is expected to be there too. */
@@ -69,14 +69,15 @@ export class ReadAhead {
   }
 
   /**
-   * Call it before reading the footer of a blob that ends at `endBytes`. If the blob is expected not to be in memory,
-   * reads it ahead, on the guess that it is as long as the previous ones, and waits for its last page.
+   * Call it before reading the footer of a blob that ends at `endBytes`. If the blob is expected to be cold, reads it
+   * ahead, on the guess that it is as long as the previous ones, and waits for its last page. Otherwise it only touches
+   * some of the footers, to learn whether blobs are cold.
    */
   beforeBlob(endBytes: number): void {
     if (this.expectsCold) {
       const fromBytes = endBytes - this.#expectedBytes;
       if (!isOnOnePage(fromBytes, endBytes)) this.advise({ fromBytes, toBytes: endBytes });
-    } else if (++this.#untouchedFooters < BLOBS_PER_TOUCH) {
+    } else if (++this.#untouchedFooters < FOOTERS_PER_TOUCH) {
       return;
     }
     this.#untouchedFooters = 0;
@@ -117,7 +118,7 @@ export class ReadAhead {
   learn(lengthBytes: number, isSlow: boolean): void {
     this.#warmBlobs = isSlow ? 0 : this.#warmBlobs + 1;
     if (isSlow) this.#expectedBytes = Math.min(lengthBytes, this.#lastBytes || lengthBytes, MAX_EXPECTED_BYTES);
-    if (lengthBytes < MIN_BYTES || this.#expectedBytes < MIN_BYTES || this.#warmBlobs >= WARM_BLOBS) {
+    if (lengthBytes < MIN_EXPECTED_BYTES || this.#expectedBytes < MIN_EXPECTED_BYTES || this.#warmBlobs >= WARM_BLOBS) {
       this.#expectedBytes = 0;
     }
     this.#lastBytes = lengthBytes;
@@ -131,7 +132,7 @@ export class ReadAhead {
 
   /** Touches one of `count` blobs, or every blob while blobs are expected to be cold. */
   #touchOneOf(count: number, fromBytes: number, lengthBytes: number): void {
-    if (lengthBytes < SMALL_BYTES) {
+    if (lengthBytes < MIN_TOUCHED_BYTES) {
       if (this.#wasSlow || this.expectsCold) this.learn(lengthBytes, this.#wasSlow);
       this.#wasSlow = false;
       return;

@@ -1,10 +1,11 @@
 /** `cellar follow`: keeps a file at the newest state of a replica. */
 
+import { MAX_INTERVAL_MS } from "../options.ts";
 import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { numberOption, openingOptions } from "./opening.ts";
 import { print, printJson } from "./output.ts";
-import { MAX_INTERVAL_MS, openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 export const follow: Command = command({

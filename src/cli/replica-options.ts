@@ -18,9 +18,6 @@ export const storeOptions: Record<StoreOption, { readonly value: string; readonl
 export const targetHelp =
   "s3://bucket/prefix, a file: URL, or a folder. Credentials come from variables such as S3_ACCESS_KEY_ID or AWS_ACCESS_KEY_ID";
 
-/** The longest interval of `replicate` and `follow`: that of a timer. */
-export const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
-
 /** Opens the store of a target. Loads the code of replication only now, because most commands do not need it. */
 export async function openTarget(
   target: string,

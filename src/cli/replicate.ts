@@ -2,12 +2,13 @@
 
 import type { ReplicaState } from "../replicate/history.ts";
 import type { Replicator } from "../replicate/replicator.ts";
+import { MAX_INTERVAL_MS } from "../options.ts";
 import { command, type Command } from "./command.ts";
 import { OK } from "./failure.ts";
 import { countText } from "./figures.ts";
 import { numberOption, openingOptions } from "./opening.ts";
 import { isStderrTerminal, print, printError, printJson, redraw, widthOf } from "./output.ts";
-import { MAX_INTERVAL_MS, openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
+import { openTarget, stateFields, stateLine, storeOptions, targetHelp } from "./replica-options.ts";
 import { untilStopped } from "./stop.ts";
 
 const SHOW_EVERY_MS = 200;

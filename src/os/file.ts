@@ -73,8 +73,8 @@ export function sizeOf(fd: number, path: string): number {
 }
 
 /**
- * Returns the file's size, in a third of the time of `sizeOf`. It moves the descriptor's position, from which `lockf` counts: call
- * it only with a descriptor that takes no such locks.
+ * Returns the file's size, faster than `sizeOf`. It moves the descriptor's position, from which `lockf` counts: call it
+ * only with a descriptor that takes no such locks.
  */
 export function seekEnd(fd: number, path: string): number {
   const sizeBytes = libc().lseek(fd, 0, SEEK_END);

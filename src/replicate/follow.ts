@@ -1,9 +1,9 @@
 /** Follows a replica: keeps a local file at its newest state, for readers on this machine. */
 
 import { dirname, resolve } from "node:path";
-import { StorageError, wrongType } from "../error.ts";
+import { StorageError } from "../error.ts";
 import type { Header } from "../format/header.ts";
-import { checkOptions, signalFrom } from "../options.ts";
+import { checkInterval, checkOptions, signalFrom } from "../options.ts";
 import { pathFrom } from "../os/file.ts";
 import { checkFilesystem } from "../os/filesystem.ts";
 import { firstDifference, hashOfBlock } from "./compare.ts";
@@ -30,7 +30,6 @@ export interface FollowOptions {
 }
 
 const DEFAULT_INTERVAL_MS = 1000;
-const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
 /** After this many empty answers, or this long a sleep, list the log: `prune` may have deleted the requested record. */
 const POLLS_PER_LISTING = 60;
 const SLEEP_MS = 60_000;
@@ -54,9 +53,7 @@ export async function* follow(
 ): AsyncGenerator<ReplicaState, void> {
   checkOptions(options);
   const { intervalMs = DEFAULT_INTERVAL_MS, once = false, allowUnsafeFilesystem = false } = options;
-  if (typeof intervalMs !== "number" || !(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {
-    throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
-  }
+  checkInterval(intervalMs);
   const place = resolve(pathFrom(path));
   if (!allowUnsafeFilesystem) checkFilesystem(dirname(place), place);
   const signal = signalFrom(options.signal);

@@ -2,8 +2,8 @@
 
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
-import { StorageError, wrongType } from "../error.ts";
-import { checkOptions, signalFrom } from "../options.ts";
+import { StorageError } from "../error.ts";
+import { checkInterval, checkOptions, signalFrom } from "../options.ts";
 import { pathFrom } from "../os/file.ts";
 import { createLog } from "./log.ts";
 import type { ReplicaState } from "./history.ts";
@@ -47,7 +47,6 @@ export interface ReplicatorStats {
 }
 
 const DEFAULT_INTERVAL_MS = 1000;
-const MAX_INTERVAL_MS: number = 2 ** 31 - 1;
 /** How many states are queued for the caller's iteration; older ones are dropped. */
 const QUEUED_STATES = 1024;
 
@@ -88,9 +87,7 @@ export class Replicator implements AsyncIterable<ReplicaState>, AsyncDisposable 
   constructor(path: string | URL, target: Target, options: ReplicateOptions) {
     checkOptions(options);
     const { intervalMs = DEFAULT_INTERVAL_MS, newEpoch, allowUnsafeFilesystem } = options;
-    if (typeof intervalMs !== "number" || !(intervalMs >= 1 && intervalMs <= MAX_INTERVAL_MS)) {
-      throw wrongType("intervalMs", `a number from 1 to ${MAX_INTERVAL_MS}`, intervalMs);
-    }
+    checkInterval(intervalMs);
     // Resolve the path now: the process may change its directory later.
     this.#path = resolve(pathFrom(path));
     this.#replication = new Replication({
